@@ -1,0 +1,1 @@
+"""Question banks, exercises, outcomes and progress; no widgets."""

@@ -1,0 +1,62 @@
+"""`labs`: the course's tools at the command line; each verb's code loads when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from labs_lib import __version__
+from labs_lib.errors import LabError, nearest
+
+# verb → (module that defines it, one line for `labs --help`), so that help loads no room.
+VERBS: dict[str, tuple[str, str]] = {
+    "doctor": ("labs_lib.commands.doctor", "Check this machine and say how to mend what is missing."),
+    "models": ("labs_lib.commands.models", "List the catalogue, or show one model's shapes."),
+    "train": ("labs_lib.commands.train", "Fine-tune a model by a recipe."),
+    "generate": ("labs_lib.commands.generate", "Answer prompts with a model and an adapter."),
+    "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
+}
+
+
+class VerbGroup(click.Group):
+    """A command group that imports a verb's module only when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which a student meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the verb's command; an unknown verb names the nearest one."""
+        if cmd_name not in VERBS:
+            legal = ", ".join(VERBS)
+            raise click.UsageError(f"no verb {cmd_name!r}; legal: {legal}{nearest(cmd_name, VERBS)}")
+        return importlib.import_module(VERBS[cmd_name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs and their one-liners without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="labs")
+def labs() -> None:
+    """LoRA Lab at the command line.  Every verb takes --json for programs."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `labs`; bad input ends with one line on stderr and exit status 2."""
+    try:
+        status = labs.main(arguments, prog_name="labs", standalone_mode=False)
+    except LabError as error:
+        click.echo(f"labs: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"labs: {' '.join(error.format_message().split())}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("labs: stopped", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,73 @@
+"""Mistakes in what a person gave us, said in one line that teaches."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+
+class LabError(ValueError):
+    """A mistake in the input: names the field, the value and what is legal, in one line.
+
+    The command line prints the line and exits with status 2; a notebook shows the line
+    alone, without a traceback.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+    def _render_traceback_(self) -> list[str]:
+        """Called by IPython in place of its traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+def nearest(name: str, legal: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the legal name closest to `name`, or an empty string."""
+    names = list(legal)
+    lowered = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)
+    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def choice_error(field: str, value: object, legal: Iterable[str]) -> LabError:
+    """Build the error for a value that is none of the `legal` ones."""
+    names = list(legal)
+    shown = names if len(names) <= 12 else [*names[:12], f"… {len(names) - 12} more"]
+    return LabError(
+        f"{field}: {shorten(value)} is not one of {', '.join(shown)}{nearest(str(value), names)}"
+    )
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """Return `repr(value)`, cut in the middle to at most `limit` characters."""
+    text = repr(value) if not isinstance(value, str) else repr(value[: 10 * limit])
+    return text if len(text) <= limit else f"{text[: limit - 2]}…{text[-1]}"
+
+
+def explain_validation(error: ValidationError, model: type[BaseModel], where: str = "") -> LabError:
+    """Turn pydantic's report on `model` into one line per the house rule.
+
+    The first problem is spelt out (field, value, what is legal, nearest field name); the
+    number of others is added.
+    """
+    problems: list[Any] = error.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        legal = sorted(model.model_fields)
+        detail = f"{field}: no such field{nearest(str(first['loc'][-1]), legal)}"
+    elif first["type"] == "missing":
+        detail = f"{field}: missing, and it has no default"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        detail = f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return LabError(f"{where + ': ' if where else ''}{detail}{more}")
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,1 @@
+"""The mathematics of LoRA: factorise, count, a layer from scratch, merge."""

@@ -1,0 +1,1 @@
+"""NF4 and double quantisation from scratch, held against bitsandbytes."""

@@ -1,0 +1,1 @@
+"""Recipe to run: training, measurement and evaluation of adapters."""
