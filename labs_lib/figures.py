@@ -1,0 +1,171 @@
+"""The house style of plots: colour-blind-safe, readable at notebook width, on any theme.
+
+A title says the finding, axes carry units, and every picture has a text that stands in for
+it: `show(fig, alt="…")`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito, "Color Universal Design" (2008): told apart under every common colour blindness.
+# Black is left to text; the order puts the most distinct hues first.
+PALETTE: tuple[str, ...] = (
+    "#0072B2",  # blue
+    "#E69F00",  # orange
+    "#009E73",  # green
+    "#CC79A7",  # pink
+    "#56B4E9",  # sky
+    "#D55E00",  # vermilion
+    "#F0E442",  # yellow
+    "#7F7F7F",  # grey
+)
+
+# One colour for one kind of bytes, in every figure and instrument of the course.
+MEMORY_COLOURS: dict[str, str] = {
+    "weights": "#0072B2",
+    "adapter": "#E69F00",
+    "gradients": "#D55E00",
+    "optimizer": "#CC79A7",
+    "activations": "#009E73",
+    "temporary": "#56B4E9",
+}
+
+INK = "#1F2328"
+PAPER = "#FFFFFF"
+GRID = "#D8DEE4"
+
+# A notebook's output area is about 9 inches wide at matplotlib's 100 dots an inch.
+WIDTH_INCHES = 8.5
+DOTS_PER_INCH = 100
+
+_STYLE: dict[str, Any] = {
+    "figure.figsize": (WIDTH_INCHES, 3.8),
+    "figure.dpi": DOTS_PER_INCH,
+    # A solid page: a transparent one is unreadable on JupyterLab's dark theme.
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlesize": 12.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 2.2,
+    "lines.markersize": 6,
+    "legend.frameon": False,
+}
+
+
+def new_figure(
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    columns: int = 1,
+    height_inches: float = 3.8,
+    width_inches: float = WIDTH_INCHES,
+) -> tuple[Figure, Any]:
+    """Return an empty figure in the house style, and its axes (a list if `columns` > 1).
+
+    `title` says the finding ("Memory grows linearly with length"); the labels carry units
+    ("peak (GiB)"). The figure is not registered with pyplot, so nothing needs closing and
+    nothing is drawn twice in a notebook.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style = {**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
+    with mpl.rc_context(style):
+        fig = Figure(figsize=(width_inches, height_inches))
+        FigureCanvasAgg(fig)
+        axes = fig.subplots(1, columns)
+        every: list[Axes] = [axes] if columns == 1 else list(axes)
+        for ax in every:
+            ax.set_xlabel(x_label)
+            ax.set_ylabel(y_label)
+        if columns == 1:
+            every[0].set_title(title)
+        else:
+            fig.suptitle(title, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
+    return fig, axes
+
+
+def use_house_style() -> None:
+    """Make pyplot's own figures follow the house style, for a lesson that draws with pyplot."""
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update({**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)})
+
+
+class Picture:
+    """A finished plot as a notebook shows it: a PNG with alternative text.
+
+    The plain text of the output is the alternative text, which is stable from run to run.
+    """
+
+    def __init__(self, png: bytes, alt: str):
+        self.png = png
+        self.alt = alt
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        code = base64.b64encode(self.png).decode()
+        # The Markdown/HTML form carries the alt text; `image/png` is what nbval skips and
+        # GitHub draws.
+        return {"image/png": code, "text/plain": self.alt, "text/html": _img(code, self.alt)}
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def show(fig: Figure, *, alt: str) -> Picture:
+    """Return `fig` as a picture that a cell displays: PNG bytes and `alt`, its words.
+
+    `alt` says what a person who cannot see the plot should know: the kind of plot, its axes,
+    and the finding with numbers.
+    """
+    return Picture(png_bytes(fig), alt)
+
+
+def png_bytes(fig: Figure) -> bytes:
+    """Return the figure drawn as PNG, on a solid page."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER)
+    return buffer.getvalue()
+
+
+def save(fig: Figure, path: Path) -> None:
+    """Write the figure as PNG, aside first."""
+    from labs_lib.files import written_aside
+
+    with written_aside(path) as aside:
+        aside.write_bytes(png_bytes(fig))
+
+
+def _img(code: str, alt: str) -> str:
+    return (
+        f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%;background:{PAPER}" '
+        f'src="data:image/png;base64,{code}">'
+    )
