@@ -1,0 +1,224 @@
+"""The catalogue of architectures: shapes, licences and module names, without loading torch."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from labs_lib.errors import choice_error
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+Dimension = Literal["hidden", "query", "key_value", "intermediate"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class LinearTemplate(_Frozen):
+    """One linear map of a decoder layer, its sizes still names of dimensions."""
+
+    module: str
+    input: Dimension = Field(alias="in")
+    outputs: tuple[Dimension, ...] = Field(alias="out")
+    bias: bool = False
+
+
+class Family(_Frozen):
+    """How a transformers class is built, whatever its size."""
+
+    model_type: str
+    architecture: str
+    layer_path: str
+    linears: tuple[LinearTemplate, ...]
+    fan_in_fan_out: bool = False
+
+
+class LinearShape(_Frozen):
+    """One linear map of a decoder layer.
+
+    `module` is its path inside the layer (`self_attn.q_proj`).  The weight is
+    (out_features, in_features), or (in_features, out_features) where the family says
+    `fan_in_fan_out`.
+    """
+
+    module: str
+    in_features: int
+    out_features: int
+    bias: bool
+
+    @property
+    def name(self) -> str:
+        """Return the module's own name, `q_proj`."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def role(self) -> Literal["attention", "mlp"]:
+        """Return which half of the layer the map belongs to."""
+        return "attention" if "att" in self.module.partition(".")[0] else "mlp"
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of parameters, bias included."""
+        return self.in_features * self.out_features + (self.out_features if self.bias else 0)
+
+
+class Entry(_Frozen):
+    """One model of the catalogue: what it is called, who may use it, how large it is.
+
+    `parameters` counts tied weights once.  `config` holds the keyword arguments of
+    `AutoConfig.for_model`; the properties read the sizes out of it under one name each.
+    """
+
+    name: str
+    family: Family
+    hub_name: str
+    licence: str
+    parameters: int
+    config: dict[str, Any]
+    same_shapes: tuple[str, ...] = ()
+    bundled: bool = False
+
+    def _size(self, *keys: str) -> int:
+        return next(self.config[key] for key in keys if self.config.get(key) is not None)
+
+    @property
+    def hidden_size(self) -> int:
+        """Return the width of the residual stream."""
+        return self._size("hidden_size", "n_embd")
+
+    @property
+    def layers(self) -> int:
+        """Return the number of decoder layers."""
+        return self._size("num_hidden_layers", "n_layer")
+
+    @property
+    def heads(self) -> int:
+        """Return the number of query heads."""
+        return self._size("num_attention_heads", "n_head")
+
+    @property
+    def key_value_heads(self) -> int:
+        """Return the number of key/value heads: fewer than `heads` under grouped queries."""
+        if self.config.get("multi_query"):
+            return 1
+        return self.config.get("num_key_value_heads") or self.heads
+
+    @property
+    def head_size(self) -> int:
+        """Return the width of one head."""
+        return self.hidden_size // self.heads
+
+    @property
+    def intermediate_size(self) -> int:
+        """Return the width inside the MLP: 4 × hidden where the configuration names none."""
+        return self.config.get("intermediate_size") or 4 * self.hidden_size
+
+    @property
+    def vocab_size(self) -> int:
+        """Return the number of rows of the embedding."""
+        return self._size("vocab_size")
+
+    @property
+    def max_positions(self) -> int:
+        """Return the longest sequence, in tokens, that the model was published for."""
+        return self._size("max_position_embeddings", "n_positions")
+
+    @property
+    def tie_word_embeddings(self) -> bool:
+        """Return whether `lm_head` is the embedding matrix itself."""
+        return self.config["tie_word_embeddings"]
+
+    @property
+    def fan_in_fan_out(self) -> bool:
+        """Return whether the layers' weights are stored (in, out), as GPT-2's `Conv1D` does."""
+        return self.family.fan_in_fan_out
+
+    @property
+    def linears(self) -> tuple[LinearShape, ...]:
+        """Return the linear maps of one decoder layer, in the order of the model's code."""
+        sizes: dict[Dimension, int] = {
+            "hidden": self.hidden_size,
+            "query": self.heads * self.head_size,
+            "key_value": self.key_value_heads * self.head_size,
+            "intermediate": self.intermediate_size,
+        }
+        return tuple(
+            LinearShape(
+                module=template.module,
+                in_features=sizes[template.input],
+                out_features=sum(sizes[dimension] for dimension in template.outputs),
+                bias=template.bias,
+            )
+            for template in self.family.linears
+        )
+
+    @property
+    def attention_modules(self) -> tuple[str, ...]:
+        """Return the in-layer paths of the attention's linear maps."""
+        return tuple(linear.module for linear in self.linears if linear.role == "attention")
+
+    def linear_modules(self) -> dict[str, LinearShape]:
+        """Return every linear map of the decoder layers by its full module path."""
+        return {
+            f"{self.family.layer_path}.{layer}.{linear.module}": linear
+            for layer in range(self.layers)
+            for linear in self.linears
+        }
+
+
+@functools.cache
+def catalogue() -> dict[str, Entry]:
+    """Return every entry by its catalogue name, in the order of the file."""
+    text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    families = {name: Family(**fields) for name, fields in content["families"].items()}
+    return {
+        name: Entry(name=name, **{**fields, "family": families[fields["family"]]})
+        for name, fields in content["models"].items()
+    }
+
+
+def find(name: str) -> Entry | None:
+    """Return the entry with this catalogue name or hub name in any case, or None."""
+    return _by_lowered_name().get(str(name).strip().lower())
+
+
+def entry(name: str) -> Entry:
+    """Return the entry with this catalogue name or hub name, in any case.
+
+    Raises `LabError` with the nearest name when there is none.
+    """
+    found = find(name)
+    if found is None:
+        hub_names = [name for each in catalogue().values() for name in _names(each)[1:]]
+        legal = [*catalogue(), *(hub_names if "/" in str(name) else [])]
+        raise choice_error("model", name, legal)
+    return found
+
+
+def config_of(name: str) -> PretrainedConfig:
+    """Return the transformers configuration of a catalogue entry, ready for `from_config`."""
+    from transformers import AutoConfig
+
+    model = entry(name)
+    return AutoConfig.for_model(
+        model.family.model_type, architectures=[model.family.architecture], **model.config
+    )
+
+
+@functools.cache
+def _by_lowered_name() -> dict[str, Entry]:
+    return {name.lower(): each for each in catalogue().values() for name in _names(each)}
+
+
+def _names(model: Entry) -> tuple[str, ...]:
+    # The hub's own short names ("gpt2") and last parts ("Llama-2-7b-hf") are in daily use.
+    full = (model.hub_name, *model.same_shapes)
+    return (model.name, *full, *(name.rpartition("/")[2] for name in full))

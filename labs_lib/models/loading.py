@@ -1,0 +1,309 @@
+"""A model and its tokenizer from one name: bundled, a local folder, or a hub.
+
+Importing torch and transformers takes some seconds, and the first model class of a family two
+or three more (it brings the generation code); both wait for the first call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs_lib.errors import LabError, choice_error, nearest, shorten
+from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
+from labs_lib.models.catalogue import catalogue, find
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_DTYPES = {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+}
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_OFFLINE = f"without a hub there are {BUNDLED_NAME} and any local folder in safetensors"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a name leads: `location` is a folder on disk or a repository on a hub."""
+
+    name: str
+    location: str
+    local: bool
+
+
+def load_model(
+    name: str | Path = BUNDLED_NAME,
+    dtype: str | torch.dtype | None = None,
+    quantization: str | BitsAndBytesConfig | None = None,
+    device: str | torch.device | None = None,
+) -> PreTrainedModel:
+    """Return the model in evaluation mode, on `device`.
+
+    `name` is a catalogue name, a local folder, or a hub name; weights are read from
+    safetensors only and no code that comes with them is run.  `dtype` is `fp32`, `bf16`,
+    `fp16` or a torch dtype; None takes the one this machine computes fastest in.
+    `quantization` is None, `nf4` (with double quantisation, as QLoRA has it) or a
+    `BitsAndBytesConfig`.  `device` None takes the best one there is.
+
+    Raises `LabError` in one line for a name that leads nowhere, a folder without usable
+    weights, a damaged file, or a hub that cannot be reached.
+    """
+    source = locate(name)
+    # Every cheap check comes before the seconds that the imports take.
+    checked_dtype = _dtype_name(dtype)
+    _check_quantization(quantization)
+    if source.local:
+        check_folder(Path(source.location))
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from labs_lib.hardware import detect
+
+    if checked_dtype is None:
+        checked_dtype = _DTYPES[detect().precision]
+    wanted = getattr(torch, checked_dtype)
+    target = str(device or detect().device)
+    options: dict[str, Any] = {"dtype": wanted, "output_loading_info": True}
+    if quantization is not None:
+        options["quantization_config"] = _quantization_config(quantization, wanted)
+        options["device_map"] = {"": target}
+    elif not target.startswith("cpu"):
+        options["device_map"] = {"": target}
+    with quiet(), _in_one_line(source):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source.location, trust_remote_code=False, use_safetensors=True, **options
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise LabError(
+            f"model: {source.name} lacks {len(missing)} of its weights (first: {missing[0]}); "
+            f"the folder is incomplete or holds another architecture"
+        )
+    return model.eval()
+
+
+def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of `name`, with its own chat template.
+
+    Where a model was published without a padding token (GPT-2, Llama) the end-of-text token
+    stands in for it.  Raises `LabError` as `load_model` does.
+    """
+    source = locate(name)
+    if source.local and not (Path(source.location) / "config.json").is_file():
+        check_tokenizer_folder(Path(source.location))
+    from transformers import AutoTokenizer
+
+    with quiet(), _in_one_line(source):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load(
+    name: str | Path = BUNDLED_NAME, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return `(load_model(name, **options), load_tokenizer(name))`."""
+    return load_model(name, **options), load_tokenizer(name)
+
+
+def locate(name: str | Path) -> Source:
+    """Return where `name` leads; converts the bundled model on the way if that is it.
+
+    The bundled name comes first, then a folder on disk, then the catalogue and the hub.
+    """
+    text = str(name).strip()
+    if not text:
+        raise choice_error("model", name, catalogue())
+    found = find(text)
+    if found and found.bundled and ("/" not in text or text.lower() == found.hub_name.lower()):
+        return Source(found.name, str(prepare_bundled()), local=True)
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return Source(text, str(folder), local=True)
+    if isinstance(name, Path) or text[0] in ".~" or folder.is_absolute() or "\\" in text:
+        what = "is a file, not a folder" if folder.is_file() else "there is no such folder"
+        raise LabError(f"model: {shorten(text)}: {what}")
+    if found:
+        # A catalogue name stands for its hub name; a sibling's hub name for itself.
+        return Source(text, text if "/" in text else found.hub_name, local=False)
+    if text.count("/") != 1:
+        raise choice_error("model", text, catalogue())
+    return Source(text, text, local=False)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `LabError` unless `folder` holds a readable config.json and whole safetensors."""
+    where = f"model: {folder}"
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise LabError(f"{where} holds an adapter, not a model; load its base model instead")
+        raise LabError(f"{where} holds no config.json, so it is not a model folder")
+    config = _read_json(config_file, where)
+    if not isinstance(config, dict) or not config.get("model_type"):
+        raise LabError(f"{where}: config.json names no model_type")
+    files = _weight_files(folder, where)
+    if not files:
+        if any(list(folder.glob(pattern)) for pattern in _PICKLES):
+            raise LabError(
+                f"{where} holds only pickle weights (.bin, .pt), which can run code when they are "
+                f"loaded; save the model again as safetensors"
+            )
+        raise LabError(f"{where} holds no .safetensors weights")
+    from safetensors import SafetensorError, safe_open
+
+    for file in files:
+        try:  # opening reads the header and compares it with the file's length
+            with safe_open(file, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise LabError(
+                f"{where}: {file.name} is damaged or cut short ({error}); copy or save it again"
+            ) from error
+
+
+def check_tokenizer_folder(folder: Path) -> None:
+    """Raise `LabError` unless `folder` holds tokenizer files."""
+    names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+    if not any((folder / name).is_file() for name in names):
+        raise LabError(f"tokenizer: {folder} holds no tokenizer.json")
+
+
+def _weight_files(folder: Path, where: str) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file() and not (folder / "model.safetensors").is_file():
+        content = _read_json(index, where)
+        try:
+            files = [folder / name for name in sorted(set(content["weight_map"].values()))]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise LabError(f"{where}: {index.name} holds no weight_map") from error
+        for file in files:
+            if not file.is_file():
+                raise LabError(f"{where}: {file.name} is named in {index.name} but missing")
+        return files
+    file = folder / "model.safetensors"
+    return [file] if file.is_file() else []
+
+
+def _read_json(file: Path, where: str) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(f"{where}: {file.name} cannot be read as JSON ({error})") from error
+
+
+def _dtype_name(dtype: str | torch.dtype | None) -> str | None:
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.")
+    if name not in _DTYPES:
+        raise choice_error("dtype", dtype, ("fp32", "bf16", "fp16"))
+    return _DTYPES[name]
+
+
+def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:
+    named = quantization is None or quantization == "nf4"
+    if not named and not hasattr(quantization, "load_in_4bit"):
+        raise choice_error("quantization", quantization, ("nf4", "a BitsAndBytesConfig"))
+
+
+def _quantization_config(
+    quantization: str | BitsAndBytesConfig, compute: torch.dtype
+) -> BitsAndBytesConfig:
+    if not isinstance(quantization, str):
+        return quantization
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and warnings off inside the block, then as they were."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _in_one_line(source: Source) -> Iterator[None]:
+    """Turn what the loaders raise into one line that says what can be done."""
+    try:
+        yield
+    except LabError:
+        raise
+    except MemoryError as error:
+        raise LabError(f"model: {source.name} does not fit in memory") from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise LabError(f"model: {_explain(source, error)}") from error
+
+
+def _explain(source: Source, error: Exception) -> str:
+    reasons = _chain(error)
+    kinds = {type(reason).__name__ for reason in reasons}
+    if "OutOfMemoryError" in kinds:
+        return f"{source.name} does not fit in the accelerator's memory; try quantization='nf4'"
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    if "trust_remote_code" in str(error):
+        return f"{source.name} needs code of its own to load, which the course does not run"
+    if source.local:
+        return f"{source.name} cannot be loaded: {first}"
+    legal = [*catalogue(), *(each.hub_name for each in catalogue().values())]
+    hint = "" if find(source.name) else nearest(source.name, legal)
+    if "GatedRepoError" in kinds:
+        return (
+            f"{source.location} is gated: accept its licence on the hub and log in with "
+            f"`hf auth login`; {_OFFLINE}"
+        )
+    if "RepositoryNotFoundError" in kinds:
+        return f"the hub knows no {source.location}{hint or f'; {_OFFLINE}'}"
+    if "safetensors" in first:
+        return f"{source.location} has no safetensors weights, and the course loads no pickle"
+    if kinds & _UNREACHABLE or isinstance(error, OSError):
+        return (
+            f"{source.location} is not on this machine and no hub can be reached; {_OFFLINE}{hint}"
+        )
+    return f"{source.name} cannot be loaded: {first}"
+
+
+_UNREACHABLE = {
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+    "ConnectError",
+    "ConnectionError",
+    "ConnectTimeout",
+    "ReadTimeout",
+}
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    reasons: list[BaseException] = []
+    while error is not None and error not in reasons:
+        reasons.append(error)
+        error = error.__cause__ or error.__context__
+    return reasons

@@ -1,0 +1,176 @@
+"""Which linear maps an adapter goes on: from a word such as `all-linear` to module names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from labs_lib.errors import LabError, choice_error, shorten
+from labs_lib.models.catalogue import Entry
+from labs_lib.models.catalogue import entry as catalogue_entry
+
+# Short names for what a linear map computes; a fused map computes several.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "q_proj": ("q",),
+    "k_proj": ("k",),
+    "v_proj": ("v",),
+    "o_proj": ("o",),
+    "out_proj": ("o",),
+    "qkv_proj": ("q", "k", "v"),
+    "c_attn": ("q", "k", "v"),
+    "query_key_value": ("q", "k", "v"),
+    "attn.c_proj": ("o",),
+    "self_attention.dense": ("o",),
+    "attention.dense": ("o",),
+    "gate_proj": ("gate",),
+    "up_proj": ("up",),
+    "down_proj": ("down",),
+    "gate_up_proj": ("gate", "up"),
+    "c_fc": ("up",),
+    "mlp.c_proj": ("down",),
+    "dense_h_to_4h": ("up",),
+    "dense_4h_to_h": ("down",),
+}
+_GROUPS = ("all-linear", "attention", "mlp")
+_LETTERS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
+    """Return the module names to hand to `LoraConfig(target_modules=…)`.
+
+    `model` is a loaded model (PEFT-wrapped or quantised too), a catalogue `Entry` or a
+    catalogue name; neither of the last two loads torch.  `targets` is `all-linear` (every
+    linear map except the output head), `attention`, `mlp`, letters such as `q,v` (also `k`,
+    `o`, `gate`, `up`, `down`), module names, or a list of any of these.
+
+    Each name returned is the shortest one that PEFT, which matches by the end of the path,
+    applies to exactly the modules meant, in the order of the model's code: on GPT-2
+    `attention` gives `c_attn` and `attn.c_proj`, since `c_proj` alone would reach the MLP too.
+
+    Raises `LabError` for a name that the model has not (with the nearest) and for `q_proj`
+    where one fused matrix holds q, k and v.
+    """
+    modules, extra = _modules_of(model)
+    wanted = _as_list(targets)
+    chosen: set[str] = set()
+    letters: list[str] = []
+    for target in wanted:
+        if target in _GROUPS:
+            members = {name for name in modules if target in ("all-linear", _role(name))}
+            if not members:
+                raise LabError(f"target_modules: this model has no {target} linear map")
+            chosen |= members
+        elif target in _LETTERS and not _ending_with(target, modules):
+            letters.append(target)
+        else:
+            matches = _ending_with(target, [*modules, *extra])
+            if not matches:
+                raise _no_such_module(target, modules)
+            chosen |= set(matches)
+    chosen |= _holding(letters, modules)
+    return _shortest_names(chosen, [*modules, *extra])
+
+
+def _as_list(targets: str | Iterable[str]) -> list[str]:
+    given = targets.split(",") if isinstance(targets, str) else targets
+    if not isinstance(given, Iterable):
+        raise LabError(f"target_modules: {shorten(given)} is neither a name nor a list of names")
+    names = []
+    for target in given:
+        if not isinstance(target, str):
+            raise LabError(f"target_modules: {shorten(target)} is not a module name")
+        names += [target.strip()] if target.strip() else []
+    if not names:
+        raise LabError("target_modules: empty; name at least one, or 'all-linear'")
+    return names
+
+
+def _modules_of(model: Any) -> tuple[list[str], list[str]]:
+    """Return the in-layer paths of the linear maps, and those outside the layers (the head)."""
+    if isinstance(model, str):
+        model = catalogue_entry(model)
+    if isinstance(model, Entry):
+        return [linear.module for linear in model.linears], ["lm_head"]
+    modules: dict[str, None] = {}
+    extra: dict[str, None] = {}
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    for path, module in model.named_modules():
+        # Inside a PEFT wrapper the map itself is `….q_proj.base_layer`, beside its adapters.
+        path = path.removesuffix(".base_layer")
+        if "lora_" in path or not _is_linear(module):
+            continue
+        inside = re.split(r"\.\d+\.", path)[-1]
+        (extra if module is head or inside == path else modules)[inside] = None
+    return list(modules), list(extra)
+
+
+def _is_linear(module: Any) -> bool:
+    # By its attributes, not its class: bitsandbytes' layers and GPT-2's Conv1D count too.
+    if type(module).__name__ == "Conv1D":
+        return True
+    return (
+        hasattr(module, "in_features")
+        and hasattr(module, "out_features")
+        and (getattr(module, "weight", None) is not None and not hasattr(module, "base_layer"))
+    )
+
+
+def _role(module: str) -> str:
+    return "attention" if "att" in module.rpartition(".")[0] else "mlp"
+
+
+def _ending_with(target: str, modules: Iterable[str]) -> list[str]:
+    return [name for name in modules if name == target or name.endswith(f".{target}")]
+
+
+def _parts(module: str) -> tuple[str, ...]:
+    return next((held for end, held in _PARTS.items() if _ending_with(end, [module])), ())
+
+
+def _holding(letters: list[str], modules: list[str]) -> set[str]:
+    """Return the modules that compute `letters`; a fused one only if all it holds is asked for."""
+    chosen: set[str] = set()
+    for letter in letters:
+        holders = [name for name in modules if letter in _parts(name)]
+        if not holders:
+            present = [each for each in _LETTERS if any(each in _parts(name) for name in modules)]
+            raise choice_error("target_modules", letter, [*_GROUPS, *present, *_names(modules)])
+        for holder in holders:
+            if not set(_parts(holder)) <= set(letters):
+                raise _fused(letter, holder)
+            chosen.add(holder)
+    return chosen
+
+
+def _no_such_module(target: str, modules: list[str]) -> LabError:
+    for part in _PARTS.get(target, ()):
+        for name in modules:
+            if part in _parts(name) and len(_parts(name)) > 1:
+                return _fused(target, name)
+    return choice_error("target_modules", target, [*_names(modules), *_GROUPS])
+
+
+def _fused(target: str, holder: str) -> LabError:
+    held = _parts(holder)
+    listed = f"{', '.join(held[:-1])} and {held[-1]}"
+    name = holder.rpartition(".")[2]
+    return LabError(
+        f"target_modules: {target!r} is no separate module here: {name!r} holds {listed} in one "
+        f"matrix; name {name!r}, which adapts all of them"
+    )
+
+
+def _names(modules: list[str]) -> list[str]:
+    return _shortest_names(set(modules), modules)
+
+
+def _shortest_names(chosen: set[str], modules: list[str]) -> list[str]:
+    names: dict[str, None] = {}
+    for module in (name for name in modules if name in chosen):
+        parts = module.split(".")
+        ends = (".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1))
+        names[next((end for end in ends if set(_ending_with(end, modules)) <= chosen), module)] = (
+            None
+        )
+    return list(names)

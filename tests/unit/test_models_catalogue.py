@@ -1,0 +1,106 @@
+"""The catalogue against the real transformers classes, built on the meta device."""
+
+import subprocess
+import sys
+
+import pytest
+
+from labs_lib.errors import LabError
+from labs_lib.models import catalogue, config_of, entry
+
+
+@pytest.fixture(scope="module")
+def build():
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    def build(name):
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config_of(name))
+
+    return build
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_entry_agrees_with_the_real_class(name, build):
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    model, shapes = build(name), entry(name)
+    assert type(model).__name__ == shapes.family.architecture
+    assert model.num_parameters() == shapes.parameters
+
+    expected = shapes.linear_modules()
+    found = {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not model.get_output_embeddings()
+    }
+    assert found.keys() == expected.keys()
+    for path, linear in expected.items():
+        module = found[path]
+        size = (linear.out_features, linear.in_features)
+        assert isinstance(module, Conv1D) == shapes.fan_in_fan_out
+        assert tuple(module.weight.shape) == (size[::-1] if shapes.fan_in_fan_out else size), path
+        assert (module.bias is not None) == linear.bias, path
+        assert sum(p.numel() for p in module.parameters()) == linear.parameters
+
+    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    assert tuple(embedding.shape) == (shapes.vocab_size, shapes.hidden_size)
+    assert (head is embedding) == shapes.tie_word_embeddings
+    assert model.config.max_position_embeddings == shapes.max_positions
+
+
+def test_the_promised_models_are_there():
+    promised = """smollm2-135m-instruct smollm2-360m-instruct smollm2-1.7b-instruct gpt2 llama-2-7b
+        llama-2-13b llama-2-70b llama-3-8b llama-3-70b falcon-7b mistral-7b qwen2.5-0.5b
+        qwen2.5-7b llama-33b"""
+    assert set(promised.split()) <= set(catalogue())
+    assert [name for name, model in catalogue().items() if model.bundled] == [
+        "smollm2-135m-instruct"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("llama-2-7b", "llama-2-7b"),
+        ("LLAMA-2-7B", "llama-2-7b"),
+        ("meta-llama/Llama-2-7b-hf", "llama-2-7b"),
+        ("meta-llama/llama-2-7b-HF", "llama-2-7b"),
+        ("HuggingFaceTB/SmolLM2-135M", "smollm2-135m-instruct"),
+        ("smollm2-135m", "smollm2-135m-instruct"),
+        ("gpt2", "gpt2"),
+        ("tiiuae/falcon-7b", "falcon-7b"),
+        ("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+    ],
+)
+def test_names_in_any_case(given, expected):
+    assert entry(given).name == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("lama-2-7b", "llama-2-7b"), ("tiiuae/falcn-7b", "tiiuae/falcon-7b"), ("gtp2", "gpt2")],
+)
+def test_misspelt_name_gets_the_nearest(given, nearest):
+    with pytest.raises(LabError, match=f"did you mean '{nearest}'"):
+        entry(given)
+
+
+def test_entries_are_frozen_and_closed():
+    model = entry("gpt2")
+    with pytest.raises(ValueError, match="frozen"):
+        model.parameters = 1
+    with pytest.raises(ValueError, match="extra"):
+        type(model)(**{**model.model_dump(by_alias=True), "colour": "red"})
+
+
+def test_importing_the_room_loads_no_torch():
+    program = (
+        "import sys, labs_lib.models as m; m.entry('gpt2').linears; "
+        "m.resolve_targets(m.entry('gpt2'), 'attention'); "
+        "print([x for x in ('torch', 'transformers', 'peft') if x in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
