@@ -1,0 +1,66 @@
+"""How many parameters an adapter adds, exact to the unit, from shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from labs_lib.lowrank.knobs import check_rank
+from labs_lib.models.catalogue import Entry
+from labs_lib.models.catalogue import entry as catalogue_entry
+from labs_lib.models.targets import resolve_targets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -> int:
+    """Return the trainable parameters of LoRA at `rank`: Σ r · (d_in + d_out) over its layers.
+
+    `model` is a catalogue name or `Entry` (no torch is loaded), a transformers configuration, or a
+    model; `targets` is what `resolve_targets` takes. The count is PEFT's. Raises `LabError` for an
+    unknown model or target, or a rank below 1. A rank above a layer's smaller dimension is counted,
+    as PEFT would build it, though it adds nothing (`check_rank` says so for a given shape).
+    """
+    check_rank(rank)
+    return rank * sum(d_in + d_out for d_in, d_out in target_shapes(model, targets).values())
+
+
+def target_shapes(model: Any, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return (d_in, d_out) of every layer that `targets` means, by its full module name."""
+    if isinstance(model, str):
+        model = catalogue_entry(model)
+    if isinstance(model, Entry):
+        names = resolve_targets(model, targets)
+        shapes = {
+            path: (linear.in_features, linear.out_features)
+            for path, linear in model.linear_modules().items()
+        }
+        shapes["lm_head"] = (model.hidden_size, model.vocab_size)
+        return {path: shape for path, shape in shapes.items() if _named(path, names)}
+    from labs_lib.lowrank.injection import find_targets
+    from labs_lib.lowrank.layer import features
+
+    layers = find_targets(meta_model(model) if hasattr(model, "to_dict") else model, targets)
+    return {path: features(layer, path) for path, layer in layers.items()}
+
+
+def meta_model(config: Any) -> nn.Module:
+    """Build a causal language model from a configuration: shapes only, no memory."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+def adapter_bytes(parameters: int, bits: int = 32) -> int:
+    """Return the size of the adapter's weights on disk: PEFT saves the 32-bit factors it trains.
+
+    A safetensors header of a few kilobytes comes on top.
+    """
+    return parameters * bits // 8
+
+
+def _named(path: str, names: list[str]) -> bool:
+    return any(path == name or path.endswith(f".{name}") for name in names)

@@ -1,0 +1,91 @@
+"""Counts, exact to the unit against PEFT on the meta device, for the whole catalogue."""
+
+import gc
+import warnings
+
+import pytest
+from peft import LoraConfig, get_peft_model
+
+from labs_lib.errors import LabError
+from labs_lib.lowrank import adapter_bytes, count_lora_parameters, meta_model, target_shapes
+from labs_lib.models import catalogue, config_of, entry, resolve_targets
+
+RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+SMALL = {"smollm2-135m-instruct", "gpt2", "qwen2.5-0.5b"}
+
+
+def query_and_value(name):
+    """{q, v}, or the fused matrix where the model has no other."""
+    modules = [linear.name for linear in entry(name).linears]
+    return ["q_proj", "v_proj"] if "q_proj" in modules else [modules[0]]
+
+
+def peft_counts(model, targets, ranks):
+    """Trainable parameters by rank, as PEFT builds them on the meta device at full depth."""
+    counts = {}
+    for rank in ranks:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # GPT-2's Conv1D turns its weight round
+            config = LoraConfig(r=rank, target_modules=targets, task_type="CAUSAL_LM")
+            wrapped = get_peft_model(model, config, low_cpu_mem_usage=True)
+        counts[rank] = sum(p.numel() for p in wrapped.parameters() if p.requires_grad)
+        wrapped.unload()
+    return counts
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_counts_equal_pefts_to_the_unit(name):
+    """Every rank for the small models; for the others two, which fix the line through zero."""
+    model = meta_model(config_of(name))
+    ranks = RANKS if name in SMALL else [1, 256]
+    # PEFT's own "all-linear", and the names we give it for the attention and for {q, v}.
+    for ours, theirs in (
+        (query_and_value(name), query_and_value(name)),
+        ("attention", resolve_targets(name, "attention")),
+        ("all-linear", "all-linear"),
+    ):
+        counts = peft_counts(model, theirs, ranks)
+        assert {rank: count_lora_parameters(name, ours, rank) for rank in ranks} == counts
+        per_rank = counts[1]
+        assert all(count_lora_parameters(name, ours, r) == r * per_rank for r in range(1, 257))
+    del model
+    gc.collect()
+
+
+def test_the_counts_that_papers_and_readmes_print():
+    assert count_lora_parameters("llama-2-7b", "q_proj,v_proj", 8) == 4_194_304
+    assert count_lora_parameters("llama-2-7b", ["q_proj", "v_proj"], 16) == 8_388_608
+    share = count_lora_parameters("llama-2-7b", "all-linear", 16) / entry("llama-2-7b").parameters
+    assert share == pytest.approx(0.0059, abs=5e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "smollm2-135m-instruct"])
+def test_entry_configuration_and_model_agree(name):
+    config = config_of(name)
+    for targets in ("all-linear", "attention", ["lm_head"]):
+        expected = target_shapes(name, targets)
+        assert expected == target_shapes(entry(name), targets)
+        assert (
+            expected == target_shapes(config, targets) == target_shapes(meta_model(config), targets)
+        )
+    assert len(target_shapes(name, "all-linear")) == len(entry(name).linears) * entry(name).layers
+
+
+def test_adapter_bytes_are_four_a_parameter():
+    assert adapter_bytes(10) == 40 and adapter_bytes(10, bits=16) == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("llama-2-7b", "q_proj", 0), "rank: 0 is not legal"),
+        (("llama-2-7b", "q_proj", -1), "rank: -1"),
+        (("llama-2-7b", "q_prj", 8), "did you mean 'q_proj'?"),
+        (("llama-2-7", "q_proj", 8), "did you mean 'llama-2-7b'?"),
+        (("gpt2", "q_proj", 8), "'c_attn' holds q, k and v in one matrix"),
+    ],
+)
+def test_what_cannot_be_counted_is_explained_in_one_line(arguments, words):
+    with pytest.raises(LabError) as caught:
+        count_lora_parameters(*arguments)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
