@@ -1,0 +1,302 @@
+"""Reading question banks: `quizzes/*.yaml`, one a lesson, each mistake with its file and line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from labs_lib.assessment.questions import KINDS, Question, Record, Slug, Text
+from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+
+LARGEST_BYTES = 5 * 2**20
+LESSONS = Annotated[str, StringConstraints(pattern=r"^\d\d$")]
+
+
+class Header(Record):
+    """The top of a bank: which lesson, and what a student will be able to do after it."""
+
+    lesson: LESSONS
+    title: Text
+    objectives: Annotated[dict[Slug, Text], Field(min_length=1, max_length=30)]
+    questions: Annotated[tuple[Any, ...], Field(min_length=1, max_length=500)]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A lesson's questions; `sha256` tells one version of the bank from another."""
+
+    path: Path
+    lesson: str
+    title: str
+    objectives: Mapping[str, str]
+    questions: tuple[Question, ...]
+    sha256: str
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def question(self, question_id: str) -> Question:
+        """Return the question with this id; LabError names the nearest one otherwise."""
+        for question in self.questions:
+            if question.id == question_id:
+                return question
+        ids = [question.id for question in self.questions]
+        raise choice_error("question", question_id, ids)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a bank, where a person can find it."""
+
+    path: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path.name}:{self.line}: {self.message}"
+
+
+def banks_folder() -> Path:
+    """Return the folder of the banks: `LABS_QUIZZES`, or `quizzes/` beside the package."""
+    named = os.environ.get("LABS_QUIZZES")
+    if named:
+        return Path(named).expanduser()
+    return Path(__file__).resolve().parents[2] / "quizzes"
+
+
+def bank_files(folder: Path | None = None) -> list[Path]:
+    """Return the banks in a folder, in the order of the lessons."""
+    folder = folder or banks_folder()
+    if not folder.is_dir():
+        raise LabError(f"banks: no folder {folder}; LABS_QUIZZES names another one")
+    return sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+
+
+def load_bank(path: Path) -> Bank:
+    """Read one bank; LabError with file and line for the first thing wrong in it."""
+    bank, problems = read_bank(path)
+    if bank is None or problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise LabError(f"{problems[0]}{more}")
+    return bank
+
+
+def load_banks(folder: Path | None = None) -> dict[str, Bank]:
+    """Return lesson → bank for every bank in a folder.
+
+    A file that has not changed is not read again.
+    """
+    banks: dict[str, Bank] = {}
+    for path in bank_files(folder):
+        stat = path.stat()
+        bank = _cached(path, stat.st_mtime_ns, stat.st_size)
+        if bank.lesson in banks:
+            raise LabError(
+                f"{path.name}: lesson {bank.lesson} already has {banks[bank.lesson].path.name}"
+            )
+        banks[bank.lesson] = bank
+    return banks
+
+
+def find_question(question_id: str) -> tuple[Bank, Question]:
+    """Return the question with this id and its bank; LabError names the nearest id otherwise."""
+    banks = load_banks()
+    bank = banks.get(str(question_id)[:2])
+    if bank is not None:
+        for question in bank.questions:
+            if question.id == question_id:
+                return bank, question
+    ids = [question.id for bank in banks.values() for question in bank.questions]
+    message = f"question: no {shorten(str(question_id))} in the banks{nearest(question_id, ids)}"
+    raise LabError(message)
+
+
+@lru_cache(maxsize=64)
+def _cached(path: Path, modified_ns: int, size: int) -> Bank:
+    return load_bank(path)
+
+
+def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
+    """Return the bank and everything wrong with its form.
+
+    The bank is None if its header cannot be read; questions that cannot be read are left out.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            return None, [Problem(path, 1, f"more than {LARGEST_BYTES // 2**20} MiB")]
+        raw = path.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        return None, [Problem(path, 1, f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return None, [Problem(path, 1, "is not UTF-8 text")]
+    try:
+        node, content = _parse(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        reason = getattr(error, "problem", None) or str(error)
+        return None, [Problem(path, mark.line + 1 if mark else 1, f"not YAML: {reason}")]
+    except RecursionError:
+        return None, [Problem(path, 1, "not YAML: nested too deeply")]
+    except ValueError as error:  # a date such as 2024-99-99
+        return None, [Problem(path, 1, f"not YAML: {error}")]
+    if not isinstance(content, dict):
+        legal = ", ".join(Header.model_fields)
+        return None, [Problem(path, 1, f"a bank is a mapping of {legal}")]
+    try:
+        header = Header.model_validate(content)
+    except ValidationError as error:
+        return None, _problems(path, node, (), error, Header)
+    questions: list[Question] = []
+    problems: list[Problem] = []
+    lines: dict[str, int] = {}
+    for index, entry in enumerate(header.questions):
+        at = ("questions", index)
+        line = _line(node, at)
+        if not isinstance(entry, dict):
+            problems.append(Problem(path, line, f"question {index + 1} is not a mapping"))
+            continue
+        kind = entry.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
+            error = choice_error("kind", kind, KINDS) if kind else "kind: missing"
+            problems.append(Problem(path, _line(node, (*at, "kind")), f"{_named(entry)}{error}"))
+            continue
+        try:
+            question = typing.cast(Question, KINDS[kind].model_validate(entry))
+        except ValidationError as error:
+            problems += _problems(path, node, at, error, KINDS[kind], _named(entry))
+            continue
+        questions.append(question)
+        lines.setdefault(question.id, line)
+        problems += _belongs(path, _line(node, (*at, "id")), question, header, questions[:-1])
+        if question.objective not in header.objectives:
+            wrong = choice_error("objective", question.objective, header.objectives)
+            where = _line(node, (*at, "objective"))
+            problems.append(Problem(path, where, f"{question.id}: {wrong}"))
+    bank = Bank(
+        path=path,
+        lesson=header.lesson,
+        title=header.title,
+        objectives=types.MappingProxyType(header.objectives),
+        questions=tuple(questions),
+        sha256=hashlib.sha256(raw.replace(b"\r\n", b"\n")).hexdigest(),
+        lines=types.MappingProxyType(lines),
+    )
+    return bank, problems
+
+
+def _belongs(
+    path: Path, line: int, question: Question, header: Header, before: list[Question]
+) -> Iterator[Problem]:
+    if question.lesson != header.lesson:
+        reason = f"id must start with the lesson's digits, {header.lesson}."
+        yield Problem(path, line, f"{question.id}: {reason}")
+    if any(other.id == question.id for other in before):
+        yield Problem(path, line, f"{question.id}: this id is used twice")
+
+
+def _problems(
+    path: Path,
+    node: yaml.Node,
+    at: tuple[Any, ...],
+    error: ValidationError,
+    model: type[BaseModel],
+    name: str = "",
+) -> list[Problem]:
+    found = []
+    for problem in error.errors(include_url=False):
+        loc = problem["loc"]
+        single = _OneProblem([problem])
+        owner = _model_at(model, loc[:-1]) or model
+        line = _line(node, (*at, *loc))
+        found.append(Problem(path, line, f"{name}{explain_validation(single, owner)}"))  # pyright: ignore[reportArgumentType]
+    return found
+
+
+class _OneProblem:
+    """One of a report's problems, in the shape that `explain_validation` reads."""
+
+    def __init__(self, problems: list[Any]):
+        self._problems = problems
+
+    def errors(self, include_url: bool = False) -> list[Any]:
+        return self._problems
+
+
+def _model_at(annotation: Any, loc: tuple[Any, ...]) -> type[BaseModel] | None:
+    """Return the model whose field stands at `loc` below `annotation`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not loc:
+            return annotation
+        known = annotation.model_fields.get(str(loc[0]))
+        return _model_at(known.annotation, loc[1:]) if known else None
+    inner = [_model_at(part, loc) for part in typing.get_args(annotation)]
+    deeper = [_model_at(part, loc[1:]) for part in typing.get_args(annotation) if loc]
+    return next((model for model in [*deeper, *inner] if model), None)
+
+
+def _named(entry: dict[Any, Any]) -> str:
+    known = entry.get("id")
+    return f"{known}: " if isinstance(known, str) and len(known) < 80 else ""
+
+
+def _line(node: yaml.Node, loc: tuple[Any, ...]) -> int:
+    """Return the line of the deepest part of `loc` that stands in the file."""
+    for part in loc:
+        below = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == part:
+                    below = value
+                    line_of = key
+                    if isinstance(value, yaml.ScalarNode):
+                        below = line_of
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            below = node.value[part] if part < len(node.value) else None
+        if below is None:
+            break
+        node = below
+    return node.start_mark.line + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with no anchors (which can blow up) and no key given twice (YAML keeps the last)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(
+                None, None, "anchors and aliases are not used in a bank", mark
+            )
+        node = super().compose_node(parent, index)
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    problem = "a key must be a plain word"
+                elif key.value in seen:
+                    problem = f"{key.value!r} is given twice"
+                else:
+                    seen.add(key.value)
+                    continue
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return node
+
+
+def _parse(text: str) -> tuple[yaml.Node, Any]:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return yaml.ScalarNode("", "", yaml.Mark("", 0, 0, 0, "", 0)), None
+        return node, loader.construct_document(node)
+    finally:
+        loader.dispose()

@@ -1,0 +1,65 @@
+"""Lesson 00: one small exercise, to see how checking works."""
+
+from __future__ import annotations
+
+from labs_lib.assessment.exercises.base import Exercise, Misconception, Property, ValueCheck
+
+TRAINED = 460_800
+TOTAL = 134_515_008
+_SHARE = 100 * TRAINED / TOTAL
+
+
+def _near(value: float, wanted: float) -> bool:
+    # 1 %: whether or not the adapter's own parameters are counted in the total.
+    return abs(value - wanted) <= 0.01 * wanted
+
+
+EXERCISES = [
+    Exercise(
+        id="00.trained-share",
+        title="How little was trained?",
+        objective="base-frozen",
+        task=(
+            f"The adapter that changed the model's voice has {TRAINED:,} parameters; the model "
+            f"has {TOTAL:,}. Set `share_percent` to the share that was trained, in percent."
+        ),
+        answer="share_percent",
+        starter="share_percent = ...  # in percent\n",
+        solution=f"share_percent = 100 * {TRAINED} / {TOTAL}\n",
+        hints=(
+            "A share is the part divided by the whole.",
+            "In percent, one hundredth is 1: multiply the share by 100.",
+        ),
+        check=ValueCheck(
+            legal=(int, float),
+            legal_name="number",
+            properties=(
+                Property(
+                    lambda value: _near(value, _SHARE),
+                    "That is not the share: divide the adapter's parameters by the model's, "
+                    "times 100.",
+                ),
+            ),
+            misconceptions=(
+                Misconception(
+                    "fraction-for-percent",
+                    "That is the share as a fraction; in percent it is 100 times as much.",
+                    when=lambda value: _near(value, _SHARE / 100),
+                ),
+                Misconception(
+                    "upside-down",
+                    "That is how many times the model is larger than the adapter. A share is "
+                    "the part divided by the whole.",
+                    when=lambda value: _near(value, TOTAL / TRAINED)
+                    or _near(value, 100 * TOTAL / TRAINED),
+                ),
+                Misconception(
+                    "share-left-frozen",
+                    "That is the share that stayed frozen; the question is what was trained.",
+                    when=lambda value: abs(value - (100 - _SHARE)) < 0.01,
+                ),
+            ),
+        ),
+        praise="A third of one percent was trained; everything else stayed as it was.",
+    ),
+]

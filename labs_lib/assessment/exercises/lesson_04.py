@@ -1,0 +1,583 @@
+"""Lesson 04: configure LoRA for an unknown model, count what trains, repair a set-up."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+from labs_lib.assessment.exercises.base import (
+    Exercise,
+    FunctionCheck,
+    Misconception,
+    Property,
+    ValueCheck,
+)
+
+RANK = 8
+SCALING = 2.0
+_ATTENTION = ("query_key_value", "dense")
+# (d_in, d_out) of the two attention matrices and how many layers hold them.
+_SHAPES = ((48, 144), (48, 48))
+_LAYERS = 3
+_COUNT = _LAYERS * sum(RANK * (d_in + d_out) for d_in, d_out in _SHAPES)
+
+
+def unseen_model() -> Any:
+    """Return a tiny random causal language model of an architecture the course does not use.
+
+    3 layers, hidden size 48, 76,176 parameters less the adapter's; built from its configuration,
+    the same weights every time, and the caller's random state is left alone.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, GPTNeoXConfig
+
+    config = GPTNeoXConfig(
+        vocab_size=128,
+        hidden_size=48,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config)
+
+
+def _wrapped(config: Any) -> dict[str, Any]:
+    """Return what `config` does to the unseen model: adapted modules, ranks, scalings, counts."""
+    from peft import PeftModelForCausalLM, get_peft_model
+    from peft.tuners.lora import LoraLayer
+
+    # PEFT writes into the configuration it is given; the student's stays as it is.
+    model = get_peft_model(unseen_model(), copy.deepcopy(config))  # pyright: ignore[reportArgumentType]
+    layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
+    trainable = {name for name, value in model.named_parameters() if value.requires_grad}
+    return {
+        "config": config,
+        "adapted": {name.rsplit(".", 1)[-1] for name in layers},
+        "count": len(layers),
+        "ranks": {part.r["default"] for part in layers.values()},
+        "scalings": {round(float(part.scaling["default"]), 6) for part in layers.values()},
+        "only_adapter": bool(trainable) and all("lora_" in name for name in trainable),
+        "frozen_adapter": not trainable,
+        "causal": isinstance(model, PeftModelForCausalLM),
+    }
+
+
+def _names(observed: Any) -> set[str]:
+    """Return the target names, whether PEFT could use them or not."""
+    config = observed["config"] if isinstance(observed, dict) else observed
+    targets = config.target_modules
+    return {targets} if isinstance(targets, str) else set(targets or ())
+
+
+def _seen(field: str, wanted: Any) -> Any:
+    return lambda observed: observed[field] == wanted
+
+
+def _is_lora_config(value: Any) -> Any:
+    from peft import LoraConfig
+
+    if not isinstance(value, LoraConfig):
+        raise TypeError(f"config should be a LoraConfig, not a {type(value).__name__}")
+    return _wrapped(value)
+
+
+_CONFIG = Exercise(
+    id="04.lora-config",
+    title="Configure LoRA for a model you have never seen",
+    objective="configure",
+    task=(
+        "`model = material('04.lora-config')` is a small model of an architecture new to you. "
+        "Print it and read its module names. Then set `config` to a `LoraConfig` for causal "
+        f"language modelling that adapts **every matrix of the attention blocks and nothing "
+        f"else**, with rank {RANK} and an effective scaling of {SCALING:g}."
+    ),
+    answer="config",
+    starter="config = ...  # LoraConfig(...)\n",
+    solution=(
+        "from peft import LoraConfig\n\n"
+        "config = LoraConfig(\n"
+        "    r=8,\n"
+        "    lora_alpha=16,\n"
+        '    target_modules=["query_key_value", "dense"],\n'
+        '    task_type="CAUSAL_LM",\n'
+        ")\n"
+    ),
+    hints=(
+        "Look inside `attention`: it holds two Linear layers. `target_modules` takes the last "
+        "part of their names.",
+        "A name is matched whole, so `dense` does not catch `dense_h_to_4h`.",
+        "The scaling that PEFT applies is lora_alpha / r.",
+    ),
+    check=ValueCheck(
+        observe=_is_lora_config,
+        properties=(
+            Property(
+                lambda seen: seen["adapted"] == set(_ATTENTION) and seen["count"] == 2 * _LAYERS,
+                "The adapted modules are not exactly those of the attention blocks, in all "
+                "layers; compare your target_modules with print(model).",
+            ),
+            Property(_seen("ranks", {RANK}), f"The rank should be {RANK} everywhere: r={RANK}."),
+            Property(
+                _seen("scalings", {SCALING}),
+                f"The adapter's update is not scaled by {SCALING:g}; what does PEFT divide "
+                "lora_alpha by?",
+            ),
+            Property(
+                _seen("only_adapter", True),
+                "Something beside the adapter's matrices would be trained; look at bias and "
+                "modules_to_save.",
+            ),
+            Property(
+                _seen("causal", True),
+                'The model is wrapped without its task; set task_type="CAUSAL_LM".',
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "llama-names",
+                "q_proj, v_proj and their kin are Llama's names. This model keeps query, key and "
+                "value in one matrix under another name: print(model) shows it.",
+                when=lambda seen: bool(
+                    _names(seen) & {"q_proj", "k_proj", "v_proj", "o_proj", "out_proj"}
+                ),
+            ),
+            Misconception(
+                "gpt2-names",
+                "c_attn and c_proj are GPT-2's names; print(model) shows this model's own.",
+                when=lambda seen: bool(_names(seen) & {"c_attn", "c_proj"}),
+            ),
+            Misconception(
+                "no-targets",
+                "Without target_modules PEFT falls back on its own list for a known "
+                "architecture, which adapts less than every attention matrix: name them.",
+                when=lambda seen: not _names(seen),
+            ),
+            Misconception(
+                "all-linear",
+                "That adapts the MLP too (dense_h_to_4h, dense_4h_to_h); only the attention "
+                "blocks were asked for.",
+                when=lambda seen: bool(
+                    seen["adapted"] & {"dense_h_to_4h", "dense_4h_to_h", "lm_head", "embed_out"}
+                ),
+            ),
+            Misconception(
+                "forgot-output-projection",
+                "The attention block has a second matrix: its output projection, dense.",
+                when=lambda seen: seen["adapted"] == {"query_key_value"},
+            ),
+            Misconception(
+                "forgot-query-key-value",
+                "Only the output projection is adapted; query, key and value are in "
+                "query_key_value.",
+                when=lambda seen: seen["adapted"] == {"dense"},
+            ),
+            Misconception(
+                "alpha-is-scaling",
+                "You set lora_alpha to the scaling itself. What is applied is lora_alpha / r, "
+                "so here it is a quarter of 1.",
+                when=lambda seen: seen["ranks"] == {RANK}
+                and seen["scalings"] == {round(SCALING / RANK, 6)},
+            ),
+            Misconception(
+                "default-alpha",
+                "The scaling is 1: lora_alpha equals r (8 is also PEFT's default for both). "
+                "For a scaling of 2, lora_alpha must be twice r.",
+                when=lambda seen: seen["scalings"] == {1.0},
+            ),
+            Misconception(
+                "trains-bias",
+                "With this bias setting the base model's bias terms are trained too; "
+                'bias="none" leaves them frozen.',
+                when=lambda seen: seen["config"].bias != "none",
+            ),
+            Misconception(
+                "inference-mode",
+                "inference_mode=True freezes the adapter as well: nothing would be trained.",
+                when=lambda seen: seen["frozen_adapter"],
+            ),
+        ),
+    ),
+    praise="Those are the attention matrices, all of them and nothing else, scaled by 2.",
+    material=unseen_model,
+)
+
+
+def _is_number(wanted: float) -> Any:
+    return lambda value: abs(float(value) - wanted) < 0.5
+
+
+_COUNT_BY_HAND = Exercise(
+    id="04.count-by-hand",
+    title="Count its trainable parameters by hand",
+    objective="count",
+    task=(
+        "Without running PEFT: how many parameters does your configuration train on that model? "
+        "Read the shapes off `print(model)` and set `trainable` to the number (a formula is fine)."
+    ),
+    answer="trainable",
+    starter="trainable = ...  # layers × (…)\n",
+    solution="trainable = 3 * (8 * (48 + 144) + 8 * (48 + 48))\n",
+    hints=(
+        "An adapter on a d_in → d_out matrix has lora_A (r, d_in) and lora_B (d_out, r).",
+        "So r × (d_in + d_out) for each adapted matrix; there are two in a layer.",
+        "query_key_value goes from 48 to 144, dense from 48 to 48; `(0-2): 3 x` says how many "
+        "layers there are.",
+    ),
+    check=ValueCheck(
+        legal=(int, float),
+        legal_name="number",
+        properties=(
+            Property(
+                _is_number(_COUNT),
+                "Not the number: add r × (d_in + d_out) over both attention matrices of every "
+                "layer.",
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "one-layer",
+                "That is one layer's worth; the model has 3.",
+                when=_is_number(_COUNT / _LAYERS),
+            ),
+            Misconception(
+                "full-matrices",
+                "You counted the matrices themselves (d_in × d_out). They stay frozen; only "
+                "lora_A and lora_B train: r × (d_in + d_out).",
+                when=lambda value: any(
+                    _is_number(factor * sum(a * b for a, b in _SHAPES))(value)
+                    for factor in (1, _LAYERS)
+                ),
+            ),
+            Misconception(
+                "only-one-factor",
+                "You counted only one of the two factors; lora_A and lora_B both train.",
+                when=lambda value: any(
+                    _is_number(_LAYERS * RANK * sum(shape[side] for shape in _SHAPES))(value)
+                    for side in (0, 1)
+                ),
+            ),
+            Misconception(
+                "square-query-key-value",
+                "query_key_value is not square: it holds query, key and value, so it goes from "
+                "48 to 144.",
+                when=_is_number(_LAYERS * 2 * RANK * (48 + 48)),
+            ),
+            Misconception(
+                "forgot-output-projection",
+                "You left out dense, the output projection.",
+                when=_is_number(_LAYERS * RANK * (48 + 144)),
+            ),
+            Misconception(
+                "product-of-factors",
+                "d_in × r × d_out multiplies the factors' sizes; the parameters of two matrices "
+                "add up: r × d_in + d_out × r.",
+                when=lambda value: any(
+                    _is_number(factor * RANK * sum(a * b for a, b in _SHAPES))(value)
+                    for factor in (1, _LAYERS)
+                ),
+            ),
+        ),
+    ),
+    praise="6,912, and print_trainable_parameters() will say the same.",
+)
+
+
+def _count_cases(generator: random.Random) -> list[tuple[Any, ...]]:
+    cases: list[tuple[Any, ...]] = [(1, [(2, 3)]), (8, []), (4, [(5, 5), (5, 5)])]
+    for _ in range(20):
+        shapes = [
+            (generator.randint(1, 5000), generator.randint(1, 5000))
+            for _ in range(generator.randint(1, 12))
+        ]
+        cases.append((generator.randint(1, 256), shapes))
+    return cases
+
+
+_COUNT_FUNCTION = Exercise(
+    id="04.count-function",
+    title="A function that counts LoRA's parameters",
+    objective="count",
+    task=(
+        "Write `count_lora(rank, shapes)`: how many parameters LoRA of this rank trains on "
+        "matrices of these shapes, a list of `(d_in, d_out)` pairs."
+    ),
+    answer="count_lora",
+    starter="def count_lora(rank, shapes):\n    ...\n",
+    solution=(
+        "def count_lora(rank, shapes):\n"
+        "    return sum(rank * (d_in + d_out) for d_in, d_out in shapes)\n"
+    ),
+    hints=(
+        "Each pair costs lora_A of shape (rank, d_in) and lora_B of shape (d_out, rank).",
+        "Sum rank * (d_in + d_out) over the pairs; an empty list gives 0.",
+    ),
+    check=FunctionCheck(
+        cases=_count_cases,
+        reference=lambda rank, shapes: sum(rank * (a + b) for a, b in shapes),
+        misconceptions=(
+            Misconception(
+                "full-matrices",
+                "You count the frozen matrices (d_in × d_out); LoRA trains rank × (d_in + d_out).",
+                wrong=lambda rank, shapes: sum(a * b for a, b in shapes),
+            ),
+            Misconception(
+                "product-of-factors",
+                "rank × d_in × d_out multiplies the two factors' sizes; two matrices' "
+                "parameters add up.",
+                wrong=lambda rank, shapes: sum(rank * a * b for a, b in shapes),
+            ),
+            Misconception(
+                "only-lora-a",
+                "You count lora_A only; lora_B has d_out × rank more.",
+                wrong=lambda rank, shapes: sum(rank * a for a, _ in shapes),
+            ),
+            Misconception(
+                "only-lora-b",
+                "You count lora_B only; lora_A has rank × d_in more.",
+                wrong=lambda rank, shapes: sum(rank * b for _, b in shapes),
+            ),
+            Misconception(
+                "first-shape-only",
+                "Your function stops at the first shape; is the return inside the loop?",
+                wrong=lambda rank, shapes: rank * sum(shapes[0]) if shapes else None,
+            ),
+            Misconception(
+                "last-shape-only",
+                "Only the last shape counts; add to the total with += in the loop.",
+                wrong=lambda rank, shapes: rank * sum(shapes[-1]) if shapes else 0,
+            ),
+        ),
+    ),
+    praise="That counts lora_A and lora_B of every adapted matrix.",
+)
+
+
+def _probe_set_up(set_up: Any, seed: int) -> dict[str, Any]:
+    """Call the student's set-up on a tiny model and observe what training with it would do."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    result = set_up(AutoModelForCausalLM.from_config(config))
+    if not isinstance(result, dict) or not {"model", "learning_rate", "labels"} <= set(result):
+        return {"malformed": True}
+    model = result["model"]
+    trainable = [(name, part) for name, part in model.named_parameters() if part.requires_grad]
+    ids = torch.randint(0, 64, (12,))
+    # lora_B is zero at the start: an active adapter changes the output once it is not.
+    with torch.no_grad():
+        model.eval()
+        before = model(input_ids=ids[None]).logits
+        for name, part in model.named_parameters():
+            if "lora_B" in name:
+                part.normal_()
+        after = model(input_ids=ids[None]).logits
+    labels = []
+    for length, prompt in ((12, 5), (7, 1), (9, 8), (6, 0)):
+        row = torch.randint(0, 64, (length,))
+        kept = row.clone()
+        made = result["labels"](row, prompt)
+        made = made.tolist() if hasattr(made, "tolist") else list(made)
+        labels.append([row.tolist() == kept.tolist(), kept.tolist(), prompt, made])
+    return {
+        "learning_rate": float(result["learning_rate"]),
+        "adapter_trains": any("lora_" in name for name, _ in trainable),
+        "base_trains": any("lora_" not in name for name, _ in trainable),
+        "has_adapter": any("lora_" in name for name, _ in model.named_parameters()),
+        "adapter_acts": not torch.allclose(before, after),
+        "labels": labels,
+    }
+
+
+def _all(field: str, wanted: Any = True) -> Any:
+    return lambda results: all(result[field] == wanted for result in results)
+
+
+def _labels_are(make: Any) -> Any:
+    """Return a test: every observed label row equals make(ids, prompt_length)."""
+    return lambda results: all(
+        made == make(ids, prompt) for result in results for _, ids, prompt, made in result["labels"]
+    )
+
+
+def _masked(ids: list[int], prompt: int) -> list[int]:
+    return [-100] * prompt + ids[prompt:]
+
+
+_REPAIR = Exercise(
+    id="04.repair-set-up",
+    title="Repair a training set-up",
+    objective="workflow",
+    task=(
+        "This set-up runs without an error, and teaches the model nothing worth having: it has "
+        "**three** faults. `set_up(base)` should return a model whose adapter is trained and "
+        "takes part in the output, a learning rate that suits LoRA, and a function that gives "
+        "the labels for completion-only loss (`prompt_length` is how many tokens the prompt has)."
+    ),
+    answer="set_up",
+    starter=(
+        "def set_up(base):\n"
+        "    config = LoraConfig(\n"
+        "        r=8,\n"
+        "        lora_alpha=16,\n"
+        '        target_modules=["q_proj", "v_proj"],\n'
+        "        inference_mode=True,\n"
+        '        task_type="CAUSAL_LM",\n'
+        "    )\n"
+        "    model = get_peft_model(base, config)\n"
+        "\n"
+        "    def labels(input_ids, prompt_length):\n"
+        "        return input_ids.clone()\n"
+        "\n"
+        '    return {"model": model, "learning_rate": 2e-5, "labels": labels}\n'
+    ),
+    solution=(
+        "from peft import LoraConfig, get_peft_model\n\n\n"
+        "def set_up(base):\n"
+        "    config = LoraConfig(\n"
+        "        r=8,\n"
+        "        lora_alpha=16,\n"
+        '        target_modules=["q_proj", "v_proj"],\n'
+        '        task_type="CAUSAL_LM",\n'
+        "    )\n"
+        "    model = get_peft_model(base, config)\n"
+        "\n"
+        "    def labels(input_ids, prompt_length):\n"
+        "        labels = input_ids.clone()\n"
+        "        labels[:prompt_length] = -100\n"
+        "        return labels\n"
+        "\n"
+        '    return {"model": model, "learning_rate": 1e-3, "labels": labels}\n'
+    ),
+    hints=(
+        "Look at model.print_trainable_parameters(): which argument would make it say 0?",
+        "The loss ignores labels of -100. Which positions should it ignore?",
+        "TRL's and Trainer's default learning rates suit full fine-tuning; LoRA wants roughly "
+        "ten times more, or beyond.",
+    ),
+    check=FunctionCheck(
+        cases=lambda generator: [(generator.randint(0, 10_000),) for _ in range(2)],
+        probe=_probe_set_up,
+        seconds=20.0,
+        properties=(
+            Property(
+                lambda results: not any("malformed" in result for result in results),
+                "set_up should return a dictionary with model, learning_rate and labels.",
+            ),
+            Property(_all("has_adapter"), "The model that you return has no adapter."),
+            Property(
+                _all("adapter_trains"), "The adapter's parameters are frozen; nothing would train."
+            ),
+            Property(_all("adapter_acts"), "The adapter does not take part in the output."),
+            Property(
+                _all("base_trains", False), "Base weights would be trained too; freeze them."
+            ),
+            Property(
+                _labels_are(_masked),
+                "The labels are not those of completion-only loss: the first prompt_length "
+                "should be -100 and the others the token ids.",
+            ),
+            Property(
+                lambda results: all(row[0] for result in results for row in result["labels"]),
+                "labels() changes input_ids itself, so the model would read -100 as a token; "
+                "work on a copy.",
+            ),
+            Property(
+                lambda results: all(1e-4 <= result["learning_rate"] <= 5e-3 for result in results),
+                "That learning rate does not suit LoRA; the usual range is 1e-4 to 2e-3.",
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "inference-mode",
+                "The adapter is there but frozen: inference_mode=True is for using an adapter, "
+                "not for training it.",
+                when=lambda results: _all("has_adapter")(results)
+                and _all("adapter_trains", False)(results),
+            ),
+            Misconception(
+                "not-wrapped",
+                "The model that you return is the base model itself; return what get_peft_model "
+                "gives you.",
+                when=_all("has_adapter", False),
+            ),
+            Misconception(
+                "adapter-disabled",
+                "The adapter trains but is switched off: the output is the base model's. Take "
+                "out what disables the adapter layers.",
+                when=lambda results: _all("adapter_acts", False)(results),
+            ),
+            Misconception(
+                "trains-everything",
+                "Base weights have gradients too, so this is full fine-tuning with an adapter "
+                "on top. get_peft_model freezes them: do not undo it.",
+                when=_all("base_trains"),
+            ),
+            Misconception(
+                "labels-not-masked",
+                "The prompt's tokens are still labels, so the model learns to write questions. "
+                "Set the first prompt_length labels to -100.",
+                when=_labels_are(lambda ids, prompt: ids),
+            ),
+            Misconception(
+                "masked-the-completion",
+                "You masked the completion and kept the prompt: the other way round.",
+                when=_labels_are(lambda ids, prompt: ids[:prompt] + [-100] * (len(ids) - prompt)),
+            ),
+            Misconception(
+                "masked-with-zero",
+                "0 is a token like any other; the loss skips -100 only.",
+                when=_labels_are(lambda ids, prompt: [0] * prompt + ids[prompt:]),
+            ),
+            Misconception(
+                "shifted-labels",
+                "You shifted the labels by one. The model does that itself: labels stand at "
+                "the positions of their own tokens.",
+                when=lambda results: any(
+                    _labels_are(shifted)(results)
+                    for shifted in (
+                        lambda ids, prompt: [*_masked(ids, prompt)[1:], -100],
+                        lambda ids, prompt: ([-100] * (prompt - 1) + ids[max(prompt - 1, 0) :]),
+                    )
+                ),
+            ),
+            Misconception(
+                "input-changed",
+                "labels() writes into input_ids itself, so the model would read -100 as a "
+                "token. Work on a copy: input_ids.clone().",
+                when=lambda results: not all(
+                    row[0] for result in results for row in result["labels"]
+                ),
+            ),
+            Misconception(
+                "full-fine-tuning-rate",
+                "2e-5 is a learning rate for full fine-tuning, and TRL's default. With LoRA the "
+                "same number of steps barely moves the adapter: try ten to a hundred times more.",
+                when=lambda results: all(
+                    0 < result["learning_rate"] < 1e-4 for result in results
+                ),
+            ),
+            Misconception(
+                "rate-too-high",
+                "With so high a learning rate training does not settle; stay at 2e-3 or below.",
+                when=lambda results: all(result["learning_rate"] > 5e-3 for result in results),
+            ),
+        ),
+    ),
+    praise="Adapter active, prompt masked, a learning rate that suits LoRA: this set-up learns.",
+)
+
+
+EXERCISES = [_CONFIG, _COUNT_BY_HAND, _COUNT_FUNCTION, _REPAIR]

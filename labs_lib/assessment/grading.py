@@ -1,0 +1,280 @@
+"""One pure function: `grade(question, response)` → `Outcome`, for card, tests and instructor."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from labs_lib.assessment.questions import (
+    CORRECT,
+    ERROR,
+    INCORRECT,
+    LETTERS,
+    NOT_ATTEMPTED,
+    CodeQuestion,
+    MultipleChoice,
+    NumericQuestion,
+    OrderingQuestion,
+    Outcome,
+    ParameterisedQuestion,
+    Question,
+    Response,
+    SingleChoice,
+    TextQuestion,
+)
+from labs_lib.assessment.units import NotANumber, ascii_digits, byte_confusion, parse_quantity
+from labs_lib.errors import shorten
+
+Grader = Callable[[Any], Outcome]
+
+LONGEST_TEXT = 10_000
+BLANK = Outcome(NOT_ATTEMPTED, "Not attempted yet.")
+
+
+def grade(question: Question, response: Response) -> Outcome:
+    """Judge a response to a question; pure, and it raises nothing whatever the response holds.
+
+    A blank (None, `...`, white space, an empty list) is "not attempted"; what cannot be read as
+    an answer to this question is an "error", which counts as no attempt either. A code question
+    runs the student's function in a process of its own.
+    """
+    asked = response.question_id
+    if type(asked) is not str or asked != question.id:
+        named = shorten(asked) if type(asked) is str else f"a {type(asked).__name__}"
+        return Outcome(ERROR, f"This is an answer to question {named}, not to {question.id}.")
+    value = response.value
+    if is_blank(value):
+        return BLANK
+    if isinstance(question, ParameterisedQuestion):
+        seed = response.seed
+        if type(seed) is not int:
+            return Outcome(ERROR, f"seed: {shorten(seed)} is not a whole number.")
+        question = question.draw(seed)
+    return _grader(question)(value)
+
+
+def is_blank(value: object) -> bool:
+    """Return whether `value` is what an unsolved notebook holds: None, `...`, or nothing typed."""
+    if value is None or value is ...:
+        return True
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return isinstance(value, (list, tuple, set, frozenset)) and not value
+
+
+def right_answer(question: Question, seed: int = 0) -> Any:
+    """Return a response value that grades as correct, in the form in which a student types it.
+
+    For the solved run of a notebook and for exports; a code question gives its solution's source.
+    """
+    if isinstance(question, ParameterisedQuestion):
+        question = question.draw(seed)
+    if isinstance(question, SingleChoice):
+        return next(iter(question.right_letters))
+    if isinstance(question, MultipleChoice):
+        return ",".join(sorted(question.right_letters))
+    if isinstance(question, OrderingQuestion):
+        return ",".join(question.right_letters)
+    if isinstance(question, NumericQuestion):
+        return question.answer
+    if isinstance(question, TextQuestion):
+        return question.accept[0]
+    from labs_lib.assessment.exercises import find_exercise
+
+    return find_exercise(question.exercise).solution
+
+
+def normal_form(text: str, case_sensitive: bool = False) -> str:
+    """Return the form in which short texts are compared.
+
+    One width of letters (NFKC), ASCII digits, single spaces, no quotes, back-ticks or full stop
+    around it, and no case unless it counts.
+    """
+    plain = text if text.isascii() else ascii_digits(unicodedata.normalize("NFKC", text))
+    plain = " ".join(plain.split()).strip("`'\"“”‘’«» ").rstrip(".!?;:, ")
+    return plain if case_sensitive else plain.casefold()
+
+
+def _grader(question: Any) -> Grader:
+    known = question.__dict__.get("_grader")
+    if known is None:
+        known = _BUILDERS[type(question)](question)
+        # Beside the fields, as functools.cached_property does: the model stays frozen.
+        question.__dict__["_grader"] = known
+    return known
+
+
+def _single(question: SingleChoice) -> Grader:
+    outcomes: dict[str, Outcome] = {}
+    for letter, option in zip(LETTERS, question.options, strict=False):
+        if option.correct:
+            outcomes[letter] = Outcome(CORRECT, question.explanation)
+        else:
+            outcomes[letter] = Outcome(
+                INCORRECT, option.feedback or "", option.misconception or letter
+            )
+
+    def judge(value: Any) -> Outcome:
+        if type(value) is str:
+            found = outcomes.get(value)
+            if found is not None:
+                return found
+        letters = _letters(value, len(outcomes))
+        if isinstance(letters, Outcome):
+            return letters
+        if len(letters) != 1:
+            return Outcome(ERROR, f"Choose one option; {len(letters)} were given.")
+        return outcomes[letters[0]]
+
+    return judge
+
+
+def _multiple(question: MultipleChoice) -> Grader:
+    right = question.right_letters
+    options = dict(zip(LETTERS, question.options, strict=False))
+
+    def judge(value: Any) -> Outcome:
+        letters = _letters(value, len(options))
+        if isinstance(letters, Outcome):
+            return letters
+        chosen = frozenset(letters)
+        if chosen == right:
+            return Outcome(CORRECT, question.explanation)
+        wrong = sorted(chosen - right)
+        if wrong:
+            option = options[wrong[0]]
+            return Outcome(INCORRECT, option.feedback or "", option.misconception or wrong[0])
+        missed = options[min(right - chosen)]
+        reason = f" {missed.feedback}" if missed.feedback else ""
+        count = len(right) - len(chosen)
+        return Outcome(INCORRECT, f"Right so far, but {count} more should be chosen.{reason}")
+
+    return judge
+
+
+def _ordering(question: OrderingQuestion) -> Grader:
+    right = question.right_letters
+
+    def judge(value: Any) -> Outcome:
+        letters = _letters(value, len(right))
+        if isinstance(letters, Outcome):
+            return letters
+        if sorted(letters) != sorted(right):
+            return Outcome(
+                ERROR, f"Give each of {', '.join(sorted(right))} once, in order; e.g. b,a,c."
+            )
+        for place, (given, wanted) in enumerate(zip(letters, right, strict=True), start=1):
+            if given != wanted:
+                item = question.items[right.index(given)]
+                return Outcome(
+                    INCORRECT,
+                    f"Place {place} ({given}: {item.text}) is not right. {item.feedback}",
+                    given,
+                )
+        return Outcome(CORRECT, question.explanation)
+
+    return judge
+
+
+def _numeric(question: NumericQuestion) -> Grader:
+    answer, unit = question.answer, question.unit
+    width = question.tolerance.width(answer)
+    correct = Outcome(CORRECT, question.explanation)
+    mistakes = [
+        (mistake.value, question.tolerance.width(mistake.value), mistake)
+        for mistake in question.mistakes
+    ]
+
+    def judge(value: Any) -> Outcome:
+        try:
+            number = parse_quantity(value, unit)
+        except NotANumber as error:
+            return Outcome(ERROR, f"{_capital(str(error))}.")
+        if abs(number - answer) <= width:
+            return correct
+        for wrong, wrong_width, mistake in mistakes:
+            if abs(number - wrong) <= wrong_width:
+                name = mistake.misconception or f"{wrong:g}"
+                return Outcome(INCORRECT, mistake.feedback, name)
+        confusion = byte_confusion(number, answer, width, unit)
+        if confusion:
+            return Outcome(INCORRECT, confusion, "gb-gib")
+        direction = "small" if number < answer else "large"
+        return Outcome(INCORRECT, f"{number:,g} is too {direction}.", f"too-{direction}")
+
+    return judge
+
+
+def _text(question: TextQuestion) -> Grader:
+    strict = question.case_sensitive
+    outcomes: dict[str, Outcome] = {}
+    for mistake in question.mistakes:
+        for form in mistake.match:
+            outcomes[normal_form(form, strict)] = Outcome(
+                INCORRECT, mistake.feedback, mistake.misconception or normal_form(form)
+            )
+    for form in question.accept:
+        outcomes[normal_form(form, strict)] = Outcome(CORRECT, question.explanation)
+
+    def judge(value: Any) -> Outcome:
+        if not isinstance(value, str):
+            return Outcome(ERROR, f"Answer in words; a {type(value).__name__} was given.")
+        if len(value) > LONGEST_TEXT:
+            return Outcome(ERROR, f"{len(value):,} characters are too many for a short answer.")
+        found = outcomes.get(normal_form(value, strict))
+        return found or Outcome(INCORRECT, "That is not it. Mind the exact name; try the hint.")
+
+    return judge
+
+
+def _code(question: CodeQuestion) -> Grader:
+    def judge(value: Any) -> Outcome:
+        from labs_lib.assessment.exercises import find_exercise
+        from labs_lib.assessment.exercises.base import judge as judge_exercise
+
+        return judge_exercise(find_exercise(question.exercise), value)
+
+    return judge
+
+
+_BUILDERS: dict[type, Callable[[Any], Grader]] = {
+    SingleChoice: _single,
+    MultipleChoice: _multiple,
+    OrderingQuestion: _ordering,
+    NumericQuestion: _numeric,
+    TextQuestion: _text,
+    CodeQuestion: _code,
+}
+
+
+def _letters(value: Any, count: int) -> list[str] | Outcome:
+    """Read `b`, `B)`, `a,c`, `a c`, `ac` or a list of letters; the outcome says what is wrong."""
+    legal = LETTERS[:count]
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT:
+            return Outcome(ERROR, f"{len(value):,} characters are no choice; type a letter.")
+        plain = unicodedata.normalize("NFKC", value).casefold()
+        for mark in ",;.()[]>":
+            plain = plain.replace(mark, " ")
+        parts = plain.split()
+        if len(parts) == 1 and 1 < len(parts[0]) <= count:
+            parts = list(parts[0])
+    elif isinstance(value, (list, tuple, set, frozenset)) and len(value) <= 100:
+        if not all(isinstance(part, str) for part in value):
+            return Outcome(ERROR, f"Give a list of letters from {', '.join(legal)}.")
+        parts = [part.strip().casefold()[:20] for part in value]
+        parts = parts if isinstance(value, (list, tuple)) else sorted(parts)
+    else:
+        kind = type(value).__name__
+        return Outcome(ERROR, f"Type a letter from a to {legal[-1]}; a {kind} was given.")
+    for part in parts:
+        if len(part) != 1 or part not in legal:
+            return Outcome(ERROR, f"{shorten(part)} is not one of {', '.join(legal)}.")
+    if len(set(parts)) < len(parts):
+        return Outcome(ERROR, "A letter was given twice.")
+    return parts or Outcome(ERROR, f"Type a letter from a to {legal[-1]}.")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
