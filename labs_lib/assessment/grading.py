@@ -23,7 +23,7 @@ from labs_lib.assessment.questions import (
     SingleChoice,
     TextQuestion,
 )
-from labs_lib.assessment.units import NotANumber, ascii_digits, byte_confusion, parse_quantity
+from labs_lib.assessment.units import NumberError, ascii_digits, byte_confusion, parse_quantity
 from labs_lib.errors import shorten
 
 Grader = Callable[[Any], Outcome]
@@ -189,7 +189,7 @@ def _numeric(question: NumericQuestion) -> Grader:
     def judge(value: Any) -> Outcome:
         try:
             number = parse_quantity(value, unit)
-        except NotANumber as error:
+        except NumberError as error:
             return Outcome(ERROR, f"{_capital(str(error))}.")
         if abs(number - answer) <= width:
             return correct

@@ -187,9 +187,7 @@ class _Choice(_Common):
     def right_letters(self) -> frozenset[str]:
         """Return the letters of the correct options."""
         return frozenset(
-            letter
-            for letter, option in zip(LETTERS, self.options, strict=False)
-            if option.correct
+            letter for letter, option in zip(LETTERS, self.options, strict=False) if option.correct
         )
 
 
@@ -295,9 +293,7 @@ class ParameterisedQuestion(_Numeric):
             if abs(value - answer) > width:
                 filled = _fill(mistake.feedback, numbers)
                 mistakes.append(
-                    NumberMistake(
-                        value=value, feedback=filled, misconception=mistake.misconception
-                    )
+                    NumberMistake(value=value, feedback=filled, misconception=mistake.misconception)
                 )
         return NumericQuestion(
             kind="numeric",

@@ -10,6 +10,7 @@ in use, a fork is not safe: a new Python starts, and the function is sent to it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import linecache
 import os
@@ -190,7 +191,9 @@ class _Spawned(_Process):
 
     def _run_in(self, folder: Path, payload: bytes) -> Apart:
         (folder / "work").write_bytes(payload)
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(part for part in sys.path if part))
+        environment = dict(
+            os.environ, PYTHONPATH=os.pathsep.join(part for part in sys.path if part)
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", "labs_lib.assessment.sandbox_child", str(folder)],
             stdin=subprocess.DEVNULL,
@@ -241,10 +244,8 @@ def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def _exit_note(code: int) -> str:

@@ -42,7 +42,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:([ ,_'])\d{3})(?:\1\d{3})*(?:\.\d*)?")
 LONGEST = 200
 
 
-class NotANumber(ValueError):
+class NumberError(ValueError):
     """The text is no number, or in no unit that the question can convert."""
 
 
@@ -51,7 +51,7 @@ def parse_quantity(value: object, unit: str | None) -> float:
 
     Takes numbers and text: thousands separators (`4,194,304`, `4 194 304`), digits of any
     script, `2e-4`, `4.2 million`, `14.1 GB`. A bare number is in the question's own unit.
-    Raises NotANumber in one line otherwise, for NaN and for infinity too.
+    Raises NumberError in one line otherwise, for NaN and for infinity too.
     """
     kind = type(value)
     if kind is int or kind is float:
@@ -59,7 +59,7 @@ def parse_quantity(value: object, unit: str | None) -> float:
     if isinstance(value, str):
         return _parse_text(value, unit)
     if isinstance(value, bool) or value is None:
-        raise NotANumber(f"{value!r} is not a number")
+        raise NumberError(f"{value!r} is not a number")
     # A NumPy or torch scalar; anything else that claims to be a number must be a real one.
     item = getattr(value, "item", None)
     try:
@@ -68,30 +68,30 @@ def parse_quantity(value: object, unit: str | None) -> float:
         plain = None
     if type(plain) in (int, float):
         return _finite(plain)
-    raise NotANumber(f"a {kind.__name__} is not a number")
+    raise NumberError(f"a {kind.__name__} is not a number")
 
 
 def _finite(value: object) -> float:
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except OverflowError:
-        raise NotANumber("the number is too large") from None
+        raise NumberError("the number is too large") from None
     if not math.isfinite(number):
-        raise NotANumber(f"{number} is not a finite number")
+        raise NumberError(f"{number} is not a finite number")
     return number
 
 
 def _parse_text(text: str, unit: str | None) -> float:
     if len(text) > LONGEST:
-        raise NotANumber(f"{len(text):,} characters are not a number")
+        raise NumberError(f"{len(text):,} characters are not a number")
     plain = text.strip()
     if not plain.isascii():
         if any(letter.isdigit() and not letter.isdecimal() for letter in plain):
-            raise NotANumber(f"{plain[:60]!r}: write powers like 1e9, not with raised digits")
+            raise NumberError(f"{plain[:60]!r}: write powers like 1e9, not with raised digits")
         plain = ascii_digits(unicodedata.normalize("NFKC", plain)).replace("−", "-")
     match = _NUMBER.fullmatch(plain)
     if match is None:
-        raise NotANumber(f"{text.strip()[:60]!r} is not a number")
+        raise NumberError(f"{text.strip()[:60]!r} is not a number")
     sign, digits, exponent, rest = match.groups()
     number = _finite(sign + _without_separators(digits.strip(), text) + "e" + (exponent or "0"))
     return _finite(_in_unit(number, rest.strip(), unit, text)) if rest else number
@@ -104,7 +104,7 @@ def _without_separators(digits: str, text: str) -> str:
         return re.sub("[ ,_']", "", digits)
     if re.fullmatch(r"\d+,\d+", digits):  # a decimal comma: 14,1
         return digits.replace(",", ".")
-    raise NotANumber(f"{text.strip()[:60]!r} is not a number; write it like 4,194,304 or 0.5")
+    raise NumberError(f"{text.strip()[:60]!r} is not a number; write it like 4,194,304 or 0.5")
 
 
 def _in_unit(number: float, given: str, unit: str | None, text: str) -> float:
@@ -118,13 +118,13 @@ def _in_unit(number: float, given: str, unit: str | None, text: str) -> float:
     # Mb and mb are read as MB: nobody counts weights in millibits.
     spelt = given if given in UNITS else _SPELLINGS.get(folded)
     if spelt is None:
-        raise NotANumber(f"{text.strip()[:60]!r}: unit {given[:20]!r} is not known here")
+        raise NumberError(f"{text.strip()[:60]!r}: unit {given[:20]!r} is not known here")
     family, size = UNITS[spelt]
     if unit is None:
-        raise NotANumber(f"{text.strip()[:60]!r}: the answer has no unit")
+        raise NumberError(f"{text.strip()[:60]!r}: the answer has no unit")
     wanted_family, wanted = UNITS[unit]
     if family != wanted_family:
-        raise NotANumber(f"{text.strip()[:60]!r}: the answer is wanted in {unit}")
+        raise NumberError(f"{text.strip()[:60]!r}: the answer is wanted in {unit}")
     return number * size / wanted
 
 

@@ -211,6 +211,7 @@ class _Work:
     def __call__(self) -> list[Any]:
         function = self.answer
         if isinstance(function, str):
+            # A function typed into a card: the student's own code, as in any cell.
             namespace: dict[str, Any] = {"__name__": "answer"}
             exec(compile(function, SOURCE_FILE, "exec"), namespace)
             if not callable(namespace.get(self.name)):
@@ -286,7 +287,7 @@ def _short(value: Any) -> str:
         return f"tensor of shape {tuple(shape)}"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return shorten(value if not isinstance(value, str) else value, 80)
+    return shorten(value, 80)
 
 
 def _ended_badly(apart: Apart) -> Outcome:
@@ -305,8 +306,8 @@ def _files(answer: Any) -> tuple[str, ...]:
     if isinstance(answer, str):
         return (SOURCE_FILE,)
     code = getattr(inspect.unwrap(answer) if callable(answer) else answer, "__code__", None)
-    if code is None:
-        code = getattr(getattr(answer, "__call__", None), "__code__", None)
+    if code is None:  # an object with a __call__ of its own
+        code = getattr(getattr(type(answer), "__call__", None), "__code__", None)  # noqa: B004
     return (code.co_filename,) if code is not None else ()
 
 

@@ -50,8 +50,9 @@ EXERCISES = [
                     "upside-down",
                     "That is how many times the model is larger than the adapter. A share is "
                     "the part divided by the whole.",
-                    when=lambda value: _near(value, TOTAL / TRAINED)
-                    or _near(value, 100 * TOTAL / TRAINED),
+                    when=lambda value: (
+                        _near(value, TOTAL / TRAINED) or _near(value, 100 * TOTAL / TRAINED)
+                    ),
                 ),
                 Misconception(
                     "share-left-frozen",

@@ -179,8 +179,9 @@ _CONFIG = Exercise(
                 "alpha-is-scaling",
                 "You set lora_alpha to the scaling itself. What is applied is lora_alpha / r, "
                 "so here it is a quarter of 1.",
-                when=lambda seen: seen["ranks"] == {RANK}
-                and seen["scalings"] == {round(SCALING / RANK, 6)},
+                when=lambda seen: (
+                    seen["ranks"] == {RANK} and seen["scalings"] == {round(SCALING / RANK, 6)}
+                ),
             ),
             Misconception(
                 "default-alpha",
@@ -481,9 +482,7 @@ _REPAIR = Exercise(
                 _all("adapter_trains"), "The adapter's parameters are frozen; nothing would train."
             ),
             Property(_all("adapter_acts"), "The adapter does not take part in the output."),
-            Property(
-                _all("base_trains", False), "Base weights would be trained too; freeze them."
-            ),
+            Property(_all("base_trains", False), "Base weights would be trained too; freeze them."),
             Property(
                 _labels_are(_masked),
                 "The labels are not those of completion-only loss: the first prompt_length "
@@ -504,8 +503,9 @@ _REPAIR = Exercise(
                 "inference-mode",
                 "The adapter is there but frozen: inference_mode=True is for using an adapter, "
                 "not for training it.",
-                when=lambda results: _all("has_adapter")(results)
-                and _all("adapter_trains", False)(results),
+                when=lambda results: (
+                    _all("has_adapter")(results) and _all("adapter_trains", False)(results)
+                ),
             ),
             Misconception(
                 "not-wrapped",
@@ -549,7 +549,7 @@ _REPAIR = Exercise(
                     _labels_are(shifted)(results)
                     for shifted in (
                         lambda ids, prompt: [*_masked(ids, prompt)[1:], -100],
-                        lambda ids, prompt: ([-100] * (prompt - 1) + ids[max(prompt - 1, 0) :]),
+                        lambda ids, prompt: [-100] * (prompt - 1) + ids[max(prompt - 1, 0) :],
                     )
                 ),
             ),
@@ -557,17 +557,15 @@ _REPAIR = Exercise(
                 "input-changed",
                 "labels() writes into input_ids itself, so the model would read -100 as a "
                 "token. Work on a copy: input_ids.clone().",
-                when=lambda results: not all(
-                    row[0] for result in results for row in result["labels"]
+                when=lambda results: (
+                    not all(row[0] for result in results for row in result["labels"])
                 ),
             ),
             Misconception(
                 "full-fine-tuning-rate",
                 "2e-5 is a learning rate for full fine-tuning, and TRL's default. With LoRA the "
                 "same number of steps barely moves the adapter: try ten to a hundred times more.",
-                when=lambda results: all(
-                    0 < result["learning_rate"] < 1e-4 for result in results
-                ),
+                when=lambda results: all(0 < result["learning_rate"] < 1e-4 for result in results),
             ),
             Misconception(
                 "rate-too-high",

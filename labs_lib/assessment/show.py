@@ -1,0 +1,82 @@
+"""What a notebook shows: one display of plain text and HTML, the same every time."""
+
+from __future__ import annotations
+
+import html
+import sys
+from typing import Any
+
+from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
+
+_LOOKS = {
+    # status → (word, sign, colour); the word and the sign say it, the colour only helps.
+    CORRECT: ("Correct", "✓", "#009e73"),
+    INCORRECT: ("Not yet", "✗", "#d55e00"),
+    NOT_ATTEMPTED: ("Not attempted", "○", "#7f7f7f"),
+    ERROR: ("Error", "!", "#c62828"),
+    "note": ("", "", "#2b83ba"),
+}
+
+
+class Panel:
+    """A short message with a heading, as plain text and as HTML."""
+
+    def __init__(self, heading: str, text: str, look: str = "note", markdown: bool = True):
+        self.heading = heading
+        self.text = text
+        self.look = look
+        self.markdown = markdown
+
+    @property
+    def plain(self) -> str:
+        """Return the message as one plain text."""
+        return f"{self.heading}: {self.text}" if self.heading else self.text
+
+    @property
+    def html(self) -> str:
+        """Return the message as HTML that needs no style sheet."""
+        _, sign, colour = _LOOKS[self.look]
+        body = markdown_html(self.text) if self.markdown else f"<p>{html.escape(self.text)}</p>"
+        head = html.escape(f"{sign} {self.heading}".strip())
+        return (
+            f'<div class="labs-panel labs-{self.look.replace(" ", "-")}" role="status" '
+            f'style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0">'
+            f"<strong>{head}</strong>{body}</div>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": self.plain, "text/html": self.html}
+
+    def __repr__(self) -> str:
+        return self.plain
+
+
+def outcome_panel(subject: str, status: str, message: str) -> Panel:
+    """Return the panel of an outcome: its word, then why."""
+    word = _LOOKS[status][0]
+    return Panel(f"{subject}: {word}" if subject else word, message, status)
+
+
+def show(panel: Panel) -> None:
+    """Display a panel in a notebook; print it where there is none."""
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from IPython.display import display
+
+        display(panel)
+    else:
+        print(panel.plain)
+
+
+def markdown_html(text: str) -> str:
+    """Return Markdown as HTML; HTML inside it is shown, not obeyed."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).render(text)
+
+
+def markdown_inline_html(text: str) -> str:
+    """Return one line of Markdown as HTML with no paragraph around it."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).renderInline(text)
