@@ -12,7 +12,10 @@ from labs_lib.errors import LabError, nearest
 
 # verb → (module that defines it, one line for `labs --help`), so that help loads no room.
 VERBS: dict[str, tuple[str, str]] = {
-    "doctor": ("labs_lib.commands.doctor", "Check this machine and say how to mend what is missing."),
+    "doctor": (
+        "labs_lib.commands.doctor",
+        "Check this machine and say how to mend what is missing.",
+    ),
     "models": ("labs_lib.commands.models", "List the catalogue, or show one model's shapes."),
     "train": ("labs_lib.commands.train", "Fine-tune a model by a recipe."),
     "generate": ("labs_lib.commands.generate", "Answer prompts with a model and an adapter."),
@@ -31,7 +34,9 @@ class VerbGroup(click.Group):
         """Import and return the verb's command; an unknown verb names the nearest one."""
         if cmd_name not in VERBS:
             legal = ", ".join(VERBS)
-            raise click.UsageError(f"no verb {cmd_name!r}; legal: {legal}{nearest(cmd_name, VERBS)}")
+            raise click.UsageError(
+                f"no verb {cmd_name!r}; legal: {legal}{nearest(cmd_name, VERBS)}"
+            )
         return importlib.import_module(VERBS[cmd_name][0]).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

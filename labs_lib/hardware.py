@@ -49,7 +49,9 @@ def detect() -> Hardware:
         device=device,
         device_name=name,
         precision=precision,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         memory_bytes=memory_bytes,
         device_memory_bytes=device_memory_bytes,
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

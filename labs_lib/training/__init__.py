@@ -1,1 +1,58 @@
 """Recipe to run: training, measurement and evaluation of adapters."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labs_lib.training.adapters import load_adapter, load_with_adapter, merge
+    from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
+    from labs_lib.training.measure import LiveBytes
+    from labs_lib.training.quiet import quiet_libraries
+    from labs_lib.training.recipe import Recipe, parse_assignment
+    from labs_lib.training.run import Run
+    from labs_lib.training.session import count_parameters, save, train
+
+# name → module; the module loads, and torch with it, when the name is first used.
+_HOME = {
+    "Recipe": "recipe",
+    "parse_assignment": "recipe",
+    "Run": "run",
+    "train": "session",
+    "save": "session",
+    "count_parameters": "session",
+    "Evaluation": "evaluation",
+    "evaluate": "evaluation",
+    "answer": "evaluation",
+    "kept": "evaluation",
+    "LiveBytes": "measure",
+    "quiet_libraries": "quiet",
+    "load_adapter": "adapters",
+    "load_with_adapter": "adapters",
+    "merge": "adapters",
+}
+
+__all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
+    "Recipe",
+    "parse_assignment",
+    "train",
+    "Run",
+    "evaluate",
+    "answer",
+    "kept",
+    "Evaluation",
+    "count_parameters",
+    "save",
+    "load_adapter",
+    "load_with_adapter",
+    "merge",
+    "LiveBytes",
+    "quiet_libraries",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

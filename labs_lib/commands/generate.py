@@ -1,0 +1,39 @@
+"""`labs generate`: answer prompts with a model, with or without an adapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("generate", help="Answer each PROMPT greedily.")
+@click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
+@click.option("--adapter", type=click.Path(path_type=Path), help="Folder of an adapter.")
+@click.option("--model", help="Base model; by default the one the adapter names.")
+@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=60, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print prompts and answers as JSON.")
+def command(
+    prompts: tuple[str, ...],
+    adapter: Path | None,
+    model: str | None,
+    max_new_tokens: int,
+    as_json: bool,
+) -> None:
+    """Load the model once and answer every prompt."""
+    from labs_lib.errors import LabError
+
+    if not all(prompt.strip() for prompt in prompts):
+        raise LabError("PROMPT: '' is empty; give a question in quotes")
+    from labs_lib.training import answer, load_with_adapter, quiet_libraries
+
+    with quiet_libraries():
+        loaded, tokenizer = load_with_adapter(adapter, model)
+        answers = answer(loaded, tokenizer, prompts, max_new_tokens)
+    pairs = [{"prompt": p, "answer": a} for p, a in zip(prompts, answers, strict=True)]
+    if as_json:
+        click.echo(json.dumps(pairs, ensure_ascii=False))
+        return
+    for pair in pairs:
+        click.echo(f"> {pair['prompt']}\n{pair['answer']}\n")

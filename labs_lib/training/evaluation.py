@@ -1,0 +1,133 @@
+"""Answers and scores on rows that training never showed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from labs_lib.data import Row
+
+Scorer = Callable[["Row", str], bool]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model answered to held-out prompts, and which rows each metric counted as right.
+
+    `answers[i]` belongs to `prompts[i]`; `passed[metric][i]` says whether it was right.
+    """
+
+    prompts: tuple[str, ...]
+    answers: tuple[str, ...]
+    passed: dict[str, tuple[bool, ...]]
+    loss: float | None = None
+
+    def rate(self, metric: str) -> float:
+        """Return the share of rows that `metric` counts as right, 0 to 1."""
+        marks = self.passed[metric]
+        return sum(marks) / len(marks) if marks else 0.0
+
+    def rates(self) -> dict[str, float]:
+        """Return every metric's share of right rows."""
+        return {metric: self.rate(metric) for metric in self.passed}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for `run.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Read back what `as_dict` wrote."""
+        return cls(
+            prompts=tuple(values["prompts"]),
+            answers=tuple(values["answers"]),
+            passed={metric: tuple(marks) for metric, marks in values["passed"].items()},
+            loss=values.get("loss"),
+        )
+
+
+def kept(before: Evaluation, after: Evaluation, metric: str) -> float | None:
+    """Return the share of rows right before that are still right after; None if none was right."""
+    pairs = zip(before.passed[metric], after.passed[metric], strict=True)
+    still = [now for was, now in pairs if was]
+    return sum(still) / len(still) if still else None
+
+
+def answer(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    max_new_tokens: int = 40,
+    batch_size: int = 20,
+) -> list[str]:
+    """Answer each prompt greedily, as the chat template frames it; returns the text alone.
+
+    Prompts of like length are batched together, so that little is spent on padding.
+    """
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    answers = [""] * len(prompts)
+    was_training = model.training
+    model.eval()
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        texts = [chat_text(tokenizer, prompts[index]) for index in chosen]
+        for index, text in zip(
+            chosen, _generate(model, tokenizer, texts, max_new_tokens), strict=True
+        ):
+            answers[index] = text
+    model.train(was_training)
+    return answers
+
+
+def chat_text(tokenizer: Any, prompt: str) -> str:
+    """Return the prompt in the model's chat template, or as it is where there is none."""
+    if not tokenizer.chat_template:
+        return prompt
+    return tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
+
+
+def evaluate(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Row],
+    scorers: Mapping[str, Scorer],
+    max_new_tokens: int = 40,
+    loss: float | None = None,
+) -> Evaluation:
+    """Answer the rows' prompts and score the answers."""
+    prompts = [row.prompt for row in rows]
+    answers = answer(model, tokenizer, prompts, max_new_tokens) if rows and scorers else []
+    passed = {
+        metric: tuple(bool(score(row, text)) for row, text in zip(rows, answers, strict=False))
+        for metric, score in scorers.items()
+    }
+    return Evaluation(tuple(prompts), tuple(answers), passed, loss)
+
+
+@torch.inference_mode()
+def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int) -> list[str]:
+    encoded = tokenizer(
+        texts,
+        return_tensors="pt",
+        padding=True,
+        padding_side="left",
+        add_special_tokens=not tokenizer.chat_template,
+    ).to(model.device)
+    output = model.generate(
+        input_ids=encoded["input_ids"],
+        attention_mask=encoded["attention_mask"],
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    new = output[:, encoded["input_ids"].shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -1,0 +1,100 @@
+"""What a training step costs, measured: live tensor bytes, process peak, seconds."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes(TorchDispatchMode):
+    """Count the bytes of tensor storages that operations create, while they live.
+
+    Inside the block, `live_bytes` rises with each new storage and falls when it is freed;
+    `peak_bytes` is the highest value seen. Tensors that existed before are not counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live_bytes = 0
+        self.peak_bytes = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation and count the storages of its results."""
+        known = {s._cdata for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
+        result = func(*args, **(kwargs or {}))
+        for storage in map(_storage, tree_leaves(result)):
+            if storage is not None and storage._cdata not in known | self._seen:
+                self._count(storage)
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._seen.add(key)
+        self.live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.live_bytes -= size
+
+
+def _storage(leaf: Any) -> torch.UntypedStorage | None:
+    return leaf.untyped_storage() if isinstance(leaf, torch.Tensor) else None
+
+
+def resident_bytes(model: Any) -> int:
+    """Return the bytes of parameters, buffers and 4-bit statistics, each storage once."""
+    tensors = [*model.parameters(), *model.buffers()]
+    for parameter in model.parameters():
+        tensors += _quantization_statistics(getattr(parameter, "quant_state", None))
+    return _storage_bytes(tensors)
+
+
+def grad_bytes(model: Any) -> int:
+    """Return the bytes of the gradients that exist now."""
+    return _storage_bytes(p.grad for p in model.parameters() if p.grad is not None)
+
+
+def optimizer_bytes(optimizer: Any) -> int:
+    """Return the bytes of the optimiser's states."""
+    inner = getattr(optimizer, "optimizer", optimizer)
+    return _storage_bytes(
+        value
+        for state in inner.state.values()
+        for value in state.values()
+        if isinstance(value, torch.Tensor)
+    )
+
+
+def process_peak_bytes() -> int:
+    """Return the most memory that this process ever held resident."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _quantization_statistics(quant_state: Any) -> list[torch.Tensor]:
+    if quant_state is None:
+        return []
+    own = [quant_state.absmax, quant_state.code, getattr(quant_state, "offset", None)]
+    return [t for t in own if isinstance(t, torch.Tensor)] + _quantization_statistics(
+        getattr(quant_state, "state2", None)
+    )
+
+
+def _storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
+    return sum(storage.nbytes() for storage in storages.values())

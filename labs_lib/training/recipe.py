@@ -1,0 +1,140 @@
+"""A training recipe: everything that decides a run's result, checked before anything loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from labs_lib.errors import LabError, choice_error, explain_validation, nearest
+
+Method = Literal["full", "lora", "qlora"]
+
+
+class Recipe(BaseModel):
+    """How to fine-tune: model, method, adapter, optimisation, data and seed.
+
+    `alpha` is the LoRA numerator: the update is scaled by alpha/rank, or by alpha/√rank with
+    `rslora` (arXiv 2106.09685 §4.1, arXiv 2312.03732). `steps` wins over `epochs`; one of the two
+    must be given. A step sees `batch_size × accumulation` rows of at most `max_length` tokens.
+    Raises `LabError` through `Recipe.of` and `Recipe.from_yaml`, in one line a problem.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    model: str = Field("smollm2-135m-instruct", min_length=1)
+    method: Method = "lora"
+    rank: int = Field(8, ge=1, le=4096)
+    alpha: float = Field(16, gt=0, le=65536)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    bias: Literal["none", "all", "lora_only"] = "none"
+    target_modules: str | list[str] = ["q_proj", "v_proj"]
+    rslora: bool = False
+    quantization: Literal["nf4", "fp4"] = "nf4"
+    double_quantization: bool = True
+    learning_rate: float = Field(2e-4, gt=0, le=1)
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    steps: int | None = Field(None, ge=1, le=1_000_000)
+    epochs: float | None = Field(None, gt=0, le=1000)
+    batch_size: int = Field(8, ge=1, le=4096)
+    accumulation: int = Field(1, ge=1, le=4096)
+    max_length: int = Field(256, ge=8, le=1_048_576)
+    seed: int = Field(0, ge=0, lt=2**32)
+    dataset: str = Field("sea-captain", min_length=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpointing: bool = False
+    checkpoint_every: int = Field(10, ge=0)
+    eval_rows: int = Field(40, ge=0)
+    eval_tokens: int = Field(40, ge=1, le=4096)
+
+    @field_validator("alpha", "dropout", "learning_rate", "epochs", mode="before")
+    @classmethod
+    def _whole_numbers_are_numbers(cls, value: Any) -> Any:
+        # YAML reads 1e-3 as text and 16 as an int; both are what a student means by a number.
+        if isinstance(value, str):
+            try:
+                return float(value)
+            except ValueError:
+                return value
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("target_modules")
+    @classmethod
+    def _targets_are_named(cls, value: str | list[str]) -> str | list[str]:
+        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not names or not all(names):
+            raise ValueError("give 'all-linear', 'attention' or module names such as q_proj,v_proj")
+        return names[0] if isinstance(value, str) and len(names) == 1 else names
+
+    @model_validator(mode="after")
+    def _one_length_of_training(self) -> Recipe:
+        if self.steps is None and self.epochs is None:
+            raise ValueError("give steps or epochs")
+        if self.steps is not None and self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps must be below steps ({self.steps})")
+        return self
+
+    @property
+    def scaling(self) -> float:
+        """Return what the product B·A is multiplied by: alpha/rank, or alpha/√rank."""
+        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+    @classmethod
+    def of(cls, where: str = "recipe", **fields: Any) -> Recipe:
+        """Build a recipe from keyword arguments; a mistake raises `LabError` in one line."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise _one_line(error, where) from None
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, **overrides: Any) -> Recipe:
+        """Read a recipe file and apply `overrides`.
+
+        Raises `LabError` for a missing file, broken YAML (with its line) or an illegal field.
+        """
+        path = Path(path)
+        try:
+            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = sorted(str(file) for file in path.parent.glob("*.yaml"))
+            raise LabError(f"recipe: no file {path}{nearest(str(path), known)}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise LabError(f"recipe: cannot read {path}: {error}") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or "not YAML"
+            raise LabError(f"recipe: {path.name}{line}: {problem}") from None
+        if not isinstance(fields, dict):
+            raise LabError(
+                f"recipe: {path.name}: expected fields such as 'rank: 8', got {fields!r}"
+            )
+        if not all(isinstance(key, str) for key in fields):
+            raise LabError(f"recipe: {path.name}: field names must be words, got {list(fields)!r}")
+        return cls.of(path.name, **{**fields, **overrides})
+
+    def but(self, **changes: Any) -> Recipe:
+        """Return a copy with `changes`, checked again."""
+        return Recipe.of("recipe", **{**self.model_dump(), **changes})
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read one `--set key=value`; the value is YAML (`8`, `true`, `[q_proj, v_proj]`)."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise LabError(f"--set: {text!r} is not key=value")
+    if key.strip() not in Recipe.model_fields:
+        raise choice_error("--set", key.strip(), Recipe.model_fields)
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise LabError(f"--set {key}: {value!r} is not a value that YAML reads") from None
+
+
+def _one_line(error: ValidationError, where: str) -> LabError:
+    return explain_validation(error, Recipe, where)

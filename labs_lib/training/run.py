@@ -1,0 +1,167 @@
+"""A finished training run: what was asked, what came out, what it cost; kept as `run.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from labs_lib.errors import LabError
+from labs_lib.training.evaluation import Evaluation, kept
+from labs_lib.training.recipe import Recipe
+
+ADAPTER_FOLDER = "adapter"
+MODEL_FOLDER = "model"
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the training took; `peak_kind` says how `peak_bytes` was measured.
+
+    "CUDA allocator" counts every byte torch held on the GPU; "live tensors" counts the bytes of
+    live tensors during the longest step on a CPU. `process_peak_bytes` is the whole process.
+    """
+
+    train_seconds: float
+    seconds_per_step: float
+    tokens: int
+    tokens_per_second: float
+    peak_bytes: int
+    peak_kind: str
+    process_peak_bytes: int
+    adapter_bytes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: recipe, result, cost and provenance.
+
+    `losses[i]` is the training loss of step i + 1 in nats per token. `before` and `after` hold
+    the answers to the same held-out rows. `folder` holds `adapter/` and `run.json`.
+    """
+
+    recipe: Recipe
+    trainable_parameters: int
+    total_parameters: int
+    cost: Cost
+    losses: tuple[float, ...]
+    before: Evaluation
+    after: Evaluation
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    data_fingerprint: str
+    finished_utc: str
+    folder: Path = field(compare=False)
+
+    @property
+    def output(self) -> Path:
+        """Return the folder with what was trained: the adapter, or the model if all of it was."""
+        return self.folder / (MODEL_FOLDER if self.recipe.method == "full" else ADAPTER_FOLDER)
+
+    def scores(self) -> dict[str, dict[str, float | None]]:
+        """Return for each metric the share right before and after, and of those kept, 0 to 1."""
+        return {
+            metric: {
+                "before": self.before.rate(metric),
+                "after": self.after.rate(metric),
+                "kept": kept(self.before, self.after, metric),
+            }
+            for metric in self.after.passed
+        }
+
+    def examples(self, count: int = 5) -> list[tuple[str, str, str]]:
+        """Return (prompt, answer before, answer after) of the first held-out rows."""
+        rows = zip(self.before.prompts, self.before.answers, self.after.answers, strict=True)
+        return list(rows)[:count]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the folder as plain values, scores included."""
+        values = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.name != "folder"
+        }
+        values |= {
+            "recipe": self.recipe.model_dump(),
+            "cost": asdict(self.cost),
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+            "scores": self.scores(),
+        }
+        return values
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Read a run back from its folder; `LabError` where there is none or it is damaged."""
+        folder = Path(folder)
+        path = folder / RUN_FILE
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values.pop("scores")
+            return cls(
+                **values
+                | {
+                    "recipe": Recipe.of(**values["recipe"]),
+                    "cost": Cost(**values["cost"]),
+                    "losses": tuple(values["losses"]),
+                    "before": Evaluation.from_dict(values["before"]),
+                    "after": Evaluation.from_dict(values["after"]),
+                    "folder": folder,
+                }
+            )
+        except FileNotFoundError:
+            raise LabError(f"run: {folder} holds no finished run (no {RUN_FILE})") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"run: {path} is damaged: {error}") from None
+
+    def __repr__(self) -> str:
+        scores = ", ".join(
+            f"{metric} {score['before']:.0%} → {score['after']:.0%}"
+            for metric, score in self.scores().items()
+        )
+        return f"Run {self.recipe.name}: {scores or 'not scored'}"
+
+    def _repr_html_(self) -> str:
+        left = "text-align:left"
+        rows = "".join(
+            f"<tr><th style='{left}'>{name}</th><td style='{left}'>{value}</td></tr>"
+            for name, value in self.table()
+        )
+        return f"<table>{rows}</table>"
+
+    def table(self) -> list[tuple[str, str]]:
+        """Return the run as (name, readable value) pairs, for a terminal or a notebook."""
+        cost, share = self.cost, self.trainable_parameters / self.total_parameters
+        rows = [
+            ("method", f"{self.recipe.method} on {self.recipe.model}"),
+            (
+                "trainable parameters",
+                f"{self.trainable_parameters:,} of {self.total_parameters:,} ({share:.2%})",
+            ),
+            (
+                "training",
+                f"{cost.train_seconds:.1f} s, {len(self.losses)} steps of "
+                f"{cost.seconds_per_step:.2f} s, {cost.tokens_per_second:.0f} tokens/s",
+            ),
+            (
+                "peak memory",
+                f"{cost.peak_bytes / 2**30:.2f} GiB {cost.peak_kind}, "
+                f"{cost.process_peak_bytes / 2**30:.2f} GiB the whole process",
+            ),
+            ("adapter on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
+            ("training loss", f"{self.losses[0]:.3f} → {self.losses[-1]:.3f}"),
+        ]
+        if self.before.loss is not None and self.after.loss is not None:
+            rows.append(("held-out loss", f"{self.before.loss:.3f} → {self.after.loss:.3f}"))
+        count = len(self.after.prompts)
+        for metric, score in self.scores().items():
+            still = "" if not score["kept"] else f"; {score['kept']:.0%} of those right before kept"
+            rows.append(
+                (
+                    metric.replace("_", " "),
+                    f"{score['before']:.0%} → {score['after']:.0%} of {count} held-out rows{still}",
+                )
+            )
+        return rows
