@@ -55,6 +55,7 @@ _STYLE: dict[str, Any] = {
     "savefig.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "figure.constrained_layout.use": True,
+    "savefig.dpi": DOTS_PER_INCH,
     "font.size": 11,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -91,29 +92,26 @@ def new_figure(
     ("peak (GiB)"). The figure is not registered with pyplot, so nothing needs closing and
     nothing is drawn twice in a notebook.
     """
-    import matplotlib as mpl
-    from cycler import cycler
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style = {**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
-    with mpl.rc_context(style):
-        fig = Figure(figsize=(width_inches, height_inches))
-        FigureCanvasAgg(fig)
-        axes = fig.subplots(1, columns)
-        every: list[Axes] = [axes] if columns == 1 else list(axes)
-        for ax in every:
-            ax.set_xlabel(x_label)
-            ax.set_ylabel(y_label)
-        if columns == 1:
-            every[0].set_title(title)
-        else:
-            fig.suptitle(title, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
+    use_house_style()
+    fig = Figure(figsize=(width_inches, height_inches))
+    FigureCanvasAgg(fig)
+    axes = fig.subplots(1, columns)
+    every: list[Axes] = [axes] if columns == 1 else list(axes)
+    for ax in every:
+        ax.set_xlabel(x_label)
+        ax.set_ylabel(y_label)
+    if columns == 1:
+        every[0].set_title(title)
+    else:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=12.5, fontweight="bold")
     return fig, axes
 
 
 def use_house_style() -> None:
-    """Make pyplot's own figures follow the house style, for a lesson that draws with pyplot."""
+    """Set matplotlib's defaults to the house style; `new_figure` does it by itself."""
     import matplotlib as mpl
     from cycler import cycler
 
@@ -132,9 +130,8 @@ class Picture:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         code = base64.b64encode(self.png).decode()
-        # The Markdown/HTML form carries the alt text; `image/png` is what nbval skips and
-        # GitHub draws.
-        return {"image/png": code, "text/plain": self.alt, "text/html": _img(code, self.alt)}
+        # HTML is what JupyterLab and GitHub draw first, and the only one to carry alt text.
+        return {"text/html": _img(code, self.alt), "text/plain": self.alt}
 
     def __repr__(self) -> str:
         return self.alt

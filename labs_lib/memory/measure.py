@@ -1,0 +1,140 @@
+"""What a training step costs, measured: the step of the forecast on real tensors.
+
+The weights are random: their bytes are the same. On CUDA the caching allocator's peak is read;
+on a CPU every allocation and release that torch's own allocator reports is added up.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import Any
+
+from labs_lib.errors import LabError
+from labs_lib.memory.architecture import check_length, config_of
+from labs_lib.memory.forecast import Forecast, format_bytes
+from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.memory.trace import _with_targets, adopt, summarise, trace
+
+# What a step may take of the memory that is free, so that the machine stays usable.
+_SHARE_OF_FREE = 0.8
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The measured peak of one step, in bytes, beside its forecast.
+
+    `live_bytes` is the peak of tensors that torch's operations hold (what a trace counts);
+    `allocator_bytes` is the peak that the allocator reports, buffers inside kernels included.
+    On CUDA both are the caching allocator's peak. `peak_bytes` is `live_bytes`.
+    """
+
+    request: MemoryRequest
+    device: str
+    live_bytes: int
+    allocator_bytes: int
+    forecast: Forecast
+
+    @property
+    def peak_bytes(self) -> int:
+        """Return the measured peak that a forecast is held against."""
+        return self.live_bytes
+
+    @property
+    def difference(self) -> float:
+        """Return (forecast − measured) / measured."""
+        return self.forecast.peak_bytes / self.peak_bytes - 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "device": self.device,
+            "measured_peak_bytes": self.peak_bytes,
+            "measured_allocator_bytes": self.allocator_bytes,
+            "forecast_peak_bytes": self.forecast.peak_bytes,
+            "difference": self.difference,
+        }
+
+
+def measure(model: str | MemoryRequest, **fields: Any) -> Measurement:
+    """Run one real step of the request on this machine and hold the forecast against it.
+
+    Raises `LabError` if the forecast does not fit into the memory that is free.
+    """
+    import torch
+
+    from labs_lib.memory import step
+    from labs_lib.memory.recorder import StepRecorder
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    request = request_of(model, **fields).but(device=device)
+    config = config_of(request.model)
+    check_length(getattr(config, "max_position_embeddings", None), request)
+    request = _with_targets(request)
+    forecast = trace(request)
+    _refuse_what_does_not_fit(forecast, device)
+    torch.manual_seed(0)
+    with step.quiet():
+        net = step.meta_model(config, request)
+        before = torch.cuda.memory_allocated() if device == "cuda" else 0
+        step.materialise(net, device=device)
+        optimizer = step.optimizer_of(net, request)
+        step.create_states(net, optimizer)
+        vocabulary = getattr(config, "vocab_size", 2)
+        shape = (request.batch, request.seq_len)
+        ids = torch.randint(0, vocabulary, shape, device=device)
+        inputs = {"input_ids": ids, "labels": ids}
+        if device == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            step.run_step(net, optimizer, request, inputs)
+            torch.cuda.synchronize()
+            live = allocator = torch.cuda.max_memory_allocated() - before
+        else:
+            recorder = StepRecorder()
+            with recorder:
+                adopt(recorder, net, optimizer, request)
+                recorder.adopt([ids], "activations")
+                loaded = sum(each.size_bytes for each in recorder.allocations)
+                rise = _AllocatorRise()
+                with rise:
+                    step.run_step(net, optimizer, request, inputs, recorder)
+            live = max(peak["total"] for peak in summarise(recorder)["peaks"].values())
+            allocator = loaded + rise.peak_bytes
+        del net, optimizer
+    gc.collect()
+    return Measurement(request, device, live, allocator, forecast)
+
+
+def _refuse_what_does_not_fit(forecast: Forecast, device: str) -> None:
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+    if forecast.peak_bytes > _SHARE_OF_FREE * free:
+        raise LabError(
+            f"measure: the step needs {format_bytes(forecast.peak_bytes)} and this machine has "
+            f"{format_bytes(free)} free: choose a smaller model, batch or seq_len"
+        )
+
+
+class _AllocatorRise:
+    """How far the CPU allocator's live bytes rise inside the block, by its own reports."""
+
+    def __enter__(self) -> _AllocatorRise:
+        from torch.profiler import ProfilerActivity, profile
+
+        gc.collect()
+        self.peak_bytes = 0
+        self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+        self._profile.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._profile.__exit__(*error)
+        results = self._profile.profiler.kineto_results  # type: ignore[union-attr]
+        reports = [event for event in results.events() if event.name() == "[memory]"]
+        live = 0
+        for event in sorted(reports, key=lambda event: event.start_ns()):
+            live += event.nbytes()
+            self.peak_bytes = max(self.peak_bytes, live)
