@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -20,6 +22,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("labs_lib.commands.train", "Fine-tune a model by a recipe."),
     "generate": ("labs_lib.commands.generate", "Answer prompts with a model and an adapter."),
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
+    "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
+    "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }
 
 
@@ -51,17 +55,22 @@ def labs() -> None:
     """LoRA Lab at the command line.  Every verb takes --json for programs."""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run `labs`; bad input ends with one line on stderr and exit status 2."""
+@contextmanager
+def one_line_errors(program: str) -> Iterator[None]:
+    """Turn bad input into one line on stderr and exit status 2; a stop by hand into 130."""
     try:
-        status = labs.main(arguments, prog_name="labs", standalone_mode=False)
-    except LabError as error:
-        click.echo(f"labs: {error}", err=True)
-        sys.exit(2)
-    except click.ClickException as error:
-        click.echo(f"labs: {' '.join(error.format_message().split())}", err=True)
+        yield
+    except (LabError, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"{program}: {' '.join(text.split())}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("labs: stopped", err=True)
+        click.echo(f"{program}: stopped", err=True)
         sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `labs`; bad input ends with one line on stderr and exit status 2."""
+    with one_line_errors("labs"):
+        status = labs.main(arguments, prog_name="labs", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +29,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path`; rename it to `path` if the block succeeds."""
     with friendly_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
+        aside = _aside(path)
+        aside.touch(exist_ok=False)
         try:
             yield aside
             _flush(aside)
@@ -48,7 +47,8 @@ def folder_written_aside(folder: Path) -> Iterator[Path]:
     """
     with friendly_os_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        aside = _aside(folder)
+        aside.mkdir()
         try:
             yield aside
             for file in aside.rglob("*"):
@@ -74,6 +74,11 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, aside first."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _aside(path: Path) -> Path:
+    # Not tempfile's: that would leave the file readable by its owner alone.
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _flush(path: Path) -> None:

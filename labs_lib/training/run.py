@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.tables import Table
 from labs_lib.training.evaluation import Evaluation, kept
 from labs_lib.training.recipe import Recipe
 
@@ -71,10 +72,10 @@ class Run:
             for metric in self.after.passed
         }
 
-    def examples(self, count: int = 5) -> list[tuple[str, str, str]]:
-        """Return (prompt, answer before, answer after) of the first held-out rows."""
+    def examples(self, count: int = 5) -> Table:
+        """Return a table of prompt, answer before and answer after, for the first held-out rows."""
         rows = zip(self.before.prompts, self.before.answers, self.after.answers, strict=True)
-        return list(rows)[:count]
+        return Table.of(("held-out prompt", "base model", "fine-tuned"), list(rows)[:count])
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the folder as plain values, scores included."""
@@ -124,12 +125,7 @@ class Run:
         return f"Run {self.recipe.name}: {scores or 'not scored'}"
 
     def _repr_html_(self) -> str:
-        left = "text-align:left"
-        rows = "".join(
-            f"<tr><th style='{left}'>{name}</th><td style='{left}'>{value}</td></tr>"
-            for name, value in self.table()
-        )
-        return f"<table>{rows}</table>"
+        return Table.of(("", self.recipe.name), self.table())._repr_html_()
 
     def table(self) -> list[tuple[str, str]]:
         """Return the run as (name, readable value) pairs, for a terminal or a notebook."""

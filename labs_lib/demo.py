@@ -1,0 +1,33 @@
+"""The whole course in one command: a base model, a fine-tuning, and what changed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from labs_lib.cli import one_line_errors
+
+RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "sea-captain.yaml"
+SHOWN = 6
+
+
+def main() -> None:
+    """Fine-tune the bundled model and print answers before and after, with the costs."""
+    print("Fine-tuning a 135M-parameter chat model to speak like a sea captain.", file=sys.stderr)
+    from labs_lib.training import Recipe, train
+
+    run = train(Recipe.from_yaml(RECIPE))
+    click.echo("\nPrompts that training never saw:")
+    examples = zip(run.before.prompts, run.before.answers, run.after.answers, strict=True)
+    for prompt, before, after in list(examples)[:SHOWN]:
+        click.echo(f"\n  {prompt}\n    base:       {before}\n    fine-tuned: {after}")
+    click.echo()
+    for name, value in run.table():
+        click.echo(f"{name:<22}{value}")
+
+
+if __name__ == "__main__":
+    with one_line_errors("demo"):
+        main()

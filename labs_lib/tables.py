@@ -1,0 +1,43 @@
+"""Tables in lessons: HTML in a notebook, aligned text everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of short texts; `columns` are the headings, each row has as many cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+        """Build a table; every cell is turned to text."""
+        table = cls(tuple(columns), tuple(tuple(map(str, row)) for row in rows))
+        if wrong := [row for row in table.rows if len(row) != len(table.columns)]:
+            raise ValueError(f"a row of {len(wrong[0])} cells under {len(columns)} headings")
+        return table
+
+    def _repr_html_(self) -> str:
+        def cells(tag: str, texts: Sequence[str]) -> str:
+            style = "text-align:left;vertical-align:top;white-space:normal"
+            inner = "".join(
+                f'<{tag} style="{style}">{escape(text)}</{tag}>'.replace("\n", "<br>")
+                for text in texts
+            )
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(cells("td", row) for row in self.rows)
+        return f"<table><thead>{cells('th', self.columns)}</thead><tbody>{body}</tbody></table>"
+
+    def __repr__(self) -> str:
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
