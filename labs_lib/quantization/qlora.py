@@ -1,0 +1,99 @@
+"""QLoRA's set-up with the real libraries: the configuration, and quiet where noise is harmless."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labs_lib.errors import LabError, choice_error
+from labs_lib.quantization.settings import check_block_size, check_quant_type, check_settings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+TRAINABLE_TYPES = ("nf4", "fp4")
+BITSANDBYTES_BLOCK = 64
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+def qlora_config(
+    quant_type: str | None = "nf4",
+    double_quant: bool = True,
+    compute_dtype: str | torch.dtype | None = None,
+    block_size: int = BITSANDBYTES_BLOCK,
+) -> BitsAndBytesConfig:
+    """Return the `BitsAndBytesConfig` of QLoRA: NF4, double quantisation, the right precision.
+
+    `BitsAndBytesConfig(load_in_4bit=True)` alone is not QLoRA: its defaults are fp4, no double
+    quantisation and fp32 compute.  `compute_dtype` is "bf16", "fp16", "fp32" or a torch dtype;
+    None takes the one this machine trains fastest in.  `block_size` is fixed at 64 in
+    bitsandbytes' layers: another size can be studied with `quantize`, not trained with here.
+    LabError for any other value.
+    """
+    check_settings(quant_type, double_quant, block_size)
+    legal_type = check_quant_type(quant_type, TRAINABLE_TYPES)
+    if check_block_size(block_size) != BITSANDBYTES_BLOCK:
+        raise LabError(
+            f"block_size: {block_size} cannot be trained with; bitsandbytes' 4-bit layers always "
+            f"use {BITSANDBYTES_BLOCK} (other sizes: labs_lib.quantization.quantize)"
+        )
+    dtype = compute_dtype_of(compute_dtype)
+    with quiet_bitsandbytes():
+        from transformers import BitsAndBytesConfig
+
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=legal_type,
+            bnb_4bit_use_double_quant=double_quant,
+            bnb_4bit_compute_dtype=dtype,
+        )
+
+
+def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:
+    """Return the torch dtype of "bf16", "fp16" or "fp32"; None means this machine's fastest."""
+    import torch
+
+    from labs_lib.hardware import detect
+
+    if isinstance(name, torch.dtype):
+        name = str(name).removeprefix("torch.")
+    name = detect().precision if name is None else name
+    for short, full in _DTYPES.items():
+        if name in (short, full):
+            return getattr(torch, full)
+    raise choice_error("compute_dtype", name, _DTYPES)
+
+
+# Two messages that would make a student look for a fault where there is none:
+# - On a CPU with bf16 instructions bitsandbytes tries to fetch an optional, faster kernel from a
+#   hub as it is imported, and logs that it could not.  The built-in kernel then does the work.
+# - A paged optimiser on a CPU warns that it works unpaged: there is no second memory to page to.
+#   The course says so itself where it uses one.
+_HARMLESS_LOG = "Failed to load CPU gemm_4bit_forward from kernels-community"
+_HARMLESS_WARNING = "Paged optimizers are not supported on CPU"
+_NOISY_LOGGER = "bitsandbytes.backends.cpu.ops"
+
+
+@contextmanager
+def quiet_bitsandbytes() -> Iterator[None]:
+    """Keep two known, harmless messages of bitsandbytes off inside the block, and no others.
+
+    Import bitsandbytes, load a 4-bit model and train inside it.  The log filter and the list
+    of warning filters are put back afterwards.
+    """
+    logger = logging.getLogger(_NOISY_LOGGER)
+    logger.addFilter(_is_worth_saying)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=_HARMLESS_WARNING)
+            yield
+    finally:
+        logger.removeFilter(_is_worth_saying)
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_HARMLESS_LOG)
