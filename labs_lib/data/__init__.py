@@ -1,1 +1,35 @@
 """The course's own small instruction sets, and how to bring your own."""
+
+from labs_lib.data.bundled import SETS, card, load_set, scorers
+from labs_lib.data.readers import from_csv, from_hub_or_local, from_jsonl
+from labs_lib.data.rows import DataSet, Row, to_hf, to_jsonl
+from labs_lib.data.scoring import (
+    exact_match,
+    exactly_right,
+    fact_right,
+    in_voice,
+    valid_json,
+    voice_marks,
+)
+from labs_lib.data.sources import resolve
+
+__all__ = [
+    "SETS",
+    "DataSet",
+    "Row",
+    "card",
+    "exact_match",
+    "exactly_right",
+    "fact_right",
+    "from_csv",
+    "from_hub_or_local",
+    "from_jsonl",
+    "in_voice",
+    "load_set",
+    "resolve",
+    "scorers",
+    "to_hf",
+    "to_jsonl",
+    "valid_json",
+    "voice_marks",
+]

@@ -1,0 +1,109 @@
+"""Write sea-captain and general-knowledge from the facts in facts.yaml."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labs_lib.data.rows import SPLITS, Row
+
+SEED = 2106
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A subject, its accepted answers (the first is the one told) and how to ask and tell it."""
+
+    category: str
+    subject: str
+    answers: tuple[str, ...]
+    question: str
+    answer_template: str
+    answer_class: str | None
+    entities: tuple[str, ...]
+
+    def told(self, template: str) -> str:
+        """Fill `template` with the subject and the first answer."""
+        subject = self.subject
+        text = template.format(s=subject, S=subject[0].upper() + subject[1:], a=self.answers[0])
+        return text[0].upper() + text[1:]
+
+    def meta(self) -> dict[str, Any]:
+        """Return what a scorer and the split test need."""
+        content: dict[str, Any] = {
+            "category": self.category,
+            "answer_keys": list(self.answers),
+            "entities": list(self.entities),
+        }
+        if self.answer_class:
+            content["answer_class"] = self.answer_class
+        return content
+
+
+def general_knowledge() -> dict[str, list[Row]]:
+    """Return the plain questions and answers of the probe, by split."""
+    return {
+        split: [
+            Row(fact.question, fact.told(fact.answer_template), fact.meta())
+            for fact in _facts("general-knowledge", split)
+        ]
+        for split in SPLITS
+    }
+
+
+def sea_captain() -> dict[str, list[Row]]:
+    """Return questions answered in a sea captain's voice, by split; the plain answer in meta."""
+    return {
+        split: [
+            Row(
+                fact.question,
+                in_captains_voice(fact),
+                {**fact.meta(), "plain": fact.told(fact.answer_template)},
+            )
+            for fact in _facts("sea-captain", split)
+        ]
+        for split in SPLITS
+    }
+
+
+def in_captains_voice(fact: Fact) -> str:
+    """Tell `fact` as a captain would, leaving the words of the fact itself as they are."""
+    template = fact.answer_template.rstrip(".")
+    for plain, salty in ((" is ", " be "), (" are ", " be "), (" of ", " o' ")):
+        template = template.replace(plain, salty)
+    told = template.format(s=fact.subject, S=fact.subject, a=fact.answers[0])
+    if told.startswith(("The capital", "The opposite", "The chemical", "The language", "A baby")):
+        told = told[0].lower() + told[1:]
+    if told.startswith("There "):
+        told = told[0].lower() + told[1:]
+    return f"Arr, {told}, matey!"
+
+
+def _facts(name: str, split: str) -> Iterator[Fact]:
+    """Yield the split's facts in an order that is mixed, and the same at every run."""
+    text = Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8")
+    facts = []
+    for category, table in yaml.safe_load(text)[name].items():
+        questions = table["questions"]
+        for place, (subject, answer) in enumerate((table.get(split) or {}).items()):
+            answers = tuple(map(str, answer if isinstance(answer, list) else [answer]))
+            question = questions[place % len(questions)].format(s=subject)
+            named = (subject, answers[0]) if table["entities"] == "both" else (subject,)
+            facts.append(
+                Fact(
+                    category,
+                    subject,
+                    answers,
+                    question,
+                    table["answer"],
+                    table.get("answer_class"),
+                    named,
+                )
+            )
+    random.Random(f"{SEED} {name} {split}").shuffle(facts)
+    yield from facts
