@@ -10,6 +10,7 @@ from labs_lib.lowrank.knobs import check_alpha, check_dropout, check_rank, scali
 if TYPE_CHECKING:
     from labs_lib.lowrank.counting import (
         adapter_bytes,
+        count_bias_parameters,
         count_lora_parameters,
         meta_model,
         target_shapes,
@@ -46,6 +47,7 @@ __all__ = [
     "check_alpha",
     "check_dropout",
     "check_rank",
+    "count_bias_parameters",
     "count_lora_parameters",
     "effective_rank",
     "eject",

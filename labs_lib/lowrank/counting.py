@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from labs_lib.errors import choice_error
 from labs_lib.lowrank.knobs import check_rank
 from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
@@ -12,6 +13,10 @@ from labs_lib.models.targets import resolve_targets
 
 if TYPE_CHECKING:
     from torch import nn
+
+# Layer norms with a bias in one layer; where there are any, the model ends with one more.
+# RMSNorm, of the other families, has none.
+_BIASED_NORMS = {"gpt2": 2, "falcon": 1}
 
 
 def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -> int:
@@ -24,6 +29,26 @@ def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -
     """
     check_rank(rank)
     return rank * sum(d_in + d_out for d_in, d_out in target_shapes(model, targets).values())
+
+
+def count_bias_parameters(model: str | Entry, targets: str | Sequence[str], bias: str) -> int:
+    """Return the bias parameters that PEFT trains besides the adapter, for a catalogue model.
+
+    `bias` is "none", "lora_only" (the biases of the adapted layers) or "all" (every bias of the
+    model, those of its layer norms too). Raises `LabError` for another word.
+    """
+    chosen = catalogue_entry(model) if isinstance(model, str) else model
+    if bias == "none":
+        return 0
+    if bias == "lora_only":
+        biased = {path: linear for path, linear in chosen.linear_modules().items() if linear.bias}
+        return sum(biased[p].out_features for p in target_shapes(chosen, targets) if p in biased)
+    if bias != "all":
+        raise choice_error("bias", bias, ("none", "lora_only", "all"))
+    in_a_layer = sum(linear.out_features for linear in chosen.linears if linear.bias)
+    norms = _BIASED_NORMS.get(chosen.family.model_type, 0)
+    final = chosen.hidden_size if norms else 0
+    return chosen.layers * (in_a_layer + norms * chosen.hidden_size) + final
 
 
 def target_shapes(model: Any, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:

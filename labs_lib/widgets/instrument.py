@@ -126,10 +126,16 @@ class Instrument(ipywidgets.VBox):
         def to_control(value: Any) -> None:
             if _can_show(control, value):
                 control.value = value
+            elif hasattr(control, "options"):
+                control.value = None  # an empty choice, so that any of them can be chosen next
+
+        def to_trait(value: Any) -> None:
+            if value is not None:
+                setattr(self, trait, value)
 
         to_control(getattr(self, trait))
         self.observe(lambda change: to_control(change["new"]), names=trait)
-        control.observe(lambda change: setattr(self, trait, change["new"]), names="value")
+        control.observe(lambda change: to_trait(change["new"]), names="value")
         control.style.description_width = "initial"
         if not control.tooltip:
             control.tooltip = control.description
@@ -257,19 +263,21 @@ def image(x: float, y: float, width: float, height: float, png: bytes) -> str:
     )
 
 
-def png_bytes(pixels: numpy.ndarray) -> bytes:
+def png_bytes(pixels: numpy.ndarray, palette: bytes = b"") -> bytes:
     """Encode uint8 `pixels` of shape (height, width) grey or (height, width, 3) RGB as a PNG.
 
-    Standard library only: a picture of 256 × 256 takes about a millisecond.
+    With a `palette` of 3 bytes a colour, (height, width) pixels are its indices. Standard library
+    only: a picture of 256 × 256 takes about a millisecond.
     """
     height, width = pixels.shape[:2]
-    colour_type = 2 if pixels.ndim == 3 else 0
+    colour_type = 3 if palette else 2 if pixels.ndim == 3 else 0
     flat = pixels.reshape(height, -1)
     lines = b"".join(b"\x00" + row.tobytes() for row in flat)
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)
+        + (_chunk(b"PLTE", palette) if palette else b"")
         + _chunk(b"IDAT", zlib.compress(lines, 1))
         + _chunk(b"IEND", b"")
     )

@@ -7,7 +7,13 @@ import pytest
 from peft import LoraConfig, get_peft_model
 
 from labs_lib.errors import LabError
-from labs_lib.lowrank import adapter_bytes, count_lora_parameters, meta_model, target_shapes
+from labs_lib.lowrank import (
+    adapter_bytes,
+    count_bias_parameters,
+    count_lora_parameters,
+    meta_model,
+    target_shapes,
+)
 from labs_lib.models import catalogue, config_of, entry, resolve_targets
 
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -50,6 +56,34 @@ def test_counts_equal_pefts_to_the_unit(name):
         assert all(count_lora_parameters(name, ours, r) == r * per_rank for r in range(1, 257))
     del model
     gc.collect()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "falcon-7b", "qwen2.5-0.5b", "smollm2-135m-instruct"])
+@pytest.mark.parametrize("bias", ["none", "lora_only", "all"])
+@pytest.mark.parametrize("targets", ["attention", "mlp"])
+def test_trained_biases_equal_pefts_to_the_unit(name, bias, targets):
+    """One model of each family that differs: biases on every map, on norms only, on q, k, v, none."""
+    model = meta_model(config_of(name))
+    modules = resolve_targets(name, targets)
+    config = LoraConfig(r=1, target_modules=modules, bias=bias, task_type="CAUSAL_LM")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapped = get_peft_model(model, config, low_cpu_mem_usage=True)
+    trained = sum(
+        p.numel() for n, p in wrapped.named_parameters() if p.requires_grad and "lora_" not in n
+    )
+    assert count_bias_parameters(name, targets, bias) == trained
+    assert (trained == 0) == (
+        bias == "none"
+        or name.startswith("smollm2")
+        or (name, bias) == ("falcon-7b", "lora_only")
+        or (name, bias, targets) == ("qwen2.5-0.5b", "lora_only", "mlp")
+    )
+
+
+def test_an_unknown_bias_setting_is_explained():
+    with pytest.raises(LabError, match="'lora' is not one of none, lora_only, all"):
+        count_bias_parameters("gpt2", "attention", "lora")
 
 
 def test_the_counts_that_papers_and_readmes_print():
