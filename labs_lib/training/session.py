@@ -43,6 +43,7 @@ def train(
     recipe: Recipe,
     folder: str | Path | None = None,
     resume: bool = False,
+    reuse: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Fine-tune by `recipe` and return the finished run.
@@ -50,12 +51,15 @@ def train(
     `folder` (by default one named after the recipe in the course's data folder) receives
     `adapter/` (`model/` after full fine-tuning) and `run.json`; an earlier run in it is replaced.
     With `resume` the run goes on from its last whole checkpoint and, on a CPU, ends with the very
-    adapter that an uninterrupted run ends with. Raises `LabError` for input that cannot work, and
+    adapter that an uninterrupted run ends with. With `reuse` a finished run of this very recipe,
+    data and library versions is read back instead of trained again. Raises `LabError` for input that cannot work, and
     on CUDA for a model that does not fit, with what to change; the last checkpoint is kept.
     """
     folder = Path(folder) if folder is not None else paths.runs_dir() / recipe.name
-    progress = progress or default_progress()
     course_set = _check_names(recipe)
+    if reuse and (earlier := _finished(folder, recipe, course_set)):
+        return earlier
+    progress = progress or default_progress()
     with _sole_writer(folder), quiet_libraries():
         _claim(folder, recipe, resume)
         try:
@@ -64,6 +68,18 @@ def train(
             raise _does_not_fit(recipe, error) from None
         finally:
             progress.close()
+
+
+def _finished(folder: Path, recipe: Recipe, course_set: data.DataSet) -> Run | None:
+    if not (folder / RUN_FILE).exists():
+        return None
+    run = Run.load(folder)
+    same = (run.recipe, run.versions, run.data_fingerprint)
+    return run if same == (recipe, _versions(), course_set.fingerprint) else None
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _check_names(recipe: Recipe) -> data.DataSet:
@@ -116,7 +132,7 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
         before=before,
         after=after,
         hardware=machine.as_dict() | {"precision": precision},
-        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        versions=_versions(),
         data_fingerprint=course_set.fingerprint,
         finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         folder=folder,
