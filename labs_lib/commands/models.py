@@ -59,15 +59,17 @@ def _print_catalogue() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Models the course knows", caption="* comes with the course, no hub needed")
-    for column in ("name", "hub name", "licence"):
-        table.add_column(column, overflow="fold")
+    table = Table(
+        title="Models the course knows",
+        caption="* comes with the course; `labs models NAME` shows a model's shapes",
+    )
+    for column in ("name", "licence"):
+        table.add_column(column)
     for column in ("parameters", "layers", "hidden", "heads (kv)"):
         table.add_column(column, justify="right")
     for model in _all():
         table.add_row(
             model.name + (" *" if model.bundled else ""),
-            model.hub_name,
             model.licence,
             _short_count(model.parameters),
             str(model.layers),

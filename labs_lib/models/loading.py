@@ -74,6 +74,7 @@ def load_model(
         checked_dtype = _DTYPES[detect().precision]
     wanted = getattr(torch, checked_dtype)
     target = str(device or detect().device)
+    _check_device(target)
     options: dict[str, Any] = {"dtype": wanted, "output_loading_info": True}
     if quantization is not None:
         options["quantization_config"] = _quantization_config(quantization, wanted)
@@ -81,9 +82,10 @@ def load_model(
     elif not target.startswith("cpu"):
         options["device_map"] = {"": target}
     with quiet(), _in_one_line(source):
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, trust_remote_code=False, use_safetensors=True, **options
         )
+    model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
         raise LabError(
@@ -100,7 +102,7 @@ def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
     stands in for it.  Raises `LabError` as `load_model` does.
     """
     source = locate(name)
-    if source.local and not (Path(source.location) / "config.json").is_file():
+    if source.local:
         check_tokenizer_folder(Path(source.location))
     from transformers import AutoTokenizer
 
@@ -211,6 +213,15 @@ def _dtype_name(dtype: str | torch.dtype | None) -> str | None:
     if name not in _DTYPES:
         raise choice_error("dtype", dtype, ("fp32", "bf16", "fp16"))
     return _DTYPES[name]
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    legal = ["cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
+    legal += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if device not in legal and not (device == "cuda" and torch.cuda.is_available()):
+        raise choice_error("device", device, legal)
 
 
 def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:

@@ -1,0 +1,190 @@
+"""Where a name leads, and one line for each way in which it leads nowhere."""
+
+import json
+
+import pytest
+
+from labs_lib.errors import LabError
+from labs_lib.models import load_model, load_tokenizer
+from labs_lib.models.loading import locate
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory):
+    """A tiny Llama as a student would save it."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole_folder, tmp_path):
+    """A copy to damage."""
+    copy = tmp_path / "tiny"
+    copy.mkdir()
+    for file in whole_folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    return copy
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "bfloat16"])
+def test_local_folder_loads_in_the_dtype_asked_for(whole_folder, dtype):
+    import torch
+
+    model = load_model(whole_folder, dtype=dtype, device="cpu")
+    assert model.dtype == (torch.float32 if dtype == "fp32" else torch.bfloat16)
+    assert not model.training
+
+
+def test_default_dtype_is_the_machines(whole_folder):
+    from labs_lib.hardware import detect
+
+    expected = {"fp32": "torch.float32", "bf16": "torch.bfloat16"}[detect().precision]
+    assert str(load_model(str(whole_folder)).dtype) == expected
+
+
+def test_nf4_quantises_the_layers_and_not_the_head(whole_folder):
+    import torch
+
+    model = load_model(whole_folder, dtype="fp32", quantization="nf4", device="cpu")
+    weight = model.model.layers[0].self_attn.q_proj.weight
+    assert type(weight).__name__ == "Params4bit"
+    assert weight.quant_state.quant_type == "nf4" and weight.quant_state.nested
+    assert model.lm_head.weight.dtype == torch.float32
+
+
+def test_it_is_quiet(whole_folder, capfd):
+    load_model(whole_folder, device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def truncate(file, keep):
+    file.write_bytes(file.read_bytes()[:keep])
+
+
+def only_pickle(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def adapter(folder):
+    (folder / "config.json").rename(folder / "adapter_config.json")
+
+
+def set_config(**fields):
+    def change(folder):
+        file = folder / "config.json"
+        content = {**json.loads(file.read_text()), **fields}
+        file.write_text(json.dumps(content))
+
+    return change
+
+
+def lost_shard(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    names = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+def remote_code(folder):
+    names = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}
+    set_config(auto_map=names, model_type="mine")(folder)
+    (folder / "mine.py").write_text("raise SystemExit('this code must never run')")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no config.json"),
+        (adapter, "holds an adapter, not a model"),
+        (lambda folder: truncate(folder / "config.json", 20), "cannot be read as JSON"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "names no model_type"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no .safetensors weights"),
+        (only_pickle, "only pickle weights .*can run code"),
+        (lambda folder: truncate(folder / "model.safetensors", -7), "damaged or cut short"),
+        (lambda folder: truncate(folder / "model.safetensors", 30), "damaged or cut short"),
+        (lambda folder: truncate(folder / "model.safetensors", 0), "damaged or cut short"),
+        (lost_shard, "model-00002-of-00002.safetensors is named in .* but missing"),
+        (set_config(model_type="lama"), "cannot be loaded: .*lama"),
+        (set_config(num_hidden_layers=3), "lacks 9 of its weights"),
+        (set_config(hidden_size=32), "cannot be loaded"),
+        (remote_code, "needs code of its own"),
+    ],
+)
+def test_a_damaged_folder_gets_one_line(folder, damage, message):
+    damage(folder)
+    with pytest.raises(LabError, match=message) as caught:
+        load_model(folder, device="cpu")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("smolm2-135m-instruct", "did you mean 'smollm2-135m-instruct'"),
+        ("", "'' is not one of"),
+        ("./nowhere", "no such folder"),
+        ("/no/such/model", "no such folder"),
+        ("a/b/c", "'a/b/c' is not one of"),
+        ("tiiuae/falcn-7b", "no hub can be reached; .*did you mean 'tiiuae/falcon-7b'"),
+        ("gpt2", "openai-community/gpt2 is not on this machine .*smollm2-135m-instruct"),
+        ("meta-llama/Llama-2-7b-hf", "is not on this machine and no hub can be reached"),
+    ],
+)
+def test_a_name_that_leads_nowhere(name, message, offline):
+    for loader in (load_model, load_tokenizer):
+        with pytest.raises(LabError, match=message) as caught:
+            loader(name)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "fp8"}, "dtype: 'fp8' is not one of fp32, bf16, fp16"),
+        ({"quantization": "nf5"}, "quantization: 'nf5' is not one of nf4"),
+        ({"quantization": 4}, "quantization: 4 is not one of nf4"),
+        ({"device": "gpu"}, "device: 'gpu' is not one of cpu"),
+    ],
+)
+def test_bad_options(whole_folder, options, message):
+    with pytest.raises(LabError, match=message):
+        load_model(whole_folder, **options)
+
+
+def test_a_folder_without_tokenizer(whole_folder, tmp_path):
+    with pytest.raises(LabError, match=r"holds no tokenizer\.json"):
+        load_tokenizer(whole_folder)
+    with pytest.raises(LabError, match=r"holds no tokenizer\.json"):
+        load_tokenizer(tmp_path)
+
+
+def test_where_names_lead(monkeypatch, tmp_path):
+    monkeypatch.setattr("labs_lib.models.loading.prepare_bundled", lambda: tmp_path)
+    for name in ("SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct"):
+        assert locate(name).location == str(tmp_path)
+    # The base model has the same shapes and other weights: it is not the bundled one.
+    base = locate("HuggingFaceTB/SmolLM2-135M")
+    assert (base.location, base.local) == ("HuggingFaceTB/SmolLM2-135M", False)
+    assert locate("llama-2-7b").location == "meta-llama/Llama-2-7b-hf"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpt2").mkdir()
+    assert locate("gpt2").local
