@@ -200,6 +200,9 @@ def _quantise_shapes(model: Any, request: MemoryRequest) -> None:
             bnb_4bit_compute_dtype=compute,
         )
     replace_with_bnb_linear(model, get_keys_to_not_convert(model), quantization)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):  # the new layers' are in fp32 until a checkpoint is loaded
+            parameter.data = parameter.data.to(DTYPES[request.weight_itemsize])
     model.is_loaded_in_8bit = request.quantization == "int8"
     model.is_loaded_in_4bit = not model.is_loaded_in_8bit
     if request.prepare_kbit:

@@ -12,9 +12,9 @@ from typing import Any
 
 from labs_lib.errors import LabError
 from labs_lib.memory.architecture import check_length, config_of
-from labs_lib.memory.forecast import Forecast, format_bytes
+from labs_lib.memory.result import Forecast, format_bytes
 from labs_lib.memory.request import MemoryRequest, request_of
-from labs_lib.memory.trace import _with_targets, adopt, summarise, trace
+from labs_lib.memory.tracing import _with_targets, adopt, summarise, trace
 
 # What a step may take of the memory that is free, so that the machine stays usable.
 _SHARE_OF_FREE = 0.8

@@ -66,6 +66,7 @@ class Forecast:
     peak_moment: str
     moments: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     alive: tuple[LiveGroup, ...] = ()
+    notes: tuple[str, ...] = ()
     timeline: Timeline | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,6 +86,7 @@ class Forecast:
             "peak_moment": self.peak_moment,
             "moments": {name: dict(live) for name, live in self.moments.items()},
             "alive": [row._asdict() for row in self.alive],
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -93,6 +95,24 @@ class Forecast:
             f"{request.model}, {request.method}, {request.batch} x {request.seq_len} tokens: "
             f"peak {format_bytes(self.peak_bytes)} ({self.source})"
         )
+
+
+def notes_on(request: MemoryRequest, model_type: str) -> tuple[str, ...]:
+    """Return what a reader of the figures should know of this request, in sentences."""
+    notes: list[str] = []
+    if request.method == "qlora" and model_type == "falcon":
+        notes.append(
+            "transformers 5.23 replaces plain Linear layers only, and Falcon's are its own "
+            "FalconLinear: load_in_4bit leaves this model in 16 bits."
+        )
+    if request.optimizer.startswith("paged") and request.device == "cuda":
+        notes.append(
+            "Paged states may leave the GPU when room is short and are not in the peak; tensors "
+            "below 100,000 elements (most LoRA matrices) are never paged."
+        )
+    if request.dropout > 0:
+        notes.append("Dropout masks are counted as a CPU keeps them; CUDA keeps one byte each.")
+    return tuple(notes)
 
 
 def format_bytes(count: float, unit: str = "GiB") -> str:

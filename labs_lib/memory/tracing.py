@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import Any
 
 from labs_lib.memory.architecture import check_length, config_of, targets_of, with_depth
-from labs_lib.memory.forecast import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint
+from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.models.catalogue import find
 
@@ -38,12 +38,13 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     config = config_of(request.model)
     check_length(getattr(config, "max_position_embeddings", None), request)
     request = _with_targets(request)
+    kind = config.model_type
     layers = config.num_hidden_layers
     if whole or layers <= SHALLOW[1]:
         shot = snapshot(config, request)
-        return _forecast(request, shot, timeline=shot["timeline"] if whole else None)
+        return _forecast(request, shot, kind, shot["timeline"] if whole else None)
     low, high = (snapshot(with_depth(config, depth), request) for depth in SHALLOW)
-    return _forecast(request, _extrapolate(low, high, layers))
+    return _forecast(request, _extrapolate(low, high, layers), kind)
 
 
 def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
@@ -247,7 +248,7 @@ def _by_place(shot: dict[str, Any]) -> dict[Key, tuple[Key, dict[str, Any]]]:
 
 
 def _forecast(
-    request: MemoryRequest, shot: dict[str, Any], timeline: Timeline | None = None
+    request: MemoryRequest, shot: dict[str, Any], kind: str, timeline: Timeline | None = None
 ) -> Forecast:
     key, peak = max(shot["peaks"].items(), key=lambda item: item[1]["total"])
     ends = shot["ends"]
@@ -274,6 +275,7 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
+        notes=notes_on(request, kind),
         timeline=timeline,
     )
 

@@ -1,0 +1,246 @@
+"""Will it fit: the largest setting for a card, and what to turn first when it doesn't."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labs_lib.errors import LabError, choice_error
+from labs_lib.memory.architecture import architecture
+from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.result import GIB, Forecast, format_bytes
+from labs_lib.memory.request import MemoryRequest
+from labs_lib.models.catalogue import catalogue
+
+# What the driver, the CUDA context, the allocator's rounding and fragmentation take.
+OVERHEAD_SHARE = 0.06
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU: `memory_bytes` as sold, `usable_bytes` as a training process finds it."""
+
+    name: str
+    memory_bytes: int
+
+    @property
+    def usable_bytes(self) -> int:
+        """Return what a process can allocate: 6 % less than is built in."""
+        return int(self.memory_bytes * (1 - OVERHEAD_SHARE))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting to turn: what, the bytes that it wins after the ones before, and the cost."""
+
+    setting: str
+    saved_bytes: int
+    peak_bytes: int
+    costs: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a request fits a card.
+
+    `spare_bytes` is negative where it doesn't. `largest` maps batch, seq_len and rank to the
+    largest value that fits with all else unchanged (0: not even the smallest), `model` to the
+    largest catalogue model (or ""). `changes` lists what to turn, in order, until it fits.
+    """
+
+    forecast: Forecast
+    card: Card
+    fits: bool
+    spare_bytes: int
+    largest_batch: int
+    largest_seq_len: int
+    largest_rank: int
+    largest_model: str
+    changes: tuple[Change, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "card": self.card.name,
+            "card_bytes": self.card.memory_bytes,
+            "usable_bytes": self.card.usable_bytes,
+            "fits": self.fits,
+            "spare_bytes": self.spare_bytes,
+            "largest": {
+                "batch": self.largest_batch,
+                "seq_len": self.largest_seq_len,
+                "rank": self.largest_rank,
+                "model": self.largest_model,
+            },
+            "changes": [vars(change) for change in self.changes],
+        }
+
+
+@functools.cache
+def cards() -> dict[str, Card]:
+    """Return the known cards by name, small ones first."""
+    rows = yaml.safe_load(Path(__file__).with_name("cards.yaml").read_text(encoding="utf-8"))
+    found = [Card(row["name"], int(row["memory_gib"] * GIB)) for row in rows]
+    return {card.name: card for card in sorted(found, key=lambda card: card.memory_bytes)}
+
+
+def card(name: str) -> Card:
+    """Return the card of this name in any case; `LabError` with the nearest for another."""
+    for each in cards().values():
+        if each.name.lower().replace(" ", "") == name.strip().lower().replace(" ", ""):
+            return each
+    raise choice_error("card", name, cards())
+
+
+def fit(request: MemoryRequest, on: Card | str) -> Fit:
+    """Say whether the request fits the card, what the largest settings are, and what to turn."""
+    on = card(on) if isinstance(on, str) else on
+    room = on.usable_bytes
+    now = forecast(request)
+    positions = architecture(request.model).max_positions
+
+    def largest(setting: str, most: int, least: int = 1) -> int:
+        return _largest(lambda v: forecast(request.but(**{setting: v})).peak_bytes <= room, least, most)
+
+    adapted = request.method != "full"
+    return Fit(
+        forecast=now,
+        card=on,
+        fits=now.peak_bytes <= room,
+        spare_bytes=room - now.peak_bytes,
+        largest_batch=largest("batch", 4096),
+        largest_seq_len=largest("seq_len", positions, 2),
+        largest_rank=largest("rank", 4096) if adapted else 0,
+        largest_model=_largest_model(request, room),
+        changes=() if now.peak_bytes <= room else _changes(request, now, room),
+    )
+
+
+def _largest(fits: Callable[[int], bool], least: int, most: int) -> int:
+    if not fits(least):
+        return 0
+    low, high = least, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _largest_model(request: MemoryRequest, room: int) -> str:
+    fitting = []
+    for entry in catalogue().values():
+        if entry.max_positions < request.seq_len:
+            continue
+        try:
+            # Its own targets: a name such as q_proj is not there in every family.
+            targets = request.targets if request.targets == ("all-linear",) else None
+            peak = forecast(request.but(model=entry.name, targets=targets)).peak_bytes
+        except LabError:
+            continue
+        if peak <= room:
+            fitting.append((entry.parameters, entry.name))
+    return max(fitting)[1] if fitting else ""
+
+
+def _changes(request: MemoryRequest, now: Forecast, room: int) -> tuple[Change, ...]:
+    """Turn settings, the cheapest in quality and time first, until the request fits."""
+    turned: list[Change] = []
+    peak = now.peak_bytes
+    for words, costs, change in _ladder(request):
+        fields = change(request)
+        if not fields:
+            continue
+        try:
+            candidate = request.but(**fields)
+            after = forecast(candidate).peak_bytes
+        except LabError:
+            continue
+        if after >= peak:
+            continue
+        turned.append(Change(words(candidate), peak - after, after, costs))
+        request, peak = candidate, after
+        if peak <= room:
+            break
+    return tuple(turned)
+
+
+_Words = Callable[[MemoryRequest], str]
+_Turn = Callable[[MemoryRequest], dict[str, Any]]
+
+
+def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
+    def when(condition: bool, **fields: Any) -> dict[str, Any]:
+        return fields if condition else {}
+
+    def fused(r: MemoryRequest) -> dict[str, Any]:
+        return when(r.optimizer == "adamw", optimizer="adamw_fused")
+
+    def smaller_batch(r: MemoryRequest) -> dict[str, Any]:
+        return when(r.batch > 1, batch=1, accumulation=r.accumulation * r.batch)
+
+    return [
+        (lambda r: "fused AdamW", "nothing: one kernel in place of many", fused),
+        (
+            lambda r: f"batch 1 with {r.accumulation} accumulation steps",
+            "some speed; the same gradient",
+            smaller_batch,
+        ),
+        (
+            lambda r: "gradient checkpointing",
+            "about a third more computing: every layer runs forward twice",
+            lambda r: when(not r.checkpointing, checkpointing=True),
+        ),
+        (
+            lambda r: "LoRA in place of full fine-tuning",
+            "the update has low rank",
+            lambda r: when(r.method == "full", method="lora"),
+        ),
+        (
+            lambda r: "QLoRA: the base in NF4, double-quantised",
+            "slower steps; a rounded base",
+            lambda r: when(
+                r.method != "qlora" or not r.double_quant or r.quantization == "int8",
+                method="qlora",
+                quantization="nf4",
+                double_quant=True,
+            ),
+        ),
+        (
+            lambda r: "8-bit AdamW",
+            "rounded optimiser states",
+            lambda r: when(r.optimizer.startswith("adamw"), optimizer="adamw_8bit"),
+        ),
+        (
+            lambda r: f"sequences of {r.seq_len}",
+            "long examples are cut",
+            lambda r: when(r.seq_len >= 512, seq_len=r.seq_len // 4),
+        ),
+        (
+            lambda r: "rank 8",
+            "a smaller adapter",
+            lambda r: when(r.method != "full" and r.rank > 8, rank=8),
+        ),
+    ]
+
+
+def describe(result: Fit) -> list[str]:
+    """Return the answer in sentences, for a terminal or an instrument."""
+    name, spare = result.card.name, result.spare_bytes
+    usable = format_bytes(result.card.usable_bytes)
+    if result.fits:
+        lines = [f"Fits {name} ({usable} usable) with {format_bytes(spare)} to spare."]
+    else:
+        lines = [f"Does not fit {name} ({usable} usable): {format_bytes(-spare)} too much."]
+    for number, change in enumerate(result.changes, 1):
+        lines.append(
+            f"{number}. {change.setting}: saves {format_bytes(change.saved_bytes)}, "
+            f"peak {format_bytes(change.peak_bytes)} (costs: {change.costs})"
+        )
+    if result.changes and result.changes[-1].peak_bytes > result.card.usable_bytes:
+        lines.append("Even then it does not fit: choose a smaller model or a larger card.")
+    return lines
