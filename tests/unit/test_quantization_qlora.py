@@ -1,0 +1,120 @@
+"""QLoRA's configuration, the settings' one-line errors, and what is kept quiet."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+from labs_lib.errors import LabError
+from labs_lib.quantization import check_settings, qlora_config, quiet_bitsandbytes
+
+NOISY = "bitsandbytes.backends.cpu.ops"
+
+
+def test_the_configuration_is_qloras_and_not_the_default():
+    config = qlora_config(compute_dtype="bf16")
+    assert config.load_in_4bit
+    assert config.bnb_4bit_quant_type == "nf4"
+    assert config.bnb_4bit_use_double_quant
+    assert config.bnb_4bit_compute_dtype == torch.bfloat16
+
+
+def test_compute_dtype_follows_the_machine_unless_named(monkeypatch):
+    from dataclasses import replace
+
+    from labs_lib import hardware
+
+    machine = hardware.detect()
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        found = replace(machine, precision=precision)
+        monkeypatch.setattr(hardware, "detect", lambda found=found: found)
+        assert qlora_config().bnb_4bit_compute_dtype == dtype
+    assert qlora_config(compute_dtype=torch.float16).bnb_4bit_compute_dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"quant_type": "nf5"}, ("quant_type", "'nf5'", "did you mean 'nf4'")),
+        ({"quant_type": "int4"}, ("quant_type", "'int4'", "nf4, fp4")),
+        ({"quant_type": None}, ("double_quant", "needs a 4-bit base")),
+        ({"quant_type": "none"}, ("double_quant", "needs a 4-bit base")),
+        ({"quant_type": None, "double_quant": False}, ("quant_type", "None", "nf4, fp4")),
+        ({"block_size": 48}, ("block_size", "48", "power of two")),
+        ({"block_size": 128}, ("block_size", "128", "always use 64")),
+        ({"compute_dtype": "int8"}, ("compute_dtype", "'int8'", "bf16, fp16, fp32")),
+        ({"compute_dtype": torch.float64}, ("compute_dtype", "float64")),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(settings, words):
+    with pytest.raises(LabError) as caught:
+        qlora_config(**settings)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_base_in_16_bits_without_double_quantisation_is_legal():
+    check_settings(None, double_quant=False)
+    check_settings("none", double_quant=False, block_size=48)
+
+
+def test_the_two_known_messages_are_kept_off_and_no_others(caplog):
+    logger = logging.getLogger(NOISY)
+    with caplog.at_level(logging.WARNING), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with quiet_bitsandbytes():
+            logger.warning(
+                "Failed to load CPU gemm_4bit_forward from kernels-community: %s. …", "no kernels"
+            )
+            logger.warning("another message")
+            warnings.warn(
+                "Paged optimizers are not supported on CPU. Falling back to …", stacklevel=1
+            )
+            warnings.warn("another warning", stacklevel=1)
+    assert [record.getMessage() for record in caplog.records] == ["another message"]
+    assert [str(w.message) for w in caught] == ["another warning"]
+
+
+def test_the_filters_are_put_back_even_after_an_error():
+    logger = logging.getLogger(NOISY)
+    before, shown = list(logger.filters), list(warnings.filters)
+    with pytest.raises(RuntimeError), quiet_bitsandbytes():
+        raise RuntimeError
+    assert logger.filters == before
+    assert warnings.filters == shown
+
+
+def test_a_paged_optimiser_on_the_cpu_is_quiet_inside_and_warns_outside():
+    from bitsandbytes.optim.adamw import PagedAdamW
+
+    def step() -> list[str]:
+        weight = torch.nn.Parameter(torch.zeros(10))
+        optimizer = PagedAdamW([weight])
+        weight.grad = torch.ones(10)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if quiet:
+                with quiet_bitsandbytes():
+                    optimizer.step()
+            else:
+                optimizer.step()
+        return [str(w.message) for w in caught]
+
+    quiet = False
+    assert any("Paged optimizers" in message for message in step())
+    quiet = True
+    assert step() == []
+
+
+def test_importing_the_room_loads_no_torch():
+    code = (
+        "import sys, labs_lib.quantization as room; room.check_settings('nf4', True);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
