@@ -17,7 +17,6 @@ from labs_lib.lowrank import (
 from labs_lib.models import catalogue, config_of, entry, resolve_targets
 
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-SMALL = {"smollm2-135m-instruct", "gpt2", "qwen2.5-0.5b"}
 
 
 def query_and_value(name):
@@ -39,22 +38,38 @@ def peft_counts(model, targets, ranks):
     return counts
 
 
-@pytest.mark.parametrize("name", list(catalogue()))
-def test_counts_equal_pefts_to_the_unit(name):
-    """Every rank for the small models; for the others two, which fix the line through zero."""
-    model = meta_model(config_of(name))
-    ranks = RANKS if name in SMALL else [1, 256]
-    # PEFT's own "all-linear", and the names we give it for the attention and for {q, v}.
-    for ours, theirs in (
+def with_layers(name, layers):
+    """The catalogue's entry and configuration, cut to so many layers."""
+    config = config_of(name)
+    key = next(key for key in ("num_hidden_layers", "n_layer") if key in entry(name).config)
+    setattr(config, key, layers)
+    return entry(name).model_copy(update={"config": {**entry(name).config, key: layers}}), config
+
+
+def target_sets(name):
+    """(ours, PEFT's): {q, v}, the attention, and every linear map, which PEFT knows by that name."""
+    return [
         (query_and_value(name), query_and_value(name)),
         ("attention", resolve_targets(name, "attention")),
         ("all-linear", "all-linear"),
-    ):
-        counts = peft_counts(model, theirs, ranks)
-        assert {rank: count_lora_parameters(name, ours, rank) for rank in ranks} == counts
-        per_rank = counts[1]
-        assert all(count_lora_parameters(name, ours, r) == r * per_rank for r in range(1, 257))
-    del model
+    ]
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_counts_equal_pefts_to_the_unit(name):
+    """At full depth for one rank, and at every rank for two layers: wrapping 80 layers is slow."""
+    whole = meta_model(config_of(name))
+    small_entry, small_config = with_layers(name, 2)
+    small = meta_model(small_config)
+    for ours, theirs in target_sets(name):
+        assert peft_counts(whole, theirs, [16]) == {16: count_lora_parameters(name, ours, 16)}
+        counts = {rank: count_lora_parameters(small_entry, ours, rank) for rank in RANKS}
+        assert peft_counts(small, theirs, RANKS) == counts
+        # From two layers and one rank to any: the count is a product of both.
+        for rank in range(1, 257):
+            expected = counts[1] * rank * entry(name).layers // 2
+            assert count_lora_parameters(name, ours, rank) == expected
+    del whole
     gc.collect()
 
 
@@ -62,7 +77,7 @@ def test_counts_equal_pefts_to_the_unit(name):
 @pytest.mark.parametrize("bias", ["none", "lora_only", "all"])
 @pytest.mark.parametrize("targets", ["attention", "mlp"])
 def test_trained_biases_equal_pefts_to_the_unit(name, bias, targets):
-    """One model of each family that differs: biases on every map, on norms only, on q, k, v, none."""
+    """One model of each kind: biases on every map, on the norms only, on q, k and v, nowhere."""
     model = meta_model(config_of(name))
     modules = resolve_targets(name, targets)
     config = LoraConfig(r=1, target_modules=modules, bias=bias, task_type="CAUSAL_LM")

@@ -1,0 +1,189 @@
+"""From a slider's change to the new output, in the kernel: each instrument beside matplotlib.
+
+    python benchmarks/widgets.py [--changes N] [--json]
+
+An instrument is timed from setting the slider's value to the last message that would go to the
+page, its JSON written. The comparison is `interact` over a function that draws the same panels
+with matplotlib and writes the PNG that Jupyter would send; sending it is not counted. Times are
+those of one process on this machine; bound: p95 below 16 ms (a frame at 60 Hz) and at least three
+times faster. The exit status is 0 either way: the table says what holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+BOUND_SECONDS = 0.016
+FACTOR = 3
+
+
+def main() -> None:
+    """Time every instrument and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--changes", type=int, default=120, help="slider changes per instrument")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    if options.changes < 1:
+        parser.error(f"--changes: {options.changes} is not legal; 1 or more")
+    results = measure(options.changes)
+    if options.json:
+        print(json.dumps(results, indent=2))
+        return
+    print(
+        f"{'instrument':<18}{'slider':<9}{'median':>9}{'p95':>9}{'interact p95':>14}{'faster':>9}"
+    )
+    for name, row in results.items():
+        holds = (
+            "holds" if row["p95_ms"] < BOUND_SECONDS * 1e3 and row["faster"] >= FACTOR else "FAILS"
+        )
+        print(
+            f"{name:<18}{row['slider']:<9}{row['median_ms']:>6.1f} ms{row['p95_ms']:>6.1f} ms"
+            f"{row['interact_p95_ms']:>11.1f} ms{row['faster']:>8.1f}×  {holds}"
+        )
+    print(f"bound: p95 below {BOUND_SECONDS * 1e3:.0f} ms, at least {FACTOR}× faster at the median")
+
+
+def measure(changes: int) -> dict[str, dict[str, Any]]:
+    """Return the times in milliseconds by instrument."""
+    send_json_to_nowhere()
+    results = {}
+    for name, slider, values, compared in cases():
+        ours = times(lambda value, slider=slider: setattr(slider, "value", value), values, changes)
+        with contextlib.redirect_stdout(io.StringIO()):  # interact clears a terminal's line
+            theirs = times(interact_with(compared, values[0]), values, max(10, changes // 8))
+        results[name] = {
+            "slider": slider.description.split()[0],
+            "changes": changes,
+            "median_ms": 1e3 * float(np.median(ours)),
+            "p95_ms": 1e3 * float(np.quantile(ours, 0.95)),
+            "interact_median_ms": 1e3 * float(np.median(theirs)),
+            "interact_p95_ms": 1e3 * float(np.quantile(theirs, 0.95)),
+            "faster": float(np.median(theirs) / np.median(ours)),
+        }
+    return results
+
+
+def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
+    """Return (name, slider, values to visit, the same drawing in matplotlib) by instrument."""
+    from labs_lib.lowrank import count_lora_parameters, factorise
+    from labs_lib.widgets.knob_effects import KnobEffects
+    from labs_lib.widgets.low_rank_explorer import LowRankExplorer
+    from labs_lib.widgets.rank_alpha import RankAlpha
+
+    # The sizes of the bundled model's largest weights: 1536 × 576, and an update of 576 × 576.
+    draw = np.random.default_rng(0)
+    weight = draw.normal(size=(1536, 576)).astype(np.float32)
+    update = draw.normal(size=(576, 576)).astype(np.float32)
+    weight_parts, update_parts = factorise(weight), factorise(update)
+
+    rank_alpha = RankAlpha(model="llama-2-70b", targets="all-linear", update=update)
+    explorer = LowRankExplorer({"weight": weight}, source="weight", rank=2)
+    knobs = KnobEffects(model="llama-2-70b", targets="all-linear")
+
+    def draw_rank_alpha(rank: int) -> None:
+        parameters = count_lora_parameters("llama-2-70b", "all-linear", rank)
+        cut = update_parts.approximation(rank)
+        figure, axes = subplots(1, 4, f"{parameters:,} parameters")
+        for axis, shown in zip(axes, (update, cut, 16 / rank * cut), strict=False):
+            axis.imshow(shown, cmap="RdBu")
+        ranks = np.arange(1, 513)
+        axes[3].loglog(ranks, 16 / ranks)
+        axes[3].loglog(ranks, 16 / np.sqrt(ranks))
+        axes[3].plot([rank], [16 / rank], "o")
+        write_png(figure)
+
+    def draw_explorer(rank: int) -> None:
+        cut = weight_parts.approximation(rank)
+        figure, axes = subplots(1, 5, f"error {weight_parts.relative_error(rank):.3f}")
+        for axis, shown in zip(axes, (weight, cut, weight - cut), strict=False):
+            axis.imshow(shown, cmap="RdBu")
+        axes[3].loglog(weight_parts.spectrum)
+        axes[4].plot([weight_parts.relative_error(r) for r in range(1, 577)])
+        for axis in axes[3:]:
+            axis.axvline(rank)
+        write_png(figure)
+
+    def draw_knobs(rank: int) -> None:
+        parameters = count_lora_parameters("llama-2-70b", "all-linear", rank)
+        figure, axes = subplots(1, 1, f"{parameters:,} parameters")
+        for index in range(11):
+            axes[0].text(index % 4, index // 4, f"module {index}\n+ B·A", bbox={"fc": "lightblue"})
+        axes[0].set(xlim=(0, 4), ylim=(0, 3))
+        axes[0].axis("off")
+        write_png(figure)
+
+    return [
+        ("RankAlpha", slider_of(rank_alpha), list(range(1, 257, 5)), draw_rank_alpha),
+        ("LowRankExplorer", slider_of(explorer), list(range(1, 577, 7)), draw_explorer),
+        ("KnobEffects", slider_of(knobs), list(range(1, 257, 5)), draw_knobs),
+    ]
+
+
+def slider_of(instrument: Any) -> Any:
+    """Return the instrument's rank slider."""
+    return next(child for child in instrument.children if "lab-rank" in child._dom_classes)
+
+
+def interact_with(function: Callable[[int], None], start: int) -> Callable[[int], None]:
+    """Return a setter of the slider that `interactive` makes for `function`."""
+    import ipywidgets
+
+    slider = ipywidgets.IntSlider(min=1, max=1024, value=start)
+    keep = ipywidgets.interactive(function, rank=slider)
+    return lambda value, keep=keep: setattr(keep.children[0], "value", value)
+
+
+def times(change: Callable[[int], None], values: list[int], changes: int) -> list[float]:
+    """Visit the values over and over; return the seconds of each change after three to warm up."""
+    seconds = []
+    for turn in range(changes + 3):
+        value = values[(turn + 1) % len(values)]
+        began = time.perf_counter()
+        change(value)
+        seconds.append(time.perf_counter() - began)
+    return seconds[3:]
+
+
+def subplots(rows: int, columns: int, title: str) -> tuple[Any, list[Any]]:
+    """Open a figure as wide as the instruments' pictures."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=(7.6, 2.2), squeeze=False)
+    figure.suptitle(title)
+    return figure, list(axes.flat)
+
+
+def write_png(figure: Any) -> None:
+    """Write the figure as Jupyter's inline backend does, and close it."""
+    import matplotlib.pyplot as plt
+
+    figure.savefig(io.BytesIO(), format="png", dpi=100, bbox_inches="tight")
+    plt.close(figure)
+
+
+def send_json_to_nowhere() -> None:
+    """Give widgets a channel that writes each message as JSON, as a kernel does, and drops it."""
+    import comm
+    from comm.base_comm import BaseComm
+
+    class Nowhere(BaseComm):
+        def publish_msg(self, msg_type: str, data: Any = None, **rest: Any) -> None:
+            json.dumps(data)
+
+    comm.create_comm = Nowhere
+
+
+if __name__ == "__main__":
+    sys.exit(main())
