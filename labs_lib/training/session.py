@@ -52,8 +52,9 @@ def train(
     `adapter/` (`model/` after full fine-tuning) and `run.json`; an earlier run in it is replaced.
     With `resume` the run goes on from its last whole checkpoint and, on a CPU, ends with the very
     adapter that an uninterrupted run ends with. With `reuse` a finished run of this very recipe,
-    data and library versions is read back instead of trained again. Raises `LabError` for input that cannot work, and
-    on CUDA for a model that does not fit, with what to change; the last checkpoint is kept.
+    data and library versions is read back instead of trained again. Raises `LabError` for input
+    that cannot work, and on CUDA for a model that does not fit, with what to change; the last
+    checkpoint is kept.
     """
     folder = Path(folder) if folder is not None else paths.runs_dir() / recipe.name
     course_set = _check_names(recipe)

@@ -23,7 +23,7 @@
 
 # %%
 from labs_lib import data, hardware, models
-from labs_lib.assessment import check, compare_prediction, hint, predict, show_task
+from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
 from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, quiet_libraries, train

@@ -18,10 +18,18 @@ import sys
 import torch
 
 from labs_lib import data, models, paths
-from labs_lib.assessment import check, compare_prediction, hint, material, predict, show_task
+from labs_lib.assessment import (
+    check,
+    compare_prediction,
+    hint,
+    material,
+    predict,
+    show_task,
+    solution,
+)
 from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
-from labs_lib.training import Recipe, answer, evaluate, quiet_libraries, save, train
+from labs_lib.training import Recipe, answer, evaluate, quiet_libraries, train
 from labs_lib.widgets import ask, show_progress
 
 # %% [markdown]
