@@ -39,7 +39,7 @@ def resolve(extras: list[str], known: str, options: list[str]) -> list[str]:
             sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal",
             "--python-version", "3.10", "--no-python-downloads", "--no-annotate", "--no-header",
             "--constraint", str(constraint), "--output-file", str(output), *options,
-            *(part for extra in extras for part in ("--extra", extra)), str(ROOT / "pyproject.toml"),
+            *(f"--extra={extra}" for extra in extras), str(ROOT / "pyproject.toml"),
         ]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True)
         lines = output.read_text(encoding="utf-8").splitlines()

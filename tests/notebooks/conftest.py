@@ -1,0 +1,19 @@
+"""Every lesson, once each: `lesson` is the notebook's path."""
+
+from __future__ import annotations
+
+import pytest
+
+from labs_lib import notebooks
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for `lesson` each notebook; those that train count as slow."""
+    if "lesson" not in metafunc.fixturenames:
+        return
+    lessons = []
+    for path in sorted(notebooks.FOLDER.glob("*.ipynb")):
+        slow = notebooks.trains(notebooks.read(path)) and "runs_lesson" in metafunc.fixturenames
+        marks = [pytest.mark.slow] if slow else []
+        lessons.append(pytest.param(path, id=path.stem, marks=marks))
+    metafunc.parametrize("lesson", lessons)

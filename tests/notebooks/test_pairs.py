@@ -1,0 +1,48 @@
+"""A lesson as it is stored: equal to its source, executed to the end, clean and small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labs_lib import notebooks
+
+CODE_LINES = 20
+FILE_BYTES = 1_500_000
+
+
+def test_every_source_has_its_notebook_and_every_notebook_its_source():
+    stored = {path.stem for path in notebooks.FOLDER.glob("*.ipynb")}
+    assert stored == {path.stem for path in notebooks.sources()}
+    assert stored, "there is no lesson"
+
+
+def test_notebook_equals_its_source(lesson: Path):
+    source = lesson.parent / "source" / f"{lesson.stem}.py"
+    assert notebooks.cells_of(notebooks.read(lesson)) == notebooks.cells_of(notebooks.read(source))
+
+
+def test_every_cell_was_executed_in_order_without_errors(lesson: Path):
+    code = [cell for cell in notebooks.read(lesson).cells if cell.cell_type == "code"]
+    counts = [cell.execution_count for cell in code if cell.source.strip()]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", cell.source
+
+
+def test_nothing_of_one_machine_is_stored(lesson: Path):
+    notebook = notebooks.read(lesson)
+    assert notebooks.leaks(notebook) == []
+    assert notebook.metadata == notebooks.METADATA
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+        for output in cell.get("outputs", ()):
+            assert notebooks.WIDGET_VIEW not in output.get("data", {})
+
+
+def test_cells_and_file_are_small(lesson: Path):
+    assert lesson.stat().st_size < FILE_BYTES
+    for cell in notebooks.read(lesson).cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= CODE_LINES, cell.source

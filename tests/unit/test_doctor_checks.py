@@ -1,0 +1,117 @@
+"""`labs doctor`: says what is there, and how to mend what is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from labs_lib import hardware
+from labs_lib.commands import doctor
+
+
+def state_of(checks: list[doctor.Check], name: str) -> doctor.Check:
+    """Return the check of that name."""
+    return next(check for check in checks if check.name == name)
+
+
+def test_json_lists_every_check_and_the_status_says_whether_all_is_well():
+    result = CliRunner().invoke(doctor.command, ["--json"])
+    content = json.loads(result.output)
+    names = [check["name"] for check in content["checks"]]
+    assert names[:6] == ["Python", "packages", "pins", "device", "memory", "disk"]
+    assert content["ok"] is all(check["state"] != "missing" for check in content["checks"])
+    assert result.exit_code == (0 if content["ok"] else 1)
+
+
+def test_what_is_missing_comes_with_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("LABS_HOME", str(tmp_path))
+    result = CliRunner().invoke(doctor.command, [])
+    assert result.exit_code == 1
+    assert "smollm2-135m-instruct is not converted yet" in result.output
+    assert "mend: python -m labs_lib.models" in result.output
+    assert result.output.rstrip().endswith("Something is missing.")
+
+
+def test_a_package_that_is_gone_or_out_of_range_is_named(monkeypatch: pytest.MonkeyPatch):
+    real = doctor.metadata.version
+
+    def version(name: str) -> str:
+        if name == "peft":
+            raise doctor.metadata.PackageNotFoundError(name)
+        return "4.0" if name == "transformers" else real(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr(doctor, "_in_course_venv", lambda: False)
+    check = doctor.packages()
+    assert check.state == "missing"
+    assert "peft is not installed" in check.found
+    assert "transformers 4.0, the course needs" in check.found
+    assert check.mend.startswith('python -m pip install "peft')
+    monkeypatch.setattr(doctor, "_in_course_venv", lambda: True)
+    assert doctor.packages().mend.endswith("course.py setup")
+
+
+def test_a_version_off_its_pin_is_told_but_stops_nobody(monkeypatch: pytest.MonkeyPatch):
+    real = doctor.metadata.version
+    monkeypatch.setattr(
+        doctor.metadata, "version", lambda name: "0.1" if name == "tqdm" else real(name)
+    )
+    check = doctor.pins()
+    assert check.state == "optional"
+    assert "tqdm 0.1 (pinned 4." in check.found
+
+
+def test_a_check_that_breaks_is_a_line_of_the_report(monkeypatch: pytest.MonkeyPatch):
+    def broken() -> hardware.Hardware:
+        raise ImportError("libtorch.so:\n cannot open")
+
+    monkeypatch.setattr(hardware, "detect", broken)
+    check = state_of(doctor.examine(), "device")
+    assert check.state == "missing"
+    assert check.found == "ImportError: libtorch.so: cannot open"
+    assert check.mend
+
+
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch):
+    usage = shutil.disk_usage("/")._replace(free=10**8)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    check = doctor.disk()
+    assert check.state == "missing"
+    assert "0.1 GB free" in check.found
+    assert "LABS_HOME" in check.mend
+
+
+def test_a_home_that_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
+    assert doctor.disk().state == "missing"
+
+
+def test_the_kernel_must_run_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+    monkeypatch.setattr(KernelSpecManager, "find_kernel_specs", lambda self: {"k": str(tmp_path)})
+    for program, state in (("/elsewhere/python", "missing"), (sys.executable, "ok")):
+        spec = KernelSpec(argv=[program])
+        monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda self, name, s=spec: s)
+        assert doctor.kernel().state == state
+
+
+def test_the_hub_is_left_alone_unless_asked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE is set" in doctor.model_hub(ask=True).found
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert "not asked" in doctor.model_hub(ask=False).found
+    import huggingface_hub
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
+    check = doctor.model_hub(ask=True)
+    assert (check.state, check.mend) == ("optional", "set HF_HUB_OFFLINE=1 to stop asking it")
