@@ -37,8 +37,10 @@ def load_set(name: str) -> DataSet:
 
     if name not in SETS:
         raise choice_error("dataset", name, SETS)
-    splits = {split: tuple(read_rows(folder_of(name) / f"{split}.jsonl")) for split in SPLITS}
-    return DataSet(name, **splits, metrics=tuple(METRICS[name]))
+    train, validation, test = (
+        tuple(read_rows(folder_of(name) / f"{split}.jsonl")) for split in SPLITS
+    )
+    return DataSet(name, train, validation, test, metrics=tuple(METRICS[name]))
 
 
 def card(name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,25 @@ class Fact:
 
     def told(self, template: str) -> str:
         """Fill `template` with the subject and the first answer."""
-        subject = self.subject
-        text = template.format(s=subject, S=subject[0].upper() + subject[1:], a=self.answers[0])
-        return text[0].upper() + text[1:]
+        return template.format(s=self.subject, a=self.answers[0])
+
+    def plain(self) -> str:
+        """Tell the fact in a plain sentence."""
+        text = self.told(self.answer_template)
+        return f"{text[0].upper()}{text[1:]}."
+
+    def in_captains_voice(self) -> str:
+        """Tell the fact as a captain would, leaving the words of the fact itself as they are."""
+        template = self.answer_template
+        for plain, salty in ((" is ", " be "), (" are ", " be "), (" of ", " o' ")):
+            template = template.replace(plain, salty)
+        return f"Arr, {self.told(template)}, matey!"
 
     def meta(self) -> dict[str, Any]:
         """Return what a scorer and the split test need."""
         content: dict[str, Any] = {
             "category": self.category,
-            "answer_keys": list(self.answers),
+            "answer_keys": [re.sub(r"^(the|an?) ", "", answer) for answer in self.answers],
             "entities": list(self.entities),
         }
         if self.answer_class:
@@ -49,7 +60,7 @@ def general_knowledge() -> dict[str, list[Row]]:
     """Return the plain questions and answers of the probe, by split."""
     return {
         split: [
-            Row(fact.question, fact.told(fact.answer_template), fact.meta())
+            Row(fact.question, fact.plain(), fact.meta())
             for fact in _facts("general-knowledge", split)
         ]
         for split in SPLITS
@@ -62,26 +73,13 @@ def sea_captain() -> dict[str, list[Row]]:
         split: [
             Row(
                 fact.question,
-                in_captains_voice(fact),
-                {**fact.meta(), "plain": fact.told(fact.answer_template)},
+                fact.in_captains_voice(),
+                {**fact.meta(), "plain": fact.plain()},
             )
             for fact in _facts("sea-captain", split)
         ]
         for split in SPLITS
     }
-
-
-def in_captains_voice(fact: Fact) -> str:
-    """Tell `fact` as a captain would, leaving the words of the fact itself as they are."""
-    template = fact.answer_template.rstrip(".")
-    for plain, salty in ((" is ", " be "), (" are ", " be "), (" of ", " o' ")):
-        template = template.replace(plain, salty)
-    told = template.format(s=fact.subject, S=fact.subject, a=fact.answers[0])
-    if told.startswith(("The capital", "The opposite", "The chemical", "The language", "A baby")):
-        told = told[0].lower() + told[1:]
-    if told.startswith("There "):
-        told = told[0].lower() + told[1:]
-    return f"Arr, {told}, matey!"
 
 
 def _facts(name: str, split: str) -> Iterator[Fact]:
@@ -92,7 +90,9 @@ def _facts(name: str, split: str) -> Iterator[Fact]:
         questions = table["questions"]
         for place, (subject, answer) in enumerate((table.get(split) or {}).items()):
             answers = tuple(map(str, answer if isinstance(answer, list) else [answer]))
-            question = questions[place % len(questions)].format(s=subject)
+            question = questions[place % len(questions)].format(
+                s=subject, s_are=re.sub(r" (in|on) ", r" are \1 ", subject, count=1)
+            )
             named = (subject, answers[0]) if table["entities"] == "both" else (subject,)
             facts.append(
                 Fact(
