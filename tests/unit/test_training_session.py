@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -171,10 +172,8 @@ def test_killed_at_random_moments_it_resumes_to_the_same_adapter(
         child = int(parent.stdout.readline())
         if killed < KILLS:
             time.sleep(moments.uniform(0.05, 4.0))
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         status = int(parent.stdout.readline())
         if killed < KILLS:
             if status == signal.SIGKILL:
