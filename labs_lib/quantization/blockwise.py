@@ -60,13 +60,14 @@ def quantize(
 
     Blocks of `block_size` values are taken in memory order, over the rows; the last may be
     shorter.  With `double_quant` the scales are quantised too.  LabError for a type that does
-    not exist, a block size that is no power of two, an empty or non-float tensor.
+    not exist, a block size that is no power of two, a tensor that is empty, not of floats, or
+    not finite.
     """
     book = cached_codebook(check_quant_type(quant_type), tensor.device)
     size = check_block_size(block_size)
     _check_tensor(tensor)
     flat = tensor.detach().reshape(-1)
-    absmax = torch.empty(-(-len(flat) // size), device=flat.device)
+    absmax = torch.empty(-(-len(flat) // size), dtype=torch.float32, device=flat.device)
     packed = torch.empty(-(-len(flat) // 2), dtype=torch.uint8, device=flat.device)
     whole = len(flat) - len(flat) % size
     step = max(CHUNK, size)
@@ -81,6 +82,8 @@ def quantize(
         absmax[-1] = rest.abs().max().clamp(min=TINY)
         scaled = torch.nn.functional.pad(rest / absmax[-1], (0, len(rest) % 2))
         packed[whole // 2 :] = pack_codes(nearest_codes(scaled, book))
+    if not absmax.isfinite().all():
+        raise LabError("tensor: holds NaN or infinity, which no code can stand for")
     scales = double_quantize(absmax) if double_quant else absmax
     return Quantized(packed, scales, tensor.shape, tensor.dtype, quant_type, size)
 

@@ -50,7 +50,9 @@ def _from_quantiles(negatives: int, positives: int) -> torch.Tensor:
         return torch.special.ndtri(steps.float().double()).float()
 
     outermost = torch.tensor(NF4_OUTERMOST, dtype=torch.float32).item()
-    values = torch.cat([-side(negatives), torch.zeros(1), side(positives).flip(0)])
+    values = torch.cat(
+        [-side(negatives), torch.zeros(1, dtype=torch.float32), side(positives).flip(0)]
+    )
     return values / values.max()
 
 
@@ -60,7 +62,7 @@ def fp4_codebook() -> torch.Tensor:
     One sign bit, two exponent bits, one mantissa bit: 0, 0.0625, 8, 12, 4, 6, 2, 3 and their
     negatives, divided by 12.  Shape (16,), fp32, *not* ascending; zero appears twice (+0, −0).
     """
-    positive = torch.tensor([0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0])
+    positive = torch.tensor([0, 0.0625, 8, 12, 4, 6, 2, 3], dtype=torch.float32)
     return torch.cat([positive, -positive]) / 12
 
 

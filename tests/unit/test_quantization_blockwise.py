@@ -195,6 +195,8 @@ def test_dequantize_to_another_dtype_rounds_once():
         (lambda x: quantize(x, "nf4", True), ("block_size", "True", "power of two")),
         (lambda x: quantize(x, "nf4", "64"), ("block_size", "'64'", "power of two")),  # type: ignore[arg-type]
         (lambda x: quantize(x.int()), ("tensor", "int32", "float32")),
+        (lambda x: quantize(x / 0), ("tensor", "NaN or infinity")),
+        (lambda x: quantize(torch.cat([x, x[:1] * torch.nan])), ("tensor", "NaN or infinity")),
         (lambda x: quantize(x[:0]), ("tensor", "no values")),
         (functools.partial(quantize, quant_type=None), ("quant_type", "None")),  # type: ignore[arg-type]
     ],
@@ -205,3 +207,19 @@ def test_bad_input_is_refused_in_one_line(call, words):
     message = str(caught.value)
     assert "\n" not in message
     assert all(word in message for word in words), message
+
+
+def test_a_default_dtype_of_16_bits_changes_nothing():
+    # transformers sets one while it builds a model.
+    tensor = torch.randn(130, generator=torch.Generator().manual_seed(7), dtype=torch.float32)
+    expected = quantize(tensor)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = quantize(tensor)
+        books = [codebook(quant_type) for quant_type in ("nf4", "fp4", "int4")]
+    finally:
+        torch.set_default_dtype(before)
+    assert torch.equal(found.packed, expected.packed)
+    assert torch.equal(found.scales, expected.scales)
+    assert all(book.dtype == torch.float32 for book in books)
