@@ -75,6 +75,7 @@ def measure(changes: int) -> dict[str, dict[str, Any]]:
 def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
     """Return (name, slider, values to visit, the same drawing in matplotlib) by instrument."""
     from labs_lib.lowrank import count_lora_parameters, factorise
+    from labs_lib.widgets.heatmap import Thumbnail
     from labs_lib.widgets.knob_effects import KnobEffects
     from labs_lib.widgets.low_rank_explorer import LowRankExplorer
     from labs_lib.widgets.rank_alpha import RankAlpha
@@ -83,7 +84,10 @@ def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
     draw = np.random.default_rng(0)
     weight = draw.normal(size=(1536, 576)).astype(np.float32)
     update = draw.normal(size=(576, 576)).astype(np.float32)
-    weight_parts, update_parts = factorise(weight), factorise(update)
+    weight_parts = factorise(weight)
+    # Matplotlib is given the same small grids, so that the drawing is what is compared.
+    seen_weight, seen_update = Thumbnail(weight_parts, 160), Thumbnail(factorise(update), 96)
+    errors = [weight_parts.relative_error(rank) for rank in range(1, 577)]
 
     rank_alpha = RankAlpha(model="llama-2-70b", targets="all-linear", update=update)
     explorer = LowRankExplorer({"weight": weight}, source="weight", rank=2)
@@ -91,9 +95,9 @@ def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
 
     def draw_rank_alpha(rank: int) -> None:
         parameters = count_lora_parameters("llama-2-70b", "all-linear", rank)
-        cut = update_parts.approximation(rank)
+        cut = seen_update.at(rank)
         figure, axes = subplots(1, 4, f"{parameters:,} parameters")
-        for axis, shown in zip(axes, (update, cut, 16 / rank * cut), strict=False):
+        for axis, shown in zip(axes, (seen_update.full, cut, 16 / rank * cut), strict=False):
             axis.imshow(shown, cmap="RdBu")
         ranks = np.arange(1, 513)
         axes[3].loglog(ranks, 16 / ranks)
@@ -102,12 +106,12 @@ def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
         write_png(figure)
 
     def draw_explorer(rank: int) -> None:
-        cut = weight_parts.approximation(rank)
-        figure, axes = subplots(1, 5, f"error {weight_parts.relative_error(rank):.3f}")
-        for axis, shown in zip(axes, (weight, cut, weight - cut), strict=False):
+        cut = seen_weight.at(rank)
+        figure, axes = subplots(1, 5, f"error {errors[rank - 1]:.3f}")
+        for axis, shown in zip(axes, (seen_weight.full, cut, seen_weight.full - cut), strict=False):
             axis.imshow(shown, cmap="RdBu")
         axes[3].loglog(weight_parts.spectrum)
-        axes[4].plot([weight_parts.relative_error(r) for r in range(1, 577)])
+        axes[4].plot(errors)
         for axis in axes[3:]:
             axis.axvline(rank)
         write_png(figure)

@@ -9,6 +9,8 @@ import numpy as np
 from labs_lib.lowrank.decomposition import Factorisation
 from labs_lib.widgets.instrument import png_bytes
 
+_KEPT = 8
+
 
 class Thumbnail:
     """A factorised matrix seen through a grid of its rows and columns, at any rank.
@@ -22,12 +24,22 @@ class Thumbnail:
         self.step = max(1, -(-max(d_out, d_in) // pixels))
         self._left = np.ascontiguousarray(parts.left[:: self.step] * parts.spectrum, np.float32)
         self._right = np.ascontiguousarray(parts.right[:, :: self.step], np.float32)
-        self.full = self._left @ self._right
+        # The sum up to every eighth rank is kept: what is left to multiply is too small for a
+        # BLAS to hand to threads, whose waiting would be seen under the slider.
+        zero = np.zeros((len(self._left), self._right.shape[1]), np.float32)
+        self._sums = [zero]
+        for start in range(0, len(self._right), _KEPT):
+            self._sums.append(self._sums[-1] + self._terms(start, start + _KEPT))
+        self.full = self._sums[-1]
         self.limit = float(np.quantile(np.abs(self.full), 0.99)) or 1.0
 
     def at(self, rank: int) -> np.ndarray:
         """Return the best rank-`rank` approximation on the grid; a higher rank changes nothing."""
-        return self._left[:, :rank] @ self._right[:rank]
+        whole = min(rank, len(self._right)) // _KEPT
+        return self._sums[whole] + self._terms(whole * _KEPT, rank)
+
+    def _terms(self, start: int, stop: int) -> np.ndarray:
+        return self._left[:, start:stop] @ self._right[start:stop]
 
 
 def heat_png(matrix: np.ndarray, limit: float) -> bytes:

@@ -63,6 +63,7 @@ class Instrument(ipywidgets.VBox):
         if unknown:
             raise choice_error(type(self).__name__, unknown[0], self.state)
         self._held = True
+        self._drawn = ("", "")
         super().__init__()
         for name, value in state.items():
             setattr(self, name, value)
@@ -154,9 +155,9 @@ class Instrument(ipywidgets.VBox):
         except Exception as error:  # the student must see it here: Jupyter hides it in a log
             self._explain(f"a fault in this instrument: {type(error).__name__}: {error}")
         else:
-            self._explain("")
             self.figures = figures
-            self._table.value, self._picture.value = table, picture
+            self._drawn = (table, picture)
+            self._explain("")
 
     def still(self) -> str:
         """Return HTML that shows the same without widgets, scripts or styles (GitHub)."""
@@ -181,8 +182,8 @@ class Instrument(ipywidgets.VBox):
             if trouble
             else ""
         )
-        for part in (self._table, self._picture):
-            part.layout.opacity = "0.35" if trouble else None
+        for part, drawn in zip((self._table, self._picture), self._drawn, strict=True):
+            part.value = f'<div style="opacity:0.35">{drawn}</div>' if trouble else drawn
 
     @contextmanager
     def _drawing_once(self) -> Iterator[None]:

@@ -69,10 +69,9 @@ def knob_effects(
     """Return which linear maps get an adapter and what they cost; `LabError` for illegal knobs."""
     check_dropout(dropout)
     chosen = entry(model)
-    shapes = target_shapes(model, targets)
-    for name, (d_in, d_out) in shapes.items():
+    shapes, biases = _touched(model, targets, bias)
+    for (d_in, d_out), name in {shape: name for name, shape in reversed(shapes.items())}.items():
         check_rank(rank, d_out, d_in, name)
-    cost = {name: rank * (d_in + d_out) for name, (d_in, d_out) in shapes.items()}
     first = f"{chosen.family.layer_path}.0."
     return KnobFigures(
         model=chosen.name,
@@ -80,13 +79,23 @@ def knob_effects(
         rank=rank,
         dropout=dropout,
         bias=bias,
-        adapted={n.removeprefix(first): each for n, each in cost.items() if n.startswith(first)},
+        adapted={
+            name.removeprefix(first): rank * sum(shape)
+            for name, shape in shapes.items()
+            if name.startswith(first)
+        },
         layers=chosen.layers,
-        head_parameters=cost.get("lm_head", 0),
-        adapter_parameters=sum(cost.values()),
-        bias_parameters=count_bias_parameters(model, targets, bias),
+        head_parameters=rank * sum(shapes.get("lm_head", ())),
+        adapter_parameters=rank * sum(map(sum, shapes.values())),
+        bias_parameters=biases,
         base_parameters=chosen.parameters,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _touched(model: str, targets: str, bias: str) -> tuple[dict[str, tuple[int, int]], int]:
+    """Return the targeted shapes by module name and the biases that train: neither needs a rank."""
+    return target_shapes(model, targets), count_bias_parameters(model, targets, bias)
 
 
 class KnobEffects(Instrument):

@@ -75,10 +75,10 @@ def rank_alpha(
     of a targeted layer.
     """
     scaling = scaling_of(rank, alpha, use_rslora)
-    shapes, base_parameters = _shapes(model, targets, d_in, d_out)
-    for name, (inputs, outputs) in shapes:
+    shapes, per_rank, base_parameters = _shapes(model, targets, d_in, d_out)
+    for (inputs, outputs), name in shapes.items():
         check_rank(rank, outputs, inputs, name)
-    parameters = rank * sum(inputs + outputs for _, (inputs, outputs) in shapes)
+    parameters = rank * per_rank
     parts = update or example_update()
     return RankAlphaFigures(
         rank=rank,
@@ -238,15 +238,17 @@ def percent(share: float) -> str:
 @functools.lru_cache(maxsize=64)
 def _shapes(
     model: str, targets: str, d_in: int, d_out: int
-) -> tuple[tuple[tuple[str, tuple[int, int]], ...], int]:
-    """Return the targeted (name, (d_in, d_out)) pairs and the base's parameters."""
+) -> tuple[dict[tuple[int, int], str], int, int]:
+    """Return the targeted shapes, each with a name, Σ (d_in + d_out), and the base's parameters."""
     if model == ONE_MATRIX:
         for field, size in (("d_in", d_in), ("d_out", d_out)):
             if size < 1:
                 raise LabError(f"{field}: {size} is not legal; a whole number of 1 or more")
-        return (("the matrix", (d_in, d_out)),), d_in * d_out
+        return {(d_in, d_out): "the matrix"}, d_in + d_out, d_in * d_out
     chosen = entry(model)
-    return tuple(target_shapes(chosen, targets).items()), chosen.parameters
+    layers = target_shapes(chosen, targets)
+    shapes = {shape: name for name, shape in reversed(layers.items())}  # the first layer's name
+    return shapes, sum(map(sum, layers.values())), chosen.parameters
 
 
 def _scaling_curve(figures: RankAlphaFigures, x: int, y: int, width: int, height: int) -> str:

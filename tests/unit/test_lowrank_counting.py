@@ -47,7 +47,7 @@ def with_layers(name, layers):
 
 
 def target_sets(name):
-    """(ours, PEFT's): {q, v}, the attention, and every linear map, which PEFT knows by that name."""
+    """Pairs of our name and PEFT's: {q, v}, the attention, every linear map."""
     return [
         (query_and_value(name), query_and_value(name)),
         ("attention", resolve_targets(name, "attention")),

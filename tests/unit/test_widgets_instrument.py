@@ -70,11 +70,11 @@ def test_a_bad_value_is_explained_and_the_instrument_goes_on():
     assert shown.trouble == "rank: 0 is not legal; 1 or more"
     assert shown.slider.value == 4  # the slider cannot show 0 and must not turn it into 1
     assert 'role="alert"' in shown._trouble.value and "rank: 0" in shown._trouble.value
-    assert shown._picture.value == good and shown._picture.layout.opacity == "0.35"
+    assert shown._picture.value == f'<div style="opacity:0.35">{good}</div>'
     assert shown.text == "Doubler: rank: 0 is not legal; 1 or more"
     shown.slider.value = 32
     assert shown.trouble == "" and shown._trouble.value == "" and shown.figures == 4
-    assert shown._picture.layout.opacity is None
+    assert "opacity" not in shown._picture.value
 
 
 def test_a_fault_in_the_drawing_is_a_line_not_a_crash():
