@@ -142,7 +142,7 @@ def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
         node, content = _parse(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        reason = getattr(error, "problem", None) or str(error)
+        reason = " ".join((getattr(error, "problem", None) or str(error)).split())
         return None, [Problem(path, mark.line + 1 if mark else 1, f"not YAML: {reason}")]
     except RecursionError:
         return None, [Problem(path, 1, "not YAML: nested too deeply")]

@@ -49,7 +49,7 @@ def grade(question: Question, response: Response) -> Outcome:
     if isinstance(question, ParameterisedQuestion):
         seed = response.seed
         if type(seed) is not int:
-            return Outcome(ERROR, f"seed: {shorten(seed)} is not a whole number.")
+            return Outcome(ERROR, f"seed: a {type(seed).__name__} is not a whole number.")
         question = question.draw(seed)
     return _grader(question)(value)
 
@@ -92,7 +92,7 @@ def normal_form(text: str, case_sensitive: bool = False) -> str:
     around it, and no case unless it counts.
     """
     plain = text if text.isascii() else ascii_digits(unicodedata.normalize("NFKC", text))
-    plain = " ".join(plain.split()).strip("`'\"“”‘’«» ").rstrip(".!?;:, ")
+    plain = " ".join(plain.split()).strip("`'\"“”‘’«».!?;:, ")
     return plain if case_sensitive else plain.casefold()
 
 

@@ -273,6 +273,7 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     """
     from labs_lib.assessment.banks import load_banks
     from labs_lib.assessment.exercises import LESSONS, exercises_of
+    from labs_lib.assessment.questions import CodeQuestion
 
     unreadable = 0
     if events is None:
@@ -283,8 +284,11 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     lessons = []
     for lesson in sorted({*banks, *LESSONS}):
         bank = banks.get(lesson)
-        ids = [question.id for question in bank.questions] if bank else []
-        ids += [exercise.id for exercise in exercises_of(lesson) if exercise.id not in ids]
+        questions = bank.questions if bank else ()
+        # An exercise that a code question asks is answered there and counted once.
+        asked = {question.exercise for question in questions if isinstance(question, CodeQuestion)}
+        ids = [question.id for question in questions]
+        ids += [exercise.id for exercise in exercises_of(lesson) if exercise.id not in asked]
         if ids:
             items = tuple(states.get(item_id, ItemState(item_id)) for item_id in ids)
             lessons.append(LessonState(lesson, bank.title if bank else "", items))

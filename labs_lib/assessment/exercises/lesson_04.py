@@ -19,15 +19,15 @@ SCALING = 2.0
 _ATTENTION = ("query_key_value", "dense")
 # (d_in, d_out) of the two attention matrices and how many layers hold them.
 _SHAPES = ((48, 144), (48, 48))
-_LAYERS = 3
+_LAYERS = 5
 _COUNT = _LAYERS * sum(RANK * (d_in + d_out) for d_in, d_out in _SHAPES)
 
 
 def unseen_model() -> Any:
     """Return a tiny random causal language model of an architecture the course does not use.
 
-    3 layers, hidden size 48, 76,176 parameters less the adapter's; built from its configuration,
-    the same weights every time, and the caller's random state is left alone.
+    5 layers, hidden size 48; built from its configuration, the same weights every time, and the
+    caller's random state is left alone.
     """
     import torch
     from transformers import AutoModelForCausalLM, GPTNeoXConfig
@@ -47,11 +47,14 @@ def unseen_model() -> Any:
 
 def _wrapped(config: Any) -> dict[str, Any]:
     """Return what `config` does to the unseen model: adapted modules, ranks, scalings, counts."""
+    import torch
     from peft import PeftModelForCausalLM, get_peft_model
     from peft.tuners.lora import LoraLayer
 
-    # PEFT writes into the configuration it is given; the student's stays as it is.
-    model = get_peft_model(unseen_model(), copy.deepcopy(config))  # pyright: ignore[reportArgumentType]
+    # PEFT writes into the configuration it is given, and draws random numbers for lora_A; the
+    # student's configuration and random state stay as they are.
+    with torch.random.fork_rng(devices=[]):
+        model = get_peft_model(unseen_model(), copy.deepcopy(config))  # pyright: ignore[reportArgumentType]
     layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
     trainable = {name for name, value in model.named_parameters() if value.requires_grad}
     return {
@@ -221,11 +224,11 @@ _COUNT_BY_HAND = Exercise(
     ),
     answer="trainable",
     starter="trainable = ...  # layers × (…)\n",
-    solution="trainable = 3 * (8 * (48 + 144) + 8 * (48 + 48))\n",
+    solution="trainable = 5 * (8 * (48 + 144) + 8 * (48 + 48))\n",
     hints=(
         "An adapter on a d_in → d_out matrix has lora_A (r, d_in) and lora_B (d_out, r).",
         "So r × (d_in + d_out) for each adapted matrix; there are two in a layer.",
-        "query_key_value goes from 48 to 144, dense from 48 to 48; `(0-2): 3 x` says how many "
+        "query_key_value goes from 48 to 144, dense from 48 to 48; `(0-4): 5 x` says how many "
         "layers there are.",
     ),
     check=ValueCheck(
@@ -241,7 +244,7 @@ _COUNT_BY_HAND = Exercise(
         misconceptions=(
             Misconception(
                 "one-layer",
-                "That is one layer's worth; the model has 3.",
+                "That is one layer's worth; the model has 5.",
                 when=_is_number(_COUNT / _LAYERS),
             ),
             Misconception(
@@ -254,22 +257,15 @@ _COUNT_BY_HAND = Exercise(
                 ),
             ),
             Misconception(
-                "only-one-factor",
-                "You counted only one of the two factors; lora_A and lora_B both train.",
-                when=lambda value: any(
-                    _is_number(_LAYERS * RANK * sum(shape[side] for shape in _SHAPES))(value)
-                    for side in (0, 1)
-                ),
+                "only-lora-a",
+                "You counted lora_A only; lora_B, (d_out, r), trains as well.",
+                when=_is_number(_LAYERS * RANK * sum(d_in for d_in, _ in _SHAPES)),
             ),
             Misconception(
-                "square-query-key-value",
-                "query_key_value is not square: it holds query, key and value, so it goes from "
-                "48 to 144.",
-                when=_is_number(_LAYERS * 2 * RANK * (48 + 48)),
-            ),
-            Misconception(
-                "forgot-output-projection",
-                "You left out dense, the output projection.",
+                # Three roads lead to this one number.
+                "left-something-out",
+                "Something is missing: either lora_A, or dense (the output projection), or you "
+                "took query_key_value for square; it holds query, key and value, 48 to 144.",
                 when=_is_number(_LAYERS * RANK * (48 + 144)),
             ),
             Misconception(
@@ -283,7 +279,7 @@ _COUNT_BY_HAND = Exercise(
             ),
         ),
     ),
-    praise="6,912, and print_trainable_parameters() will say the same.",
+    praise="11,520, and print_trainable_parameters() will say the same.",
 )
 
 

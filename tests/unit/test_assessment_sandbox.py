@@ -1,0 +1,208 @@
+"""Student code that loops, exits, floods, crashes or hogs memory is stopped, and we live on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from labs_lib.assessment.sandbox import run_apart
+
+METHODS = ("fork", "spawn") if sys.platform == "linux" else ("spawn",)
+HERE = (__file__,)
+
+
+@pytest.fixture(params=METHODS)
+def apart(request):
+    def run(work, **options):
+        return run_apart(work, student_files=HERE, method=request.param, **options)
+
+    return run
+
+
+def test_a_result_comes_back_plain(apart):
+    got = apart(lambda: {"a": [1, 2.5, None, True, "ü"], (1, 2): {3}})
+    assert got.ending == "returned"
+    assert got.value == {"a": [1, 2.5, None, True, "ü"], (1, 2): {3}}
+
+
+def test_tensors_and_arrays_come_back(apart):
+    import numpy
+    import torch
+
+    got = apart(lambda: [torch.arange(6.0).reshape(2, 3), numpy.ones(2), torch.tensor(3)])
+    assert torch.equal(got.value[0], torch.arange(6.0).reshape(2, 3))
+    assert got.value[1].tolist() == [1, 1] and got.value[2] == 3
+
+
+def test_half_precision_comes_back_as_float(apart):
+    import torch
+
+    got = apart(lambda: torch.tensor([0.5, 1.5], dtype=torch.bfloat16))
+    assert got.value.tolist() == [0.5, 1.5]
+
+
+def test_a_foreign_object_comes_back_as_its_name(apart):
+    assert apart(threading.Lock).value.type_name == "lock"
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_a_loop_is_stopped(apart, swallows):
+    def loop():
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                if not swallows:
+                    raise
+
+    start = time.perf_counter()
+    got = apart(loop, seconds=0.5)
+    assert got.ending == "too long" and "more than 0.5 s" in got.message
+    assert time.perf_counter() - start < 30
+
+
+def test_sleeping_is_a_loop_too(apart):
+    assert apart(lambda: time.sleep(60), seconds=0.3).ending == "too long"
+
+
+@pytest.mark.parametrize("name", ["sys.exit", "raise", "quit", "exit"])
+def test_an_exit_is_named(apart, name):
+    def leave():
+        if name == "sys.exit":
+            sys.exit(0)
+        if name == "raise":
+            raise SystemExit
+        (quit if name == "quit" else exit)()
+
+    got = apart(leave)
+    assert got.ending == "exited" and "exit" in got.message
+
+
+def test_a_hard_exit_is_noticed(apart):
+    got = apart(lambda: os._exit(3))
+    assert got.ending == "exited" and "exit status 3" in got.message
+
+
+def test_a_hard_exit_with_status_0_is_noticed(apart):
+    assert apart(lambda: os._exit(0)).ending == "exited"
+
+
+def test_a_crash_is_noticed(apart):
+    import ctypes
+
+    assert apart(lambda: ctypes.string_at(0)).ending == "exited"
+
+
+@pytest.mark.parametrize("way", ["print", "stderr", "os.write", "subprocess"])
+def test_a_flood_is_stopped(apart, way):
+    def flood():
+        if way == "subprocess":
+            subprocess.run([sys.executable, "-c", "while True: print('y' * 99)"], check=False)
+        while True:
+            if way == "print":
+                print("y" * 99)
+            elif way == "stderr":
+                sys.stderr.write("y" * 99)
+            else:
+                os.write(1, b"y" * 99)
+
+    got = apart(flood, seconds=10)
+    assert got.ending == "flooded" and "printed more than 100 kB" in got.message
+    assert len(got.printed) <= 400
+
+
+def test_what_is_printed_is_kept_from_our_own_output(apart, capfd):
+    got = apart(lambda: print("hello there"))
+    assert got.printed == "hello there\n"
+    assert "hello" not in capfd.readouterr().out
+
+
+def test_endless_recursion_is_named(apart):
+    def again():
+        return again()
+
+    got = apart(again)
+    assert got.ending == "raised" and got.error_type == "RecursionError"
+    assert "without end" in got.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+def test_a_memory_hog_is_stopped(apart):
+    got = apart(lambda: bytearray(200 * 2**30))
+    assert got.ending == "raised" and got.error_type == "MemoryError"
+
+
+def test_an_error_names_the_students_line(apart):
+    def wrong():
+        values = [1, 2]
+        return values[5]  # this line
+
+    got = apart(wrong)
+    assert (got.ending, got.error_type) == ("raised", "IndexError")
+    assert got.line_text == "return values[5]  # this line"
+    assert got.line == wrong.__code__.co_firstlineno + 2
+
+
+def test_input_does_not_hang(apart):
+    got = apart(lambda: input("? "))
+    assert got.ending == "raised" and "input" in got.message
+
+
+def test_an_error_that_cannot_be_shown_is_still_reported(apart):
+    def wrong():
+        class OddError(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        raise OddError
+
+    assert apart(wrong).error_type == "OddError"
+
+
+def test_what_it_changes_stays_there(apart):
+    seen: list[int] = []
+    apart(lambda: seen.append(1))
+    assert seen == []
+
+
+def test_other_threads_do_not_hang_a_fork():
+    if "fork" not in METHODS:
+        return
+    import torch
+
+    stop = threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            torch.randn(300, 300) @ torch.randn(300, 300)
+
+    threads = [threading.Thread(target=busy, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            got = run_apart(lambda: (torch.ones(400, 400) @ torch.ones(400, 400)).sum(), seconds=5)
+            assert got.value == 400.0**3
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_no_process_or_file_is_left_behind():
+    if "fork" not in METHODS:
+        return
+    run_apart(lambda: 1, method="fork")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        run_apart(lambda: os._exit(1), method="fork")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
