@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Check this machine and say how to mend what is missing.",
     ),
     "models": ("labs_lib.commands.models", "List the catalogue, or show one model's shapes."),
+    "memory": ("labs_lib.commands.memory", "Forecast what fine-tuning a model costs in bytes."),
     "train": ("labs_lib.commands.train", "Fine-tune a model by a recipe."),
     "generate": ("labs_lib.commands.generate", "Answer prompts with a model and an adapter."),
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),

@@ -115,7 +115,8 @@ def use_house_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    mpl.rcParams.update({**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)})
+    style: Any = {**_STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
+    mpl.rcParams.update(style)
 
 
 class Picture:
@@ -149,7 +150,7 @@ def show(fig: Figure, *, alt: str) -> Picture:
 def png_bytes(fig: Figure) -> bytes:
     """Return the figure drawn as PNG, on a solid page."""
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER)
+    fig.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER, bbox_inches="tight")
     return buffer.getvalue()
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labs_lib.memory.closed_form import forecast
     from labs_lib.memory.fitting import Card, Change, Fit, card, cards, describe, fit
-    from labs_lib.memory.result import Forecast, Timeline, format_bytes
     from labs_lib.memory.measuring import Measurement, measure
     from labs_lib.memory.picture import timeline_figure
-    from labs_lib.memory.tables import PublishedRow, published, report
     from labs_lib.memory.request import OPTIMIZERS, MemoryRequest, request_of
+    from labs_lib.memory.result import Forecast, Timeline, format_bytes
+    from labs_lib.memory.tables import PublishedRow, published, report
     from labs_lib.memory.tracing import timeline, trace
 
 # Name → module, so that the closed form never loads torch. No module has a function's name.

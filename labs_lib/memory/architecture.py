@@ -150,4 +150,3 @@ def with_depth(config: Any, layers: int) -> Any:
     if getattr(shallow, "layer_types", None):
         shallow.layer_types = list(shallow.layer_types)[:layers]
     return shallow
-

@@ -28,8 +28,8 @@ from typing import Any
 
 from labs_lib.errors import LabError
 from labs_lib.memory.architecture import architecture, check_length, targets_of
-from labs_lib.memory.result import Forecast, notes_on
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.memory.result import Forecast, notes_on
 from labs_lib.models.catalogue import Entry, LinearShape
 
 PAGED_FROM_ELEMENTS = 100_000  # bitsandbytes pages no smaller state
@@ -78,6 +78,8 @@ class _Step:
         self.depth = shapes.layers
         kept = 4 if request.prepare_kbit and request.method == "qlora" else request.weight_itemsize
         self.w = kept
+        if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
+            self.c = 4 if request.precision != "mixed" or self.full else self.c
         self.quantises = request.method == "qlora" and shapes.family.model_type != "falcon"
 
     # Parameters -----------------------------------------------------------------------------
@@ -116,7 +118,10 @@ class _Step:
         """Elements of each adapter tensor of a layer."""
         sizes: list[int] = []
         for linear in self.targets:
-            sizes += [self.request.rank * linear.in_features, self.request.rank * linear.out_features]
+            sizes += [
+                self.request.rank * linear.in_features,
+                self.request.rank * linear.out_features,
+            ]
             if self.request.dora:
                 sizes.append(linear.out_features)
         return sizes
@@ -216,7 +221,8 @@ class _Step:
                 return sum(size * many for size, many in self.trainable()) * item
             return 2 * largest * item
         if name == "adafactor":
-            return largest * (4 * 3 if item < 4 else 4 * 2)
+            # The update and its square in fp32, and fp32 copies of 16-bit values.
+            return largest * (16 if item < 4 else 8)
         return 0
 
     # Activations ----------------------------------------------------------------------------
@@ -229,14 +235,26 @@ class _Step:
         adapted = [each for each in self.targets if each.name in names or each.module in names]
         if not adapted:
             return 0
-        dropped = self.request.dropout > 0
+        rank, dropped = self.request.rank, self.request.dropout > 0
+        extra = 0
+        if self.request.dora:  # both paths' results, to be scaled by the magnitude
+            extra += sum((self.a + self.c) * self.t * each.out_features for each in adapted)
+        if self.request.precision == "mixed":  # autocast keeps 16-bit copies of input and adapter
+            copies = sum(rank * (each.in_features + each.out_features) for each in adapted)
+            width = self.t * (shared + rank)
+            return extra + self.c * (len(adapted) * (1 + dropped) * width + copies)
         if dropped:  # the input after dropout and the mask, one of each for each adapter
             inputs = 2 * len(adapted) * self.a * self.t * shared
         elif self.a != self.c:  # a copy in the adapter's precision for each adapter
             inputs = len(adapted) * self.a * self.t * shared
         else:
             inputs = 0 if kept else self.c * self.t * shared
-        return inputs + len(adapted) * self.a * self.t * self.request.rank
+        return extra + inputs + len(adapted) * self.a * self.t * rank
+
+    def int8_inputs(self, *widths: int) -> int:
+        """LLM.int8's product keeps its input; one number for each input of its own."""
+        kept = self.quantises and self.request.quantization == "int8"
+        return self.c * self.t * sum(widths) * kept
 
     def attention(self, heads: int, query: int, key_value: int) -> int:
         """Bytes of the attention proper: q, k, v, output, and the scores unless fused."""
@@ -245,6 +263,9 @@ class _Step:
         if self.request.attention == "eager":
             repeated = query if key_value != query else key_value
             return c * t * (query + 2 * repeated) + (4 + (c if c != 4 else 0)) * scores
+        if self.request.device == "cpu" and self.dropout_of("attn_pdrop", 0.0) > 0:
+            # The CPU's fused kernel has no dropout: plain attention in fp32, scores kept thrice.
+            return 4 * t * 3 * query + 4 * 3 * scores
         return c * t * (2 * query + 2 * key_value) + 4 * t * heads
 
     def layer(self) -> _Layer:
@@ -276,7 +297,7 @@ class _Step:
             saved += self.lora_inputs(h, "q_proj", "k_proj", "v_proj")
             saved += self.lora_inputs(query, "o_proj", kept=True)
             saved += self.lora_inputs(h, "gate_proj", "up_proj")
-            saved += self.lora_inputs(inner, "down_proj")
+            saved += self.lora_inputs(inner, "down_proj") + self.int8_inputs(h, h, inner)
         first = saved if self.full else saved - norm_in
         return _Layer(saved, first, self.backward_of_mlp(inner, "down_proj", 3))
 
@@ -294,6 +315,7 @@ class _Step:
             saved += self.lora_inputs(h, "c_attn")
             saved += self.lora_inputs(h, "attn.c_proj", kept=True)
             saved += self.lora_inputs(h, "c_fc") + self.lora_inputs(inner, "mlp.c_proj")
+            saved += self.int8_inputs(h, h, inner)
         first = saved if self.full else saved - norm_in
         return _Layer(saved, first, self.backward_of_mlp(inner, "mlp.c_proj", 4))
 
@@ -309,7 +331,8 @@ class _Step:
         scores = self.request.batch * heads * self.request.seq_len**2
         norm_in = c * t * h + 2 * c * t
         keys = 2 * head if self.request.batch == 1 else 2 * h  # copied for each head
-        saved = norm_in + 4 * scores + 4 * t * (h + keys) + c * t * inner
+        wide = c if self.request.attention == "eager" else 4
+        saved = norm_in + wide * scores + wide * t * (h + keys) + c * t * inner
         if self.full:
             saved += 2 * c * t * h + c * t * inner
         else:
@@ -319,10 +342,15 @@ class _Step:
         adapted = any(each.name == "dense_h_to_4h" for each in self.targets)
         first = saved if self.full else saved - norm_in - (0 if adapted else c * t * inner)
         mlp = self.backward_of_mlp(inner, "dense_4h_to_h", 2)
-        return _Layer(saved, first, max(mlp, 3 * 4 * scores))
+        # The scores' gradients come when the MLP's tensors are gone.
+        gone = c * t * inner * (2 if self.full else 1) + self.lora_inputs(h, "dense_h_to_4h")
+        gone += self.lora_inputs(inner, "dense_4h_to_h")
+        return _Layer(saved, first, max(mlp, 2 * 4 * scores - gone))
 
-    def dropout_of(self, name: str) -> float:
-        return float(self.shapes.config.get(name, 0.1))
+    def dropout_of(self, name: str, default: float = 0.1) -> float:
+        if self.shapes.family.model_type == "gpt2":
+            default = 0.1  # GPT2Config's own
+        return float(self.shapes.config.get(name, default))
 
     def restored(self) -> int:
         """Bytes of the largest 4-bit matrix restored to the activations' precision."""
@@ -330,7 +358,7 @@ class _Step:
             return 0
         largest = max(each.in_features * each.out_features for each in self.linears)
         absmax = 2 * 4 * (largest // 64) if self.request.double_quant else 0
-        return largest * self.c + absmax
+        return largest * self.request.compute_itemsize + absmax
 
     def backward_of_mlp(self, inner: int, last: str, wide: int) -> int:
         """What the backward pass of a layer's MLP holds: gradients as wide as it is inside."""
@@ -348,6 +376,15 @@ class _Step:
         if self.head_adapted:
             saved += self.a * t * (h + self.request.rank)
         return saved
+
+    def dora_temporary(self) -> int:
+        """What DoRA holds to find the norm of the whole weight: a unit matrix and four copies."""
+        if not self.request.dora or not self.targets:
+            return 0
+        return max(
+            self.a * each.in_features * (each.in_features + 4 * each.out_features)
+            for each in self.targets
+        )
 
     # The whole ------------------------------------------------------------------------------
 
@@ -373,7 +410,12 @@ class _Step:
         parts = {
             "backward of the loss and the output head": (layers + outer, 0, 8 * t * self.v),
             "backward of a layer": (layers + one, embedding, layer.backward),
-            "backward of the embedding": (0, gradients, 2 * embedding if tied else self.c * t * self.h),
+            "backward of the embedding": (
+                0,
+                gradients,
+                2 * embedding if tied else self.c * t * self.h,
+            ),
+            "forward of a layer": (layers + one, 0, self.dora_temporary()),
             "the optimiser's step": (0, gradients, self.step_temporary()),
         }
         moment, (saved, grown, temporary) = max(

@@ -13,8 +13,8 @@ import yaml
 from labs_lib.errors import LabError, choice_error
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import forecast
-from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.memory.request import MemoryRequest
+from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
 
 # What the driver, the CUDA context, the allocator's rounding and fragmentation take.
@@ -105,7 +105,9 @@ def fit(request: MemoryRequest, on: Card | str) -> Fit:
     positions = architecture(request.model).max_positions
 
     def largest(setting: str, most: int, least: int = 1) -> int:
-        return _largest(lambda v: forecast(request.but(**{setting: v})).peak_bytes <= room, least, most)
+        return _largest(
+            lambda v: forecast(request.but(**{setting: v})).peak_bytes <= room, least, most
+        )
 
     adapted = request.method != "full"
     return Fit(
@@ -117,7 +119,7 @@ def fit(request: MemoryRequest, on: Card | str) -> Fit:
         largest_seq_len=largest("seq_len", positions, 2),
         largest_rank=largest("rank", 4096) if adapted else 0,
         largest_model=_largest_model(request, room),
-        changes=() if now.peak_bytes <= room else _changes(request, now, room),
+        changes=() if now.peak_bytes <= room else changes_to_fit(request, now, room),
     )
 
 
@@ -147,7 +149,7 @@ def _largest_model(request: MemoryRequest, room: int) -> str:
     return max(fitting)[1] if fitting else ""
 
 
-def _changes(request: MemoryRequest, now: Forecast, room: int) -> tuple[Change, ...]:
+def changes_to_fit(request: MemoryRequest, now: Forecast, room: int) -> tuple[Change, ...]:
     """Turn settings, the cheapest in quality and time first, until the request fits."""
     turned: list[Change] = []
     peak = now.peak_bytes

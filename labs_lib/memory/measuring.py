@@ -1,20 +1,22 @@
 """What a training step costs, measured: the step of the forecast on real tensors.
 
-The weights are random: their bytes are the same. On CUDA the caching allocator's peak is read;
-on a CPU every allocation and release that torch's own allocator reports is added up.
+The weights are random: their bytes are the same. On CUDA the caching allocator's peak is read,
+on a CPU the bytes of live tensors are followed, operation by operation; there torch's profiler
+can add up every allocation that its allocator reports, which checks the counting from outside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from dataclasses import dataclass
 from typing import Any
 
 from labs_lib.errors import LabError
 from labs_lib.memory.architecture import check_length, config_of
-from labs_lib.memory.result import Forecast, format_bytes
 from labs_lib.memory.request import MemoryRequest, request_of
-from labs_lib.memory.tracing import _with_targets, adopt, summarise, trace
+from labs_lib.memory.result import Forecast, format_bytes
+from labs_lib.memory.tracing import adopt, summarise, trace, with_targets
 
 # What a step may take of the memory that is free, so that the machine stays usable.
 _SHARE_OF_FREE = 0.8
@@ -24,21 +26,16 @@ _SHARE_OF_FREE = 0.8
 class Measurement:
     """The measured peak of one step, in bytes, beside its forecast.
 
-    `live_bytes` is the peak of tensors that torch's operations hold (what a trace counts);
-    `allocator_bytes` is the peak that the allocator reports, buffers inside kernels included.
-    On CUDA both are the caching allocator's peak. `peak_bytes` is `live_bytes`.
+    `peak_bytes` is the caching allocator's on CUDA; on a CPU that of live tensors.
+    `allocator_bytes` is what the allocator itself reports, buffers inside kernels included, or
+    None where it was not asked.
     """
 
     request: MemoryRequest
     device: str
-    live_bytes: int
-    allocator_bytes: int
+    peak_bytes: int
+    allocator_bytes: int | None
     forecast: Forecast
-
-    @property
-    def peak_bytes(self) -> int:
-        """Return the measured peak that a forecast is held against."""
-        return self.live_bytes
 
     @property
     def difference(self) -> float:
@@ -56,8 +53,12 @@ class Measurement:
         }
 
 
-def measure(model: str | MemoryRequest, **fields: Any) -> Measurement:
+def measure(
+    model: str | MemoryRequest, *, ask_allocator: bool = False, **fields: Any
+) -> Measurement:
     """Run one real step of the request on this machine and hold the forecast against it.
+
+    `ask_allocator` also adds up the CPU allocator's own reports, by torch's profiler.
 
     Raises `LabError` if the forecast does not fit into the memory that is free.
     """
@@ -70,7 +71,7 @@ def measure(model: str | MemoryRequest, **fields: Any) -> Measurement:
     request = request_of(model, **fields).but(device=device)
     config = config_of(request.model)
     check_length(getattr(config, "max_position_embeddings", None), request)
-    request = _with_targets(request)
+    request = with_targets(request)
     forecast = trace(request)
     _refuse_what_does_not_fit(forecast, device)
     torch.manual_seed(0)
@@ -89,21 +90,21 @@ def measure(model: str | MemoryRequest, **fields: Any) -> Measurement:
             torch.cuda.reset_peak_memory_stats()
             step.run_step(net, optimizer, request, inputs)
             torch.cuda.synchronize()
-            live = allocator = torch.cuda.max_memory_allocated() - before
+            peak = allocator = torch.cuda.max_memory_allocated() - before
         else:
             recorder = StepRecorder()
             with recorder:
                 adopt(recorder, net, optimizer, request)
                 recorder.adopt([ids], "activations")
                 loaded = sum(each.size_bytes for each in recorder.allocations)
-                rise = _AllocatorRise()
-                with rise:
+                rise = _AllocatorRise() if ask_allocator else None
+                with rise or contextlib.nullcontext():
                     step.run_step(net, optimizer, request, inputs, recorder)
-            live = max(peak["total"] for peak in summarise(recorder)["peaks"].values())
-            allocator = loaded + rise.peak_bytes
+            peak = max(each["total"] for each in summarise(recorder)["peaks"].values())
+            allocator = loaded + rise.peak_bytes if rise else None
         del net, optimizer
     gc.collect()
-    return Measurement(request, device, live, allocator, forecast)
+    return Measurement(request, device, peak, allocator, forecast)
 
 
 def _refuse_what_does_not_fit(forecast: Forecast, device: str) -> None:
@@ -132,7 +133,7 @@ class _AllocatorRise:
 
     def __exit__(self, *error: Any) -> None:
         self._profile.__exit__(*error)
-        results = self._profile.profiler.kineto_results  # type: ignore[union-attr]
+        results: Any = self._profile.profiler.kineto_results  # type: ignore[union-attr]
         reports = [event for event in results.events() if event.name() == "[memory]"]
         live = 0
         for event in sorted(reports, key=lambda event: event.start_ns()):

@@ -30,9 +30,10 @@ class Allocation(NamedTuple):
 class StepRecorder(TorchDispatchMode):
     """Writes down when each storage is created and freed, in an event list.
 
-    `events` holds (+1, index of the allocation), (-1, index) and (0, index of the moment), and (2, …) where a
-    checkpointed layer has run again; `allocations` and `moments` say what they are, `kinds` maps an allocation to its kind where
-    that is known (weights, adapter, gradients, optimizer).
+    `events` holds (+1, index of the allocation), (-1, index), (0, index of the moment), and
+    (2, …) where a checkpointed layer has run again; `allocations` and `moments` say what they
+    are, `kinds` maps an allocation to its kind where that is known (weights, adapter, gradients,
+    optimizer).
     """
 
     def __init__(self) -> None:

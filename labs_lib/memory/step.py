@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import logging
-import sys
+import pkgutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import nn
+from torch._guards import detect_fake_mode
 
 from labs_lib.errors import LabError
 from labs_lib.memory.recorder import StepRecorder
@@ -59,7 +61,7 @@ def wrap_with_adapter(model: Any, request: MemoryRequest) -> nn.Module:
     """Add PEFT's adapter as the request says."""
     import peft
 
-    targets: Any = list(request.targets)
+    targets: Any = list(request.targets or ())
     try:
         wrapped = peft.get_peft_model(
             model,
@@ -114,9 +116,9 @@ def materialise(model: nn.Module, device: str = "cpu") -> None:
 
 
 def _tensor_like(module: nn.Module, name: str, tensor: torch.Tensor, device: str) -> torch.Tensor:
-    import bitsandbytes as bnb
+    bnb: Any = importlib.import_module("bitsandbytes")
 
-    fake = torch._guards.detect_fake_mode() is not None
+    fake = detect_fake_mode() is not None
     if name == "weight" and isinstance(module, bnb.nn.Linear4bit):
         return _fake_4bit(module, tensor) if fake else _real_4bit(module, tensor, device)
     if name == "weight" and isinstance(module, bnb.nn.Linear8bitLt):
@@ -130,7 +132,7 @@ def _tensor_like(module: nn.Module, name: str, tensor: torch.Tensor, device: str
 
 
 def _real_4bit(module: Any, tensor: torch.Tensor, device: str) -> torch.Tensor:
-    import bitsandbytes as bnb
+    bnb: Any = importlib.import_module("bitsandbytes")
 
     weight = torch.randn(tensor.shape, dtype=module.compute_dtype) * 0.02
     quantised = bnb.nn.Params4bit(
@@ -265,7 +267,7 @@ def optimizer_of(model: nn.Module, request: MemoryRequest) -> torch.optim.Optimi
         from transformers.optimization import Adafactor
 
         return Adafactor(parameters, lr=rate, scale_parameter=False, relative_step=False)
-    import bitsandbytes as bnb
+    bnb: Any = importlib.import_module("bitsandbytes")
 
     kind = {
         "adamw_32bit": bnb.optim.AdamW32bit,
@@ -306,18 +308,37 @@ def steps_without_values(request: MemoryRequest) -> Iterator[None]:
 
     torch reads its step counter, bitsandbytes computes the entries of its two 8-bit code books,
     and transformers looks whether a row holds several packed texts (which would need a mask).
+    Real tensors, of a training run in another thread, go the usual way.
     """
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    def unless_fake(path: str, stand_in: Callable[..., Any], tells: Callable[..., bool]) -> Any:
+        real = pkgutil.resolve_name(path)
+        return mock.patch(path, lambda *a, **k: stand_in() if tells(*a, **k) else real(*a, **k))
+
+    def first_is_fake(*arguments: Any, **named: Any) -> bool:
+        return isinstance((*arguments, *named.values())[0], FakeTensor)
+
+    def under_fake_mode(*arguments: Any, **named: Any) -> bool:
+        return detect_fake_mode() is not None
+
     with contextlib.ExitStack() as patches:
-        patches.enter_context(mock.patch("torch.optim.adam._get_value", lambda x: 1.0))
-        patches.enter_context(
-            mock.patch("transformers.masking_utils.find_packed_sequence_indices", lambda *_: None)
-        )
-        if "bitsandbytes" in sys.modules or request.optimizer in _BITSANDBYTES:
-            patches.enter_context(
-                mock.patch(
-                    "bitsandbytes.functional.create_dynamic_map", lambda **_: torch.empty(256)
-                )
-            )
+        for path, stand_in, tells in (
+            ("torch.optim.adam._get_value", lambda: 1.0, first_is_fake),
+            (
+                "transformers.masking_utils.find_packed_sequence_indices",
+                lambda: None,
+                first_is_fake,
+            ),
+            (
+                "bitsandbytes.functional.create_dynamic_map",
+                lambda: torch.empty(256),
+                under_fake_mode,
+            ),
+        ):
+            if path.startswith("bitsandbytes") and request.optimizer not in _BITSANDBYTES:
+                continue
+            patches.enter_context(unless_fake(path, stand_in, tells))
         yield
 
 
@@ -421,10 +442,11 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
 
     for name, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(entering(name)))
-        hooks.append(module.register_forward_hook(leaving))
+        # Checkpointing ends a recomputation by an exception: leave all the same.
+        hooks.append(module.register_forward_hook(leaving, always_call=True))
     for index, layer in enumerate(layers):
         hooks.append(layer.register_forward_pre_hook(layer_entered(index), with_kwargs=True))
-        hooks.append(layer.register_forward_hook(layer_left(index)))
+        hooks.append(layer.register_forward_hook(layer_left(index), always_call=True))
     for parameter in model.parameters():
         if parameter.requires_grad:
             hooks.append(

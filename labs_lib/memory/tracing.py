@@ -11,9 +11,10 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from labs_lib.errors import LabError
 from labs_lib.memory.architecture import check_length, config_of, targets_of, with_depth
-from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
 
 # Below three layers the first and the last are not yet apart from the ones between them.
@@ -37,8 +38,13 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     request = request_of(model, **fields)
     config = config_of(request.model)
     check_length(getattr(config, "max_position_embeddings", None), request)
-    request = _with_targets(request)
+    request = with_targets(request)
     kind = config.model_type
+    if request.dora and request.method == "qlora" and kind != "falcon":
+        raise LabError(
+            "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
+            "which shapes alone do not have; the formula (without --trace) forecasts it"
+        )
     layers = config.num_hidden_layers
     if whole or layers <= SHALLOW[1]:
         shot = snapshot(config, request)
@@ -54,7 +60,7 @@ def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
     return traced
 
 
-def _with_targets(request: MemoryRequest) -> MemoryRequest:
+def with_targets(request: MemoryRequest) -> MemoryRequest:
     if request.method == "full":
         return request
     shapes = find(request.model)
@@ -85,7 +91,9 @@ def snapshot(config: Any, request: MemoryRequest) -> dict[str, Any]:
             with recorder:
                 adopt(recorder, model, optimizer, request)
                 recorder.adopt([ids], "activations")
-                step.run_step(model, optimizer, request, {"input_ids": ids, "labels": ids}, recorder)
+                step.run_step(
+                    model, optimizer, request, {"input_ids": ids, "labels": ids}, recorder
+                )
             sizes = {
                 "optimizer": _size(step.all_states(optimizer)),
                 "gradients": sum(
@@ -213,8 +221,8 @@ def _extrapolate(low: dict[str, Any], high: dict[str, Any], layers: int) -> dict
         peaks[key] = {"total": sum(kinds.values()), "kinds": kinds}
         ones, others = low["groups"][low_key], high["groups"][high_key]
         groups[key] = {
-            group: tuple(line(a, b) for a, b in zip(ones.get(group, (0, 0)), pair, strict=True))
-            for group, pair in others.items()
+            group: (line(ones.get(group, (0, 0))[0], count), line(ones.get(group, (0, 0))[1], size))
+            for group, (count, size) in others.items()
         }
     return {
         "layers": layers,

@@ -1,0 +1,139 @@
+"""`labs memory`: what fine-tuning a model costs in bytes, and whether it fits a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.fitting import Fit, cards, describe, fit
+from labs_lib.memory.fitting import card as find_card
+from labs_lib.memory.request import (
+    ATTENTIONS,
+    METHODS,
+    OPTIMIZERS,
+    PRECISIONS,
+    QUANTIZATIONS,
+    request_of,
+)
+from labs_lib.memory.result import KINDS, Forecast, format_bytes
+
+
+@click.command("memory", context_settings={"show_default": True})
+@click.argument("model")
+@click.option("--method", default="lora", help=" | ".join(METHODS))
+@click.option("--rank", default=8, help="Rank of the adapter.")
+@click.option("--targets", default=None, help="q_proj,v_proj | all-linear | …  [default: q and v]")
+@click.option("--batch", default=1, help="Sequences a step.")
+@click.option("--seq-len", default=512, help="Tokens a sequence.")
+@click.option("--precision", default="bf16", help=" | ".join(PRECISIONS))
+@click.option("--adapter-precision", default="fp32", help="bf16 | fp32 (PEFT's default)")
+@click.option("--optimizer", default="adamw", help=" | ".join(OPTIMIZERS))
+@click.option("--quantization", default="nf4", help=" | ".join(QUANTIZATIONS) + ", for qlora")
+@click.option("--double-quant/--no-double-quant", default=True, help="8-bit absmax, for qlora.")
+@click.option("--prepare-kbit", is_flag=True, help="PEFT's prepare_model_for_kbit_training.")
+@click.option("--attention", default="sdpa", help=" | ".join(ATTENTIONS))
+@click.option("--accumulation", default=1, help="Micro-batches an optimiser step.")
+@click.option("--dropout", default=0.0, help="LoRA dropout.")
+@click.option("--rslora", is_flag=True, help="Scale by alpha/√rank (costs no memory).")
+@click.option("--dora", is_flag=True, help="Weight-decomposed LoRA.")
+@click.option("--checkpointing", is_flag=True, help="Recompute activations layer by layer.")
+@click.option("--trace", "traced", is_flag=True, help="Run the real code on shapes.")
+@click.option("--measure", "measured", is_flag=True, help="Also run one real step here.")
+@click.option("--card", default=None, help="Does it fit this GPU, and what to turn.")
+@click.option("--timeline", type=click.Path(path_type=Path), help="Draw the step to this PNG.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def command(
+    model: str,
+    traced: bool,
+    measured: bool,
+    card: str | None,
+    timeline: Path | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Forecast the memory of fine-tuning MODEL: a catalogue name, or a config.json.
+
+    Without --trace the answer is a formula's, at once. Figures for people are in GiB (2³⁰
+    bytes); JSON holds bytes.
+    """
+    request = request_of(model, **fields)
+    on = find_card(card) if card else None
+    if traced or measured or timeline:
+        from labs_lib.memory.tracing import trace
+
+        result = trace(request, whole=timeline is not None)
+    else:
+        result = forecast(request)
+    content = result.as_dict()
+    fitted = fit(request, on) if on else None
+    if fitted:
+        content["fit"] = fitted.as_dict()
+    if measured:
+        from labs_lib.memory.measuring import measure
+
+        content["measured"] = measure(request).as_dict()
+    if timeline and result.timeline:
+        from labs_lib import figures
+        from labs_lib.memory.picture import timeline_figure
+
+        figures.save(timeline_figure(result.timeline, str(result))[0], timeline)
+        content["timeline"] = str(timeline)
+    if as_json:
+        click.echo(json.dumps(content, indent=2))
+        return
+    _print(result, content, fitted)
+
+
+def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    request = result.request
+    table = Table(title=str(result), title_justify="left")
+    table.add_column("GiB")
+    table.add_column("whole", justify="right")
+    table.add_column("at the peak", justify="right")
+    whole = {
+        "weights": result.weights_bytes,
+        "adapter": result.adapter_bytes,
+        "optimizer": result.optimizer_bytes,
+        "gradients": result.gradients_bytes,
+        "activations": result.activations_bytes,
+    }
+    for kind in KINDS:
+        first = f"{whole[kind] / 2**30:.3f}" if kind in whole else ""
+        table.add_row(kind, first, f"{result.at_peak[kind] / 2**30:.3f}")
+    table.add_row("peak", "", f"{result.peak_bytes / 2**30:.3f}")
+    console.print(table)
+    share = result.trainable_parameters / result.total_parameters
+    console.print(
+        f"{result.trainable_parameters:,} of {result.total_parameters:,} parameters are trained "
+        f"({share:.4%}); the peak is in the {result.peak_moment.removeprefix('the ')}."
+    )
+    if request.targets is None and request.method != "full":
+        console.print("Adapter on q and v (or the matrix that holds them); --targets changes it.")
+    for note in result.notes:
+        console.print(f"Note: {note}")
+    if fitted:
+        for line in describe(fitted):
+            console.print(line)
+        console.print(
+            f"Largest here: batch {fitted.largest_batch}, seq_len {fitted.largest_seq_len}, "
+            f"rank {fitted.largest_rank}, model {fitted.largest_model or 'none'}."
+        )
+    else:
+        console.print(f"--card says whether it fits: {', '.join(cards())}.")
+    if "measured" in content:
+        found = content["measured"]
+        console.print(
+            f"Measured on {found['device']}: {format_bytes(found['measured_peak_bytes'])}, "
+            f"forecast {format_bytes(found['forecast_peak_bytes'])} "
+            f"({found['difference']:+.2%})."
+        )
+    if "timeline" in content:
+        console.print(f"Timeline: {content['timeline']}")
