@@ -56,15 +56,19 @@ def _all() -> list[Entry]:
 
 
 def _print_catalogue() -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
         title="Models the course knows",
         caption="* comes with the course; `labs models NAME` shows a model's shapes",
     )
-    for column in ("name", "licence"):
-        table.add_column(column)
+    table.add_column("name", no_wrap=True)
+    table.add_column("licence", overflow="fold")
     for column in ("parameters", "layers", "hidden", "heads (kv)"):
         table.add_column(column, justify="right")
     for model in _all():
@@ -80,6 +84,7 @@ def _print_catalogue() -> None:
 
 
 def _print_shapes(model: Entry) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -101,9 +106,14 @@ def _print_shapes(model: Entry) -> None:
     console.print(f"[bold]{model.name}[/bold]")
     for fact, value in facts.items():
         console.print(f"  {fact}: {value}", highlight=False)
-    table = Table(title=f"Linear maps of each of the {model.layers} layers")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title=f"Linear maps of each of the {model.layers} layers",
+    )
     for column in ("module", "role"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("in", "out", "bias", "parameters"):
         table.add_column(column, justify="right")
     for linear in model.linears:
