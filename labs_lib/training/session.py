@@ -18,6 +18,7 @@ from transformers import set_seed
 from labs_lib import data, hardware, models, paths
 from labs_lib.errors import LabError
 from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
+from labs_lib.training.advice import does_not_fit
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.measure import process_peak_bytes
 from labs_lib.training.order import count_steps, row_order
@@ -66,7 +67,7 @@ def train(
         try:
             return _train(recipe, course_set, folder, progress)
         except torch.OutOfMemoryError as error:
-            raise _does_not_fit(recipe, error) from None
+            raise does_not_fit(recipe, _precision(recipe), str(error)) from None
         finally:
             progress.close()
 
@@ -94,7 +95,7 @@ def _check_names(recipe: Recipe) -> data.DataSet:
 
 def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Progress) -> Run:
     machine = hardware.detect()
-    precision = machine.precision if recipe.precision == "auto" else recipe.precision
+    precision = _precision(recipe)
     scorers = data.scorers(course_set.name)
     test_rows = course_set.test[: recipe.eval_rows]
 
@@ -241,6 +242,10 @@ def _name_the_base(model: Any, base_name: str) -> None:
         config.base_model_name_or_path = base_name
 
 
+def _precision(recipe: Recipe) -> str:
+    return hardware.detect().precision if recipe.precision == "auto" else recipe.precision
+
+
 def _weight_dtype(recipe: Recipe, precision: str) -> torch.dtype:
     # Full fine-tuning keeps fp32 master weights; a frozen base needs none.
     return torch.bfloat16 if precision == "bf16" and recipe.method != "full" else torch.float32
@@ -326,25 +331,3 @@ def _same_recipe(recipe: Recipe, earlier: dict[str, Any]) -> None:
                 f"--resume: {name} is {value!r}, but the run to resume has {earlier.get(name)!r}; "
                 "resume with the same recipe or start anew"
             )
-
-
-def _does_not_fit(recipe: Recipe, error: torch.OutOfMemoryError) -> LabError:
-    """Say what to change, and by how much it would help."""
-    advice = []
-    if not recipe.checkpointing:
-        advice.append("checkpointing: true (keeps one activation per layer instead of all)")
-    if recipe.batch_size > 1:
-        half = recipe.batch_size // 2
-        advice.append(
-            f"batch_size: {half} with accumulation: {recipe.accumulation * 2} (halves activations)"
-        )
-    if recipe.method == "full":
-        advice.append("method: lora (no gradients and optimiser states for the base)")
-    elif recipe.method == "lora":
-        advice.append("method: qlora (4-bit base: about 3.6 times smaller weights)")
-    if recipe.max_length > 128:
-        advice.append(f"max_length: {recipe.max_length // 2}")
-    return LabError(
-        f"out of GPU memory ({str(error).split('.')[0]}). Change, in this order: "
-        f"{'; '.join(advice)}. The last checkpoint is kept: --resume is for the same recipe only"
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_an_adapter_for_another_base_is_named(tiny_model: Path, tmp_path: Path) 
 
     from labs_lib.training import load_adapter, save
 
-    shape = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 4}
+    shape: dict[str, Any] = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 4}
     other = LlamaForCausalLM(LlamaConfig(num_hidden_layers=2, vocab_size=64, **shape))
     config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     save(get_peft_model(other, config), tmp_path / "adapter", "some-other-model")

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,9 +25,9 @@ from labs_lib.training.progress import Silent
 KILLS = 10
 
 
-def tiny_recipe(model: Path, **changes: object) -> Recipe:
+def tiny_recipe(model: Path, **changes: Any) -> Recipe:
     """Return a recipe that trains the tiny model in about a second, dropout included."""
-    fields = {
+    fields: dict[str, Any] = {
         "name": "tiny",
         "model": str(model),
         "target_modules": ["q_proj", "v_proj", "down_proj"],
@@ -131,6 +132,7 @@ def test_every_way_to_train_learns(
 CHILD = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from labs_lib.training import Recipe, session, train
 from labs_lib.training.progress import Silent
 import labs_lib.training.trainer, peft, trl, transformers.models.llama.modeling_llama
@@ -205,6 +207,18 @@ def test_out_of_gpu_memory_says_what_to_change_and_keeps_the_checkpoint(
     with pytest.raises(LabError) as error:
         train(recipe, folder, progress=Silent())
     text = str(error.value)
-    for part in ("checkpointing: true", "batch_size: 4", "accumulation: 2", "method: qlora", "256"):
+    for part in ("checkpointing: true", "batch_size: 4, accumulation: 2", "max_length: 256"):
         assert part in text
     assert (folder / "checkpoints" / "checkpoint-4").exists()
+
+
+def test_each_change_names_the_gibibytes_that_it_saves() -> None:
+    from labs_lib.training.advice import changes, does_not_fit
+
+    recipe = Recipe.of(model="llama-2-7b", batch_size=8, max_length=1024, steps=1)
+    line = str(does_not_fit(recipe, "bf16", "CUDA out of memory. Tried to allocate 2 GiB"))
+    assert 3 <= line.count("saves about") <= len(changes(recipe)) == 4
+    assert "saves about -" not in line
+    assert "\n" not in line
+    unknown = Recipe.of(model="someone/unheard-of", steps=1)
+    assert "saves" not in str(does_not_fit(unknown, "bf16", "CUDA out of memory"))
