@@ -1,0 +1,76 @@
+"""What to change when a run does not fit on the GPU, and what each change wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labs_lib.errors import LabError
+from labs_lib.training.recipe import Recipe
+
+
+def does_not_fit(recipe: Recipe, precision: str, reason: str) -> LabError:
+    """Return the one line that an out-of-memory run ends with.
+
+    Each change names the bytes of peak memory that it saves by the closed-form forecast, or
+    none where the model's shapes are not known. `precision` is "fp32" or "bf16".
+    """
+    parts = []
+    for change in changes(recipe):
+        words = ", ".join(f"{name}: {str(value).lower()}" for name, value in change.items())
+        saved = _saved_bytes(recipe, change, precision)
+        if saved is None:
+            parts.append(words)
+        elif saved > 0:  # QLoRA's fp32 norms can cost more activations than its weights save
+            parts.append(f"{words} (saves about {saved / 2**30:.1f} GiB)")
+    return LabError(
+        f"out of GPU memory: {reason.split('. ')[0]}. Change, first to last: {'; '.join(parts)}. "
+        "The last checkpoint is kept"
+    )
+
+
+def changes(recipe: Recipe) -> list[dict[str, Any]]:
+    """Return changes to try, the one that costs the result least first.
+
+    Checkpointing and accumulation give the same training; a frozen or 4-bit base another one.
+    """
+    found: list[dict[str, Any]] = []
+    if not recipe.checkpointing:
+        found.append({"checkpointing": True})
+    if recipe.batch_size > 1:
+        half = -(-recipe.batch_size // 2)
+        found.append({"batch_size": half, "accumulation": recipe.accumulation * 2})
+    if recipe.method == "full":
+        found.append({"method": "lora"})
+    if recipe.method != "qlora":
+        found.append({"method": "qlora"})
+    if recipe.max_length > 128:
+        found.append({"max_length": recipe.max_length // 2})
+    return found
+
+
+def _saved_bytes(recipe: Recipe, change: dict[str, Any], precision: str) -> int | None:
+    try:
+        return _peak_bytes(recipe, precision) - _peak_bytes(recipe.but(**change), precision)
+    except LabError:  # a model whose shapes no forecast knows
+        return None
+
+
+def _peak_bytes(recipe: Recipe, precision: str) -> int:
+    from labs_lib.memory import forecast
+
+    mixed = recipe.method == "full" and precision == "bf16"
+    return forecast(
+        recipe.model,
+        method=recipe.method,
+        rank=recipe.rank,
+        targets=recipe.target_modules,
+        batch=recipe.batch_size,
+        seq_len=recipe.max_length,
+        precision="mixed" if mixed else precision,
+        optimizer="adamw_fused",
+        checkpointing=recipe.checkpointing,
+        quantization=recipe.quantization,
+        double_quant=recipe.double_quantization,
+        prepare_kbit=recipe.method == "qlora",
+        accumulation=recipe.accumulation,
+    ).peak_bytes
