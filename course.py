@@ -538,7 +538,7 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
     parts = [
         ("lint", ["-m", "ruff", "check", "."]),
         ("format", ["-m", "ruff", "format", "--check", "."]),
-        ("types", ["-m", "pyright"]),
+        ("types", ["-m", "pyright", "--pythonpath", str(venv_python())]),
         ("unit tests", [*pytest, "tests/unit", *slow]),
         ("notebooks", [*pytest, "tests/notebooks", *slow]),
     ]
