@@ -114,7 +114,6 @@ class QuestionCard(ipywidgets.VBox):
         outcome = grade(self._question, Response(self.question_id, answer, self._seed))
         note = ""
         if outcome.status != NOT_ATTEMPTED:
-            state = self._state()
             try:
                 progress.record(
                     "answer",
@@ -123,7 +122,7 @@ class QuestionCard(ipywidgets.VBox):
                     response=sorted(answer) if isinstance(answer, (set, frozenset)) else answer,
                     outcome=outcome.status,
                     misconception=outcome.misconception,
-                    hints=state.hints,
+                    hints=self._state().hints,
                     seed=self._seed,
                 )
             except ValueError as error:  # a full disk must not hide the feedback

@@ -1,0 +1,96 @@
+"""Every lesson taken by a student who knows everything: all checks green, progress 100 %."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from labs_lib import notebooks
+from labs_lib.assessment.banks import load_banks
+from labs_lib.assessment.exercises import exercises_of
+from labs_lib.assessment.progress import LessonState, read_events, standing
+from labs_lib.assessment.solved import exercise_of, questions_asked, solved_source
+
+SEED = 11
+CALLS = re.compile(r"^(check|ask|predict|show_task)\(", re.MULTILINE)
+IMPORTS = (
+    "from labs_lib.assessment import check, predict, show_task\nfrom labs_lib.widgets import ask"
+)
+
+
+@pytest.fixture
+def runs_lesson() -> None:
+    """Marks the tests that execute a lesson: slow where the lesson trains."""
+
+
+def outcomes(home: Path) -> dict[str, LessonState]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABS_HOME", str(home))
+        return {each.lesson: each for each in standing().lessons}
+
+
+def run(notebook, home: Path) -> None:
+    notebooks.execute(
+        notebook, environment={**os.environ, "LABS_HOME": str(home), "LABS_SEED": str(SEED)}
+    )
+
+
+@pytest.mark.timeout(1800)
+def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None):
+    number = lesson.stem[:2]
+    notebook = notebooks.read(lesson)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = solved_source(cell.source, SEED)
+    with notebooks.scratch_home() as home:
+        run(notebook, home)
+        state = outcomes(home).get(number)
+        assert state is not None, "the lesson has neither questions nor exercises"
+        open_items = {item.id: item.status for item in state.items if not item.ever_correct}
+        assert open_items == {}
+        assert [item.id for item in state.items if item.wrong] == []
+        assert state.percent == 100
+
+
+def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):
+    """Only the cells that check, ask and predict: `test_lessons` runs the whole of it."""
+    import nbformat
+
+    notebook = notebooks.read(lesson)
+    kept = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and (exercise_of(cell.source) or CALLS.search(cell.source))
+    ]
+    notebook.cells = [nbformat.v4.new_code_cell(IMPORTS), *kept]
+    with notebooks.scratch_home() as home:
+        run(notebook, home)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LABS_HOME", str(home))
+            assert read_events()[0] == []
+    checks = [cell for cell in kept if cell.source.startswith("check(")]
+    for cell in checks:
+        assert "Not attempted" in notebooks.text_of(cell.outputs[0])
+    assert len(checks) == len(exercises_of(lesson.stem[:2]))
+
+
+def test_every_question_and_exercise_of_a_lesson_is_in_its_notebook(lesson: Path):
+    number = lesson.stem[:2]
+    code = [text for kind, text, _ in notebooks.cells_of(notebooks.read(lesson)) if kind == "code"]
+    asked = [question for text in code for question in questions_asked(text)]
+    bank = load_banks().get(number)
+    assert bank is not None, f"no bank for lesson {number}"
+    assert sorted(asked) == sorted(question.id for question in bank.questions)
+    marked = [found for text in code if (found := exercise_of(text))]
+    assert marked == [exercise.id for exercise in exercises_of(number)]
+
+
+def test_an_exercise_cell_holds_the_starter(lesson: Path):
+    starters = {exercise.id: exercise.starter for exercise in exercises_of(lesson.stem[:2])}
+    for kind, text, _ in notebooks.cells_of(notebooks.read(lesson)):
+        found = exercise_of(text) if kind == "code" else None
+        if found:
+            assert text.strip() == f"# exercise: {found}\n{starters[found]}".strip()
