@@ -141,24 +141,26 @@ def test_a_is_drawn_as_peft_draws_it():
 
 
 def test_dropout_falls_on_the_adapters_input_in_training_only():
-    layer: Any = LoRALinear(nn.Linear(6, 6), 6, 6, dropout=0.5)
+    layer: Any = LoRALinear(nn.Linear(6, 5, bias=False), 2, 2, dropout=0.5)
     with torch.no_grad():
         layer.base.weight.zero_()
-        layer.base.bias.zero_()
-        layer.lora_A.copy_(torch.eye(6))
-        layer.lora_B.copy_(torch.eye(6))
+        layer.lora_A.fill_(1)
+        layer.lora_B.fill_(1)
     x = torch.ones(400, 6)
     layer.train()
-    y = layer(x)
-    assert set(y.detach().unique().tolist()) == {0.0, 2.0}  # dropped, or kept and doubled
+    y = layer(x).detach()
+    # On the output, elements of a row would differ; between A and B, only 0, 12 and 24 would come.
+    assert torch.equal(y, y[:, :1].expand(-1, 5))
+    assert {4.0 * kept for kept in range(1, 6)} <= set(y.unique().tolist())
+    assert y.mean().item() == pytest.approx(12, rel=0.1)  # what is kept is doubled
     layer.eval()
-    assert torch.equal(layer(x), x)
+    assert torch.equal(layer(x), torch.full((400, 5), 12.0))
     # The base's part never drops.
     with torch.no_grad():
-        layer.base.weight.copy_(torch.eye(6))
+        layer.base.weight.fill_(1)
         layer.lora_B.zero_()
     layer.train()
-    assert torch.equal(layer(x), x)
+    assert torch.equal(layer(x), torch.full((400, 5), 6.0))
 
 
 def test_only_the_factors_are_trainable():
