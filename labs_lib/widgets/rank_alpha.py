@@ -228,8 +228,10 @@ def example_update() -> Factorisation:
 
 
 def percent(share: float) -> str:
-    """Return a share as per cent, to three figures but never rounded up to 100 %."""
+    """Return a share as per cent, to three figures; below 1 it is never rounded up to 100 %."""
     value = 100 * share
+    if value > 100:
+        return f"{value:,.0f} %"
     if value >= 99.95:
         return "100 %" if share == 1 else f"{min(value, 99.999):.3f} %"
     return f"{value:.1f} %" if value >= 10 else f"{value:.3g} %"
@@ -267,7 +269,14 @@ def _scaling_curve(figures: RankAlphaFigures, x: int, y: int, width: int, height
         parts.append(label(place(rank, 1)[0], y + height + 15, str(rank), anchor="middle"))
     parts.append(label(x + width / 2, y + height + 30, "rank r", anchor="middle", fill=FAINT))
     for scaling in (figures.alpha, figures.alpha / 8, figures.alpha / 64, figures.alpha / 512):
-        parts.append(label(x - 4, place(1, scaling)[1] + 4, f"{scaling:.2g}", anchor="end"))
+        parts.append(
+            label(
+                x - 4,
+                place(1, scaling)[1] + 4,
+                f"{scaling:.{3 if scaling > 1 else 2}g}",
+                anchor="end",
+            )
+        )
     for power, colour, name, above in ((0.5, ORANGE, "alpha/√r", 27), (1.0, BLUE, "alpha/r", 48)):
         x1, y1 = place(1, figures.alpha)
         x2, y2 = place(512, figures.alpha / 512**power)

@@ -293,6 +293,6 @@ def test_knobs_explain_bad_values_and_go_on(state, expected):
 
 def test_short_counts_and_per_cent():
     assert [short_count(n) for n in (9216, 24_576, 1_050_000)] == ["9,216", "24.6 k", "1.05 M"]
-    assert [percent(s) for s in (0.000622, 0.5, 0.99999, 1)] == [
-        "0.0622 %", "50.0 %", "99.999 %", "100 %",
-    ]  # fmt: skip
+    shares = (0.000622, 0.5, 0.99999, 1, 1.04)
+    shown = ["0.0622 %", "50.0 %", "99.999 %", "100 %", "104 %"]
+    assert [percent(share) for share in shares] == shown
