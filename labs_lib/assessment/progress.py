@@ -100,29 +100,40 @@ def read_events(path: Path | None = None) -> tuple[list[Event], int]:
         return [], 0
     except OSError as error:
         raise LabError(f"cannot read {path}: {error.strerror}") from error
-    events: list[Event] = []
-    unreadable = 0
-    for line in raw.split(b"\n"):
-        if not line.strip():
-            continue
-        event = _event(line)
-        if event is None:
-            unreadable += 1
-        else:
-            events.append(event)
-    return events, unreadable
+    lines = [line for line in raw.split(b"\n") if line and not line.isspace()]
+    events = [event for event in map(_checked, _parsed(lines)) if event is not None]
+    return events, len(lines) - len(events)
 
 
-def _event(line: bytes) -> Event | None:
+def _parsed(lines: list[bytes]) -> list[Any]:
+    """Return what each line holds, None for one that is no JSON."""
     try:
-        event = json.loads(line)
+        # All at once is several times faster; one bad line, and they are read one by one.
+        together = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(together) == len(lines):
+            return together
+    except (ValueError, RecursionError):
+        pass
+    return [_decoded(line) for line in lines]
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict) or event.get("event") not in KINDS:
-        return None
-    if not isinstance(event.get("id"), str) or not isinstance(event.get("time"), str):
-        return None
-    return event
+
+
+def _checked(event: Any) -> Event | None:
+    """Return the event if it is one."""
+    if (
+        isinstance(event, dict)
+        and event.get("event") in KINDS
+        and isinstance(event.get("id"), str)
+        and isinstance(event.get("time"), str)
+    ):
+        return event
+    return None
 
 
 def plain(value: Any) -> Any:
@@ -169,7 +180,7 @@ def import_progress(path: Path) -> int:
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if not line.strip():
             continue
-        event = _event(line)
+        event = _checked(_decoded(line))
         if event is None:
             raise LabError(f"{path.name}:{number}: not a line of a progress file")
         if _key(event) not in known:

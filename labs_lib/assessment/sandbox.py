@@ -181,11 +181,19 @@ class _Spawned(_Process):
     def run(self, work: Callable[[], Any]) -> Apart:
         import dill
 
-        try:
-            payload = dill.dumps((work, self.student_files), recurse=True)
-        except Exception as error:
-            reason = f"Your code cannot be checked apart from the notebook: {error}"[:300]
-            return Apart("raised", message=reason, error_type=type(error).__name__)
+        payload = None
+        reason: Exception | None = None
+        # First with no more of the notebook than the work refers to; some closures need all.
+        for recurse in (True, False):
+            try:
+                payload = dill.dumps((work, self.student_files), recurse=recurse)
+                break
+            except Exception as error:
+                reason = error
+        if payload is None:
+            said = " ".join(str(reason).split())[:200]
+            message = f"Your code cannot be checked apart from the notebook: {said}"
+            return Apart("raised", message=message, error_type=type(reason).__name__)
         with tempfile.TemporaryDirectory(prefix="labs-check-") as folder:
             return self._run_in(Path(folder), payload)
 

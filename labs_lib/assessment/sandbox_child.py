@@ -21,8 +21,11 @@ class Exited(BaseException):
 
 def settle(output: int) -> None:
     """Make a forked process its own: output to the pipe, no input, one thread, bounded memory."""
+    import faulthandler
     import signal
 
+    # A crash is told in the report, not as a dump into the notebook.
+    faulthandler.disable()
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_DFL)

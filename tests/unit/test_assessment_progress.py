@@ -97,11 +97,22 @@ def test_ten_thousand_lines_open_quickly():
     line = path.read_bytes()
     path.write_bytes(line * 10_000)
     standing()  # loads banks and exercises
-    start = time.perf_counter()
-    now = standing()
-    seconds = time.perf_counter() - start
-    assert len(now.events) == 10_000
-    assert seconds < 0.3
+    seconds = []
+    for _ in range(3):  # the best of three: other programs may be running
+        start = time.perf_counter()
+        now = standing()
+        seconds.append(time.perf_counter() - start)
+        assert len(now.events) == 10_000
+    assert min(seconds) < 0.3
+
+
+def test_lines_that_only_together_are_json_are_not_taken_for_events():
+    path = progress.progress_file()
+    answer("a", "correct")
+    good = path.read_bytes()
+    path.write_bytes(b'{"event": "answer", "id": "x"\n"time": "t"}\n' + good + b"{},{}\n")
+    events, unreadable = read_events()
+    assert [event["id"] for event in events] == ["a"] and unreadable == 3
 
 
 def test_blanks_and_errors_are_no_attempts():
