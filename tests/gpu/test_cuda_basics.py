@@ -15,13 +15,11 @@ def test_the_course_chooses_cuda():
 
 
 def test_a_4_bit_layer_computes_what_its_16_bit_layer_does():
-    import bitsandbytes
+    from bitsandbytes.nn.modules import Linear4bit
 
     torch.manual_seed(0)
     full = torch.nn.Linear(256, 256, bias=False, dtype=torch.bfloat16)
-    four_bit = bitsandbytes.nn.Linear4bit(
-        256, 256, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4"
-    )
+    four_bit = Linear4bit(256, 256, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4")
     four_bit.load_state_dict(full.state_dict())
     full, four_bit = full.cuda(), four_bit.cuda()
     x = torch.randn(8, 256, dtype=torch.bfloat16, device="cuda", requires_grad=True)
