@@ -12,6 +12,7 @@ from bitsandbytes import functional as bnb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import labs_lib.quantization.blockwise as blockwise
 from labs_lib.errors import LabError
 from labs_lib.quantization import (
     DoubleQuantized,
@@ -101,11 +102,13 @@ def test_odd_shapes_equal_bitsandbytes(shape, dtype):
         assert_equal_to_bitsandbytes(tensor, quant_type, 64, double_quant)
 
 
-def test_more_values_than_one_chunk_equal_bitsandbytes():
+def test_more_values_than_one_chunk_equal_bitsandbytes(monkeypatch):
+    monkeypatch.setattr(blockwise, "CHUNK", 4096)
     torch.manual_seed(2)
-    tensor = torch.randn(1025, 1029) * 0.02
+    tensor = torch.randn(105, 129) * 0.02
     assert_equal_to_bitsandbytes(tensor, "nf4", 64, True)
     assert_equal_to_bitsandbytes(tensor.bfloat16(), "fp4", 4096, False)
+    assert_equal_to_bitsandbytes(torch.randn(128, 128), "nf4", 64, False)
 
 
 def test_values_on_every_boundary_equal_bitsandbytes():
