@@ -1,5 +1,6 @@
 """The trace: depth by extrapolation, reference figures, and real tensors of every family."""
 
+import importlib
 import json
 
 import pytest
@@ -71,7 +72,9 @@ def test_a_run_in_another_thread_keeps_its_own_optimiser_and_masks():
     from labs_lib.memory.step import steps_without_values
 
     with steps_without_values(request_of("gpt2")):
-        assert torch.optim.adam._get_value(torch.tensor(7.0)) == 7.0
+        # torch.optim hides its modules' names once it is imported.
+        adam = importlib.import_module("torch.optim.adam")
+        assert adam._get_value(torch.tensor(7.0)) == 7.0
 
 
 # Real tensors ------------------------------------------------------------------------------
