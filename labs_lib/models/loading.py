@@ -30,6 +30,7 @@ _DTYPES = {
     "float16": "float16",
 }
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_SECONDS_TO_ANSWER = 5.0
 _OFFLINE = f"without a hub there are {BUNDLED_NAME} and any local folder in safetensors"
 
 
@@ -81,7 +82,7 @@ def load_model(
         options["device_map"] = {"": target}
     elif not target.startswith("cpu"):
         options["device_map"] = {"": target}
-    with quiet(), _in_one_line(source):
+    with quiet(), _in_one_line(source), _no_long_wait(source):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, trust_remote_code=False, use_safetensors=True, **options
         )
@@ -106,7 +107,7 @@ def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
         check_tokenizer_folder(Path(source.location))
     from transformers import AutoTokenizer
 
-    with quiet(), _in_one_line(source):
+    with quiet(), _in_one_line(source), _no_long_wait(source):
         tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -248,17 +249,49 @@ def _quantization_config(
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' progress bars and warnings off inside the block, then as they were."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
+    hub_verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        hub_logging.set_verbosity(hub_verbosity)
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def _no_long_wait(source: Source) -> Iterator[None]:
+    """Work from the hub's local cache alone inside the block when the hub does not answer.
+
+    Left to itself the hub's client asks for each file six times, minutes in all.
+    """
+    from huggingface_hub import constants
+
+    if source.local or constants.HF_HUB_OFFLINE or _hub_answers(constants.ENDPOINT):
+        yield
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def _hub_answers(address: str) -> bool:
+    from huggingface_hub.utils import get_session
+
+    try:  # with the hub's own client, so that its proxy and certificates count
+        get_session().head(address, timeout=_SECONDS_TO_ANSWER)
+    except Exception:  # which classes it raises depends on the HTTP library below it
+        return False
+    return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Where a name leads, and one line for each way in which it leads nowhere."""
 
 import json
+import time
 
 import pytest
 
@@ -154,6 +155,20 @@ def test_a_name_that_leads_nowhere(name, message, offline):
         with pytest.raises(LabError, match=message) as caught:
             loader(name)
         assert "\n" not in str(caught.value)
+
+
+def test_an_unreachable_hub_is_told_quietly_and_soon(monkeypatch, capfd):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    begin = time.perf_counter()
+    for loader in (load_model, load_tokenizer):
+        with pytest.raises(LabError, match="no hub can be reached"):
+            loader("gpt2")
+    assert time.perf_counter() - begin < 20
+    assert capfd.readouterr() == ("", "")
+    assert constants.HF_HUB_OFFLINE is False
 
 
 @pytest.mark.parametrize(
