@@ -1,13 +1,15 @@
 """Where a name leads, and one line for each way in which it leads nowhere."""
 
+import http.server
 import json
+import threading
 import time
 
 import pytest
 
 from labs_lib.errors import LabError
 from labs_lib.models import load_model, load_tokenizer
-from labs_lib.models.loading import locate
+from labs_lib.models.loading import _hub_answers, locate
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +171,25 @@ def test_an_unreachable_hub_is_told_quietly_and_soon(monkeypatch, capfd):
     assert time.perf_counter() - begin < 20
     assert capfd.readouterr() == ("", "")
     assert constants.HF_HUB_OFFLINE is False
+
+
+def test_a_hub_that_answers_is_seen(monkeypatch):
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with http.server.HTTPServer(("127.0.0.1", 0), Hub) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        assert _hub_answers(f"http://127.0.0.1:{server.server_port}")
+        thread.join()
 
 
 @pytest.mark.parametrize(
