@@ -18,7 +18,8 @@ class Row:
     """One exchange: what the user says, what the model should answer, and facts for scoring.
 
     `meta` holds what a scorer needs (`answer_keys`, `record`) and the `entities` that the row
-    is about.  `system` is an instruction put before the prompt; empty for the course's sets.
+    is about.  `system` is an instruction in place of the model's own system message; where it is
+    empty, the chat template puts its default.
     """
 
     prompt: str

@@ -60,36 +60,34 @@ def kept(before: Evaluation, after: Evaluation, metric: str) -> float | None:
 def answer(
     model: Any,
     tokenizer: Any,
-    prompts: Sequence[str],
+    prompts: Sequence[str | list[dict[str, str]]],
     max_new_tokens: int = 40,
     batch_size: int = 20,
 ) -> list[str]:
     """Answer each prompt greedily, as the chat template frames it; returns the text alone.
 
-    Prompts of like length are batched together, so that little is spent on padding.
+    A prompt is the user's text, or the messages before the answer. Prompts of like length are batched together, so that little is spent on padding.
     """
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    answers = [""] * len(prompts)
+    texts = [chat_text(tokenizer, prompt) for prompt in prompts]
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    answers = [""] * len(texts)
     was_training = model.training
     model.eval()
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        texts = [chat_text(tokenizer, prompts[index]) for index in chosen]
-        for index, text in zip(
-            chosen, _generate(model, tokenizer, texts, max_new_tokens), strict=True
-        ):
+        batch = _generate(model, tokenizer, [texts[index] for index in chosen], max_new_tokens)
+        for index, text in zip(chosen, batch, strict=True):
             answers[index] = text
     model.train(was_training)
     return answers
 
 
-def chat_text(tokenizer: Any, prompt: str) -> str:
-    """Return the prompt in the model's chat template, or as it is where there is none."""
+def chat_text(tokenizer: Any, prompt: str | list[dict[str, str]]) -> str:
+    """Return the prompt in the model's chat template, or its text where there is none."""
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     if not tokenizer.chat_template:
-        return prompt
-    return tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-    )
+        return "\n".join(message["content"] for message in messages)
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
 def evaluate(
@@ -102,7 +100,8 @@ def evaluate(
 ) -> Evaluation:
     """Answer the rows' prompts and score the answers."""
     prompts = [row.prompt for row in rows]
-    answers = answer(model, tokenizer, prompts, max_new_tokens) if rows and scorers else []
+    messages = [row.prompt_messages() for row in rows]
+    answers = answer(model, tokenizer, messages, max_new_tokens) if rows and scorers else []
     passed = {
         metric: tuple(bool(score(row, text)) for row, text in zip(rows, answers, strict=False))
         for metric, score in scorers.items()

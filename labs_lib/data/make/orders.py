@@ -12,7 +12,7 @@ import yaml
 from labs_lib.data.rows import SPLITS, Row
 
 SEED = 2305
-SIZES = {"train": 200, "validation": 24, "test": 48}
+SIZES = {"train": 320, "validation": 24, "test": 48}
 
 
 def structured_output() -> dict[str, list[Row]]:
@@ -45,14 +45,13 @@ def _orders(parts: dict[str, Any], split: str) -> list[Row]:
             q=rng.choice(parts["quantities"][str(record["quantity"])]),
         )
         sentence = sentence[0].upper() + sentence[1:]
-        prompt = parts["prompt"].format(sentence=sentence)
         meta = {
             "record": record,
             "entities": [*record["name"].split(), record["city"], record["item"]],
             "template": template,
         }
         completion = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        rows.setdefault(prompt, Row(prompt, completion, meta))
+        rows.setdefault(sentence, Row(sentence, completion, meta, parts["system"]))
     mixed = list(rows.values())
     rng.shuffle(mixed)
     return mixed
