@@ -18,7 +18,8 @@ def main() -> None:
     print("Fine-tuning a 135M-parameter chat model to speak like a sea captain.", file=sys.stderr)
     from labs_lib.training import Recipe, train
 
-    run = train(Recipe.from_yaml(RECIPE))
+    # A folder of its own: lesson 00 is to train before the student's eyes.
+    run = train(Recipe.from_yaml(RECIPE, name="demo"))
     click.echo("\nPrompts that training never saw:")
     examples = zip(run.before.prompts, run.before.answers, run.after.answers, strict=True)
     for prompt, before, after in list(examples)[:SHOWN]:

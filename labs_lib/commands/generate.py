@@ -12,12 +12,14 @@ import click
 @click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("--adapter", type=click.Path(path_type=Path), help="Folder of an adapter.")
 @click.option("--model", help="Base model; by default the one the adapter names.")
+@click.option("--system", default="", help="A system message in place of the model's own.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=60, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print prompts and answers as JSON.")
 def command(
     prompts: tuple[str, ...],
     adapter: Path | None,
     model: str | None,
+    system: str,
     max_new_tokens: int,
     as_json: bool,
 ) -> None:
@@ -26,11 +28,14 @@ def command(
 
     if not all(prompt.strip() for prompt in prompts):
         raise LabError("PROMPT: '' is empty; give a question in quotes")
+    from labs_lib.data import Row
     from labs_lib.training import answer, load_with_adapter, quiet_libraries
 
     with quiet_libraries():
         loaded, tokenizer = load_with_adapter(adapter, model)
-        answers = answer(loaded, tokenizer, prompts, max_new_tokens)
+        rows = [Row(prompt, "", system=system) for prompt in prompts]
+        messages = [row.prompt_messages() for row in rows]
+        answers = answer(loaded, tokenizer, messages, max_new_tokens)
     pairs = [{"prompt": p, "answer": a} for p, a in zip(prompts, answers, strict=True)]
     if as_json:
         click.echo(json.dumps(pairs, ensure_ascii=False))

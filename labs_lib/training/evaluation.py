@@ -66,7 +66,8 @@ def answer(
 ) -> list[str]:
     """Answer each prompt greedily, as the chat template frames it; returns the text alone.
 
-    A prompt is the user's text, or the messages before the answer. Prompts of like length are batched together, so that little is spent on padding.
+    A prompt is the user's text, or the messages before the answer. Prompts of like length are
+    batched together, so that little is spent on padding.
     """
     texts = [chat_text(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))

@@ -119,7 +119,8 @@ predict("00.in-voice-percent", ...)
 # ### Run
 #
 # A *recipe* holds everything that decides the result. This one ships with the course as
-# `recipes/sea-captain.yaml`; open it beside this lesson and read it.
+# `recipes/sea-captain.yaml`; open it beside this lesson and read it. Run this lesson twice and the
+# finished run is read back; `reuse=False` trains anew.
 
 # %%
 recipe = Recipe.from_yaml("../recipes/sea-captain.yaml")
@@ -127,7 +128,7 @@ print(f"rank {recipe.rank}, alpha {recipe.alpha:g}, on {recipe.target_modules}")
 print(f"{recipe.steps} steps of {recipe.batch_size} rows, learning rate {recipe.learning_rate:g}")
 
 # %% tags=["trains"]
-run = train(recipe)
+run = train(recipe, reuse=True)
 
 # %% [markdown]
 # ## What came out

@@ -223,6 +223,7 @@ compare_prediction("04.same-losses", same)
 
 # %%
 orders = data.load_set("structured-output")
+print("system message of every row:", orders.train[0].system)
 Table.of(("prompt", "completion"), [(row.prompt, row.completion) for row in orders.train[:3]])
 
 # %%
@@ -275,8 +276,9 @@ for file in sorted(run.output.iterdir()):
 # A new Python process knows nothing of this notebook. It loads base and adapter and answers:
 
 # %%
-prompt = orders.test[0].prompt
-command = [sys.executable, "-m", "labs_lib", "generate", prompt, "--adapter", str(run.output)]
+order = orders.test[0]
+command = [sys.executable, "-m", "labs_lib", "generate", order.prompt, "--system", order.system]
+command += ["--adapter", str(run.output)]
 print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 # %% [markdown]
@@ -297,7 +299,7 @@ print(f"largest difference of a logit: {difference:.1e} (logits spread by {sprea
 
 # %%
 # NBVAL_CHECK_OUTPUT
-shown = [row.prompt for row in orders.test[:4]]
+shown = [row.prompt_messages() for row in orders.test[:4]]
 print("same answers:", answer(adapted, tokenizer, shown) == answer(merged, tokenizer, shown))
 print("LoRA modules left:", sum("lora" in name for name, _ in merged.named_modules()))
 

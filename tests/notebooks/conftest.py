@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from labs_lib import notebooks
+
+
+@pytest.fixture(scope="session")
+def student_home() -> Iterator[Path]:
+    """The home of a student who takes the lessons in order: what 00 trained, 04 finds."""
+    with notebooks.scratch_home() as home:
+        yield home
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

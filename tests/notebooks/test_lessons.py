@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from labs_lib import notebooks
+from labs_lib.assessment.progress import read_events
+from labs_lib.training import Run
 
 CELL_SECONDS = 600
 
@@ -34,6 +36,27 @@ def nbval(notebook: Path, home: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_lesson_runs_as_given(lesson: Path, runs_lesson: None):
-    with notebooks.scratch_home() as home:
-        nbval(lesson, home)
+def test_lesson_runs_as_given_and_counts_nothing_as_attempted(
+    lesson: Path, runs_lesson: None, student_home: Path
+):
+    nbval(lesson, student_home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABS_HOME", str(student_home))
+        assert [event for event in read_events()[0] if event["event"] == "answer"] == []
+
+
+@pytest.mark.slow
+def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
+    scores = Run.load(student_home / "data" / "runs" / "sea-captain").scores()
+    assert scores["in_voice"]["before"] == 0
+    assert scores["in_voice"]["after"] >= 0.9
+    assert scores["fact_right"]["kept"] >= 0.8
+
+
+@pytest.mark.slow
+def test_structured_output_is_exactly_right_on_unseen_names(student_home: Path):
+    run = Run.load(student_home / "data" / "runs" / "structured-output")
+    exact = run.scores()["exactly_right"]
+    assert len(run.after.prompts) == 40
+    assert exact["before"] < 0.1
+    assert exact["after"] > 0.85
