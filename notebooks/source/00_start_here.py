@@ -303,7 +303,7 @@ show_progress()
 #
 # ## Summary
 #
-# - LoRA trained well under one per cent of the parameters and changed how the model speaks.
+# - LoRA trained under two per cent of the parameters and changed how the model speaks.
 # - The frozen base stays as it was; without the adapter the old voice is back.
 # - Held-out rows tell learning from memorising, and a count tells more than a hand-picked answer.
 # - Some facts were lost on the way: fine-tuning forgets.

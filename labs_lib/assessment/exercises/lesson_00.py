@@ -20,8 +20,9 @@ EXERCISES = [
         title="How little was trained?",
         objective="base-frozen",
         task=(
-            f"The adapter that changed the model's voice has {TRAINED:,} parameters; the model "
-            f"has {TOTAL:,}. Set `share_percent` to the share that was trained, in percent."
+            f"A smaller adapter, of rank 8 on `q_proj` and `v_proj` alone, has {TRAINED:,} "
+            f"parameters; the model has {TOTAL:,}. Set `share_percent` to the share that it "
+            "would train, in percent."
         ),
         answer="share_percent",
         starter="share_percent = ...  # in percent\n",
@@ -56,11 +57,11 @@ EXERCISES = [
                 ),
                 Misconception(
                     "share-left-frozen",
-                    "That is the share that stayed frozen; the question is what was trained.",
+                    "That is the share that stayed frozen; the question is what is trained.",
                     when=lambda value: abs(value - (100 - _SHARE)) < 0.01,
                 ),
             ),
         ),
-        praise="A third of one percent was trained; everything else stayed as it was.",
+        praise="A third of one percent would be trained; everything else stays as it is.",
     ),
 ]
