@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         Quantized,
         block_absmax,
         dequantize,
-        nearest_codes,
         pack_codes,
         quantize,
         unpack_codes,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
         Linear4bit,
         replace_linear_layers,
     )
+    from labs_lib.quantization.nearest import CodeTable, code_table, nearest_codes
     from labs_lib.quantization.paging import (
         PagedStep,
         PagingReport,
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "QUANT_TYPES",
+    "CodeTable",
     "DoubleQuantized",
     "Linear4bit",
     "PagedStep",
@@ -84,6 +85,7 @@ __all__ = [
     "check_block_size",
     "check_quant_type",
     "check_settings",
+    "code_table",
     "code_usage",
     "codebook",
     "compute_dtype_of",
@@ -117,7 +119,17 @@ __all__ = [
 
 
 # The files that need torch, each read when one of its names is first used.
-_LAZY = ("codebooks", "double", "blockwise", "storage", "qlora", "paging", "linear", "analysis")
+_LAZY = (
+    "codebooks",
+    "nearest",
+    "double",
+    "blockwise",
+    "storage",
+    "qlora",
+    "paging",
+    "linear",
+    "analysis",
+)
 
 
 def __getattr__(name: str) -> Any:

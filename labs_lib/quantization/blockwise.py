@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from labs_lib.errors import LabError
-from labs_lib.quantization.codebooks import cached_codebook, decision_boundaries
+from labs_lib.quantization.codebooks import cached_codebook
 from labs_lib.quantization.double import DoubleQuantized, double_dequantize, double_quantize
+from labs_lib.quantization.nearest import cached_table, nearest_codes
 from labs_lib.quantization.settings import check_block_size, check_quant_type
 
-CHUNK = 2**21  # values worked on at a time: 8 MB of fp32, so that scratch space stays in the cache
+CHUNK = 7 * 2**12  # values at a time: few enough for the cache, and for torch to use one thread
 TINY = 1e-38  # stands in for the absmax of an all-zero block, which cannot be divided by
 
 
@@ -63,25 +64,25 @@ def quantize(
     not exist, a block size that is no power of two, a tensor that is empty, not of floats, or
     not finite.
     """
-    book = cached_codebook(check_quant_type(quant_type), tensor.device)
+    table = cached_table(check_quant_type(quant_type), tensor.device)
     size = check_block_size(block_size)
     _check_tensor(tensor)
     flat = tensor.detach().reshape(-1)
     absmax = torch.empty(-(-len(flat) // size), dtype=torch.float32, device=flat.device)
     packed = torch.empty(-(-len(flat) // 2), dtype=torch.uint8, device=flat.device)
     whole = len(flat) - len(flat) % size
-    step = max(CHUNK, size)
+    step = max(CHUNK // size, 1) * size
     for start in range(0, whole, step):
         end = min(start + step, whole)
         blocks = flat[start:end].float().view(-1, size)
         largest = absmax[start // size : end // size] = block_absmax(blocks, size)
         scaled = blocks * (1 / largest.clamp(min=TINY)).unsqueeze(1)
-        packed[start // 2 : end // 2] = pack_codes(nearest_codes(scaled, book).view(-1))
+        packed[start // 2 : end // 2] = pack_codes(nearest_codes(scaled, table).view(-1))
     if whole < len(flat):  # the short last block, as bitsandbytes does it: divided, not multiplied
         rest = flat[whole:].float()
         absmax[-1] = rest.abs().max().clamp(min=TINY)
         scaled = torch.nn.functional.pad(rest / absmax[-1], (0, len(rest) % 2))
-        packed[whole // 2 :] = pack_codes(nearest_codes(scaled, book))
+        packed[whole // 2 :] = pack_codes(nearest_codes(scaled, table))
     if not absmax.isfinite().all():
         raise LabError("tensor: holds NaN or infinity, which no code can stand for")
     scales = double_quantize(absmax) if double_quant else absmax
@@ -93,24 +94,6 @@ def block_absmax(tensor: torch.Tensor, block_size: int) -> torch.Tensor:
     flat = tensor.reshape(-1).float()
     flat = torch.nn.functional.pad(flat, (0, -len(flat) % block_size))
     return flat.view(-1, block_size).abs().amax(dim=1)
-
-
-def nearest_codes(scaled: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
-    """Return for each value the code of the nearest entry of `book`: same shape, uint8.
-
-    The k-th smallest entry is nearest if k of the midpoints lie below the value, so counting
-    comparisons is enough: no distance to each entry, no branch, and the processor compares
-    many values at once.  A value on a midpoint goes to the smaller entry.
-    """
-    midpoints, order = decision_boundaries(book)
-    rank = torch.zeros(scaled.shape, dtype=torch.uint8, device=scaled.device)
-    above = torch.empty(scaled.shape, dtype=torch.bool, device=scaled.device)
-    for midpoint in midpoints.tolist():
-        rank += torch.gt(scaled, midpoint, out=above).view(torch.uint8)
-    sorted_book = torch.equal(
-        order, torch.arange(len(order), dtype=torch.uint8, device=order.device)
-    )
-    return rank if sorted_book else order[rank.int()]
 
 
 def pack_codes(codes: torch.Tensor) -> torch.Tensor:
@@ -137,7 +120,7 @@ def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> torch.
     scales = quantized.scales
     values = torch.empty(count, dtype=dtype or quantized.dtype, device=book.device)
     pairs = _value_pairs(book)
-    step = max(CHUNK, size)
+    step = max(CHUNK // size, 1) * size
     for start in range(0, count, step):
         end = min(start + step, count)
         packed = quantized.packed[start // 2 : -(-end // 2)]

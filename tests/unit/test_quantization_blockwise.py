@@ -17,6 +17,7 @@ from labs_lib.errors import LabError
 from labs_lib.quantization import (
     DoubleQuantized,
     block_absmax,
+    code_table,
     codebook,
     dequantize,
     double_dequantize,
@@ -151,6 +152,34 @@ def test_nearest_is_nearest_by_definition():
         found = book[nearest_codes(scaled, book).int()]
         best = (scaled.unsqueeze(-1) - book).abs().amin(dim=-1)
         assert torch.equal((scaled - found).abs(), best)
+
+
+@settings(deadline=None)
+@given(
+    book=st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=40, unique=True),
+    seed=st.integers(0, 2**31),
+)
+def test_any_book_gives_the_count_of_midpoints_below(book, seed):
+    values = torch.tensor(book)
+    torch.manual_seed(seed)
+    midpoints = values.sort().values
+    midpoints = (midpoints[:-1] + midpoints[1:]) / 2
+    far = torch.tensor([-1.0, 1.0, 1.0000001, -3.0, 3.0])
+    scaled = torch.cat([torch.rand(200) * 2 - 1, values, midpoints, far])
+    try:
+        table = code_table(values)
+    except LabError as error:
+        assert "too close" in str(error)
+        assert midpoints.diff().min() < 1e-5
+        return
+    order = torch.argsort(values, stable=True).to(torch.uint8)
+    expected = order[torch.bucketize(scaled, midpoints)]
+    assert torch.equal(nearest_codes(scaled, table), expected)
+
+
+def test_a_book_with_one_value_thrice_is_refused():
+    with pytest.raises(LabError, match="too close together, or one stands there thrice"):
+        code_table(torch.tensor([0.0, 0.5, 0.5, 0.5]))
 
 
 def test_block_absmax_of_a_short_last_block():

@@ -1,0 +1,77 @@
+"""Finding the nearest code fast: a cell by arithmetic, then one comparison."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from labs_lib.errors import LabError
+from labs_lib.quantization.codebooks import codebook, decision_boundaries
+
+_MOST_CELLS = 2**20
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """A code book cut into `cells` equal cells of [−1, 1], none with more than one midpoint.
+
+    `below` (cells + 1,) uint8: how many midpoints lie in lower cells; `midpoint` (cells + 1,)
+    fp32: the one in this cell, or infinity; `order` (codes,) uint8: the code of each rank, None
+    for a book in ascending order, where rank and code are the same.
+    """
+
+    cells: int
+    below: torch.Tensor
+    midpoint: torch.Tensor
+    order: torch.Tensor | None
+
+    def cell(self, scaled: torch.Tensor) -> torch.Tensor:
+        """Return the cell of each fp32 value, int32; a larger value never has a lower cell."""
+        return (scaled + 1).mul_(self.cells / 2).int().clamp_(0, self.cells)
+
+
+def nearest_codes(scaled: torch.Tensor, book: torch.Tensor | CodeTable) -> torch.Tensor:
+    """Return for each value in [−1, 1] the code of the nearest entry of `book`: uint8.
+
+    The nearest entry is the k-th smallest if k midpoints between neighbours lie below the
+    value.  Its cell says how many lie in lower cells, and one comparison settles the midpoint
+    inside the cell: the result is exact, and 15 comparisons are saved.  A value on a midpoint
+    goes to the smaller entry.  `book` may be a `CodeTable`, made once for many calls.
+    """
+    table = book if isinstance(book, CodeTable) else code_table(book)
+    values = scaled.float().reshape(-1)
+    cell = table.cell(values)
+    above = values > table.midpoint.index_select(0, cell)
+    rank = table.below.index_select(0, cell) + above
+    codes = rank if table.order is None else table.order.index_select(0, rank.int())
+    return codes.view(scaled.shape)
+
+
+def code_table(book: torch.Tensor) -> CodeTable:
+    """Prepare a code book of up to 256 values; LabError for values too close to tell apart."""
+    midpoints, order = decision_boundaries(book.float())
+    sorted_already = torch.equal(order.int(), torch.arange(len(book), device=book.device).int())
+    cells = 64
+    while cells <= _MOST_CELLS:
+        table = CodeTable(
+            cells,
+            below=torch.empty(0, dtype=torch.uint8),
+            midpoint=torch.full((cells + 1,), torch.inf, dtype=torch.float32, device=book.device),
+            order=None if sorted_already else order,
+        )
+        home = table.cell(midpoints)
+        if len(home.unique()) == len(midpoints):
+            table.midpoint[home.long()] = midpoints
+            numbers = torch.arange(cells + 1, dtype=torch.int32, device=book.device)
+            below = torch.bucketize(numbers, home).to(torch.uint8)
+            return CodeTable(cells, below, table.midpoint, table.order)
+        cells *= 2
+    raise LabError("book: two of its values lie too close together, or one stands there thrice")
+
+
+@functools.cache
+def cached_table(quant_type: str, device: torch.device) -> CodeTable:
+    """Return the table of "nf4", "fp4" or "int4" on `device`, made once."""
+    return code_table(codebook(quant_type).to(device))
