@@ -107,13 +107,11 @@ def read_events(path: Path | None = None) -> tuple[list[Event], int]:
 
 def _parsed(lines: list[bytes]) -> list[Any]:
     """Return what each line holds, None for one that is no JSON."""
-    try:
-        # All at once is several times faster; one bad line, and they are read one by one.
-        together = json.loads(b"[" + b",".join(lines) + b"]")
-        if len(together) == len(lines):
+    # All at once is several times faster; with one bad line, they are read one by one.
+    if all(line.lstrip()[:1] == b"{" and line.rstrip()[-1:] == b"}" for line in lines):
+        together = _decoded(b"[" + b",".join(lines) + b"]")
+        if together is not None and len(together) == len(lines):
             return together
-    except (ValueError, RecursionError):
-        pass
     return [_decoded(line) for line in lines]
 
 

@@ -37,10 +37,13 @@ class Panel:
         """Return the message as HTML that needs no style sheet."""
         _, sign, colour = _LOOKS[self.look]
         body = markdown_html(self.text) if self.markdown else f"<p>{html.escape(self.text)}</p>"
+        # Jupyter's own margins around a paragraph would tear a short panel apart.
+        body = body.replace("<p>", '<p style="margin:2px 0">')
         head = html.escape(f"{sign} {self.heading}".strip())
         return (
             f'<div class="labs-panel labs-{self.look.replace(" ", "-")}" role="status" '
-            f'style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0">'
+            f'style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0;'
+            f'line-height:1.45">'
             f"<strong>{head}</strong>{body}</div>"
         )
 
@@ -54,7 +57,7 @@ class Panel:
 def outcome_panel(subject: str, status: str, message: str) -> Panel:
     """Return the panel of an outcome: its word, then why."""
     word = _LOOKS[status][0]
-    return Panel(f"{subject}: {word}" if subject else word, message, status)
+    return Panel(f"{word} ({subject})" if subject else word, message, status)
 
 
 def show(panel: Panel) -> None:

@@ -9,6 +9,7 @@ import ipywidgets
 
 from labs_lib.assessment.predictions import calibration_of
 from labs_lib.assessment.progress import Standing, standing
+from labs_lib.widgets.instrument import GREEN, LINE
 
 
 def show_progress() -> ProgressCard:
@@ -48,9 +49,11 @@ class ProgressCard(ipywidgets.VBox):
             count = f"{each.correct} of {each.total}"
             rows.append(
                 f'<tr><td style="padding:2px 12px 2px 0">{title}</td>'
-                f'<td><progress value="{each.correct}" max="{each.total}" '
-                f'aria-label="{title}: {count}" style="width:220px;accent-color:#009e73">'
-                f"{count}</progress></td>"
+                f'<td><div role="progressbar" aria-valuemin="0" aria-valuemax="{each.total}" '
+                f'aria-valuenow="{each.correct}" aria-label="{title}: {count}" '
+                f'style="width:220px;height:10px;border:1px solid {LINE}">'
+                f'<div style="width:{each.percent:.0f}%;height:100%;background:{GREEN}"></div>'
+                "</div></td>"
                 f'<td style="padding-left:12px;font-variant-numeric:tabular-nums">{count}</td></tr>'
             )
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in _notes(self._standing))

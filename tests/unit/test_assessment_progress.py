@@ -272,13 +272,13 @@ def test_check_shows_and_records(capsys):
     notebook.check("00.trained-share", 0.3426)
     notebook.solution("00.trained-share")
     said = capsys.readouterr().out
-    assert "Not attempted: Fill in `share_percent`" in said
+    assert "Not attempted (How little was trained?): Fill in `share_percent`" in said
     assert (
         "Not yet: That is the share that stayed frozen; the question is what was trained. " in said
     )
     assert "Hint 1 of 2" in said and "Hint 2 of 2" in said
-    assert "Error: share_percent should be a number" in said
-    assert "Correct: A third of one percent" in said
+    assert "Error (How little was trained?): share_percent should be a number" in said
+    assert "Correct (How little was trained?): A third of one percent" in said
     events, _ = read_events()
     assert [event["event"] for event in events] == [
         "answer", "hint", "hint", "hint", "answer", "answer", "solution"
@@ -296,7 +296,7 @@ def test_a_panel_has_plain_text_and_html():
     from labs_lib.assessment.show import outcome_panel
 
     bundle = outcome_panel("Count", "incorrect", "see `r` <b>")._repr_mimebundle_()
-    assert bundle["text/plain"] == "Count: Not yet: see `r` <b>"
+    assert bundle["text/plain"] == "Not yet (Count): see `r` <b>"
     assert "<code>r</code> &lt;b&gt;" in bundle["text/html"] and set(bundle) == {
         "text/plain",
         "text/html",

@@ -166,4 +166,4 @@ def test_progress_card():
     card._refresh.click()
     assert "00 Start here: 1 of 8" in card.text
     assert f"Worth another look: {SINGLE}" in card.text
-    assert 'value="1" max="8"' in card._body.value
+    assert 'aria-valuemax="8" aria-valuenow="1"' in card._body.value
