@@ -438,7 +438,7 @@ def start(options: argparse.Namespace) -> int:
     command = [
         str(venv_python()), "-m", "jupyterlab", "--no-browser", f"--port={port}",
         "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
-        "--ServerApp.log_level=WARN",
+        "--log-level=WARN",
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--ServerApp.allow_root=True")
@@ -544,11 +544,12 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
         ("format", ["-m", "ruff", "format", "--check", "."]),
         ("types", ["-m", "pyright", "--pythonpath", str(venv_python())]),
         ("unit tests", [*pytest, "tests/unit", *slow]),
+        # All of it is skipped where there is no CUDA, and says so.
+        ("gpu", [*pytest, "tests/gpu", *slow]),
         ("notebooks", [*pytest, "tests/notebooks", *slow]),
     ]
     if not fast:
         parts.append(("browser", [*pytest, "tests/browser"]))
-        parts.append(("gpu", [*pytest, "tests/gpu"]))
     return parts
 
 
