@@ -71,7 +71,7 @@ def seconds_to_open() -> float:
 
 def main() -> None:
     """Measure, print a table, and write the figures if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Measure what is claimed about grading.")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--seconds", type=float, default=1.0, help="per kind of question")
     arguments = parser.parse_args()

@@ -122,8 +122,8 @@ def test_enter_submits_a_typed_answer(cards: LabPage):
 
 
 def test_long_options_do_not_overlap(cards: LabPage):
-    for question_id, role in ((SINGLE, "radio"), (MULTIPLE, "checkbox")):
-        labels = card(cards, question_id).locator("label").filter(has=cards.page.get_by_role(role))
+    for question_id, kind in ((SINGLE, "radio"), (MULTIPLE, "checkbox")):
+        labels = card(cards, question_id).locator(f'label:has(input[type="{kind}"])')
         boxes = [labels.nth(place).bounding_box() for place in range(labels.count())]
         assert len(boxes) == 4 and all(boxes)
         for above, below in pairwise(boxes):

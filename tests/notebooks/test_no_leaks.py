@@ -13,7 +13,7 @@ import pytest
 from labs_lib import notebooks
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import all_exercises
-from labs_lib.assessment.questions import Question
+from labs_lib.assessment.questions import Question, SingleChoice
 
 # A line of a solution this long is no common line of code; a shorter one may be.
 LONG_LINE = 40
@@ -111,6 +111,7 @@ def test_no_widget_state_is_stored():
 def test_the_search_finds_what_is_hidden_in_a_notebook():
     bank = load_banks()["04"]
     question = bank.questions[0]
+    assert isinstance(question, SingleChoice)
     exercise = all_exercises()[-1]
     wrapped = question.explanation.replace(" ", "\n  ", 3)
     for hidden in (wrapped, f"<p>{question.options[0].feedback}</p>", exercise.solution):

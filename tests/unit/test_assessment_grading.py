@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy
 import pytest
@@ -21,7 +22,7 @@ COMMON = {
 }
 
 
-def make(kind: str, **fields):
+def make(kind: str, **fields) -> Any:
     return KINDS[kind].model_validate({"id": f"01.{kind}", "kind": kind, **COMMON, **fields})
 
 

@@ -182,7 +182,7 @@ def test_other_threads_do_not_hang_a_fork():
 
     def busy():
         while not stop.is_set():
-            torch.randn(300, 300) @ torch.randn(300, 300)
+            torch.mm(torch.randn(300, 300), torch.randn(300, 300))
 
     threads = [threading.Thread(target=busy, daemon=True) for _ in range(2)]
     for thread in threads:

@@ -46,6 +46,11 @@ class Property:
 class Check(Protocol):
     """How an exercise judges an answer."""
 
+    @property
+    def misconceptions(self) -> tuple[Misconception, ...]:
+        """Return the known mistakes."""
+        ...
+
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
         """Return the outcome; never raises for what the answer holds or does."""
         ...
