@@ -438,7 +438,7 @@ def start(options: argparse.Namespace) -> int:
     command = [
         str(venv_python()), "-m", "jupyterlab", "--no-browser", f"--port={port}",
         "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
-        "--log-level=WARN",
+        "--log-level=WARN", "--LabApp.log_level=WARN",
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--ServerApp.allow_root=True")
