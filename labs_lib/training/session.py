@@ -114,6 +114,8 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
 
     progress.stage("training")
     checkpoint = latest_whole_checkpoint(folder / "checkpoints")
+    # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
+    set_seed(recipe.seed)
     with friendly_os_errors(folder / "checkpoints"):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trained = trainer.accelerator.unwrap_model(trainer.model)
