@@ -93,7 +93,7 @@ def test_our_loss_is_trls_loss(tiny_model: Path, tmp_path: Path) -> None:
     model, tokenizer = models.load(str(tiny_model), dtype="fp32")
     recipe = Recipe.of(steps=1, batch_size=4, rank=4)
     rows = data.to_hf(data.load_set("sea-captain").train[:4])
-    ours = MeasuringTrainer(
+    ours: Any = MeasuringTrainer(
         recipe=recipe,
         model=copy.deepcopy(model),
         peft_config=lora_config(recipe, ["q_proj"]),
@@ -101,7 +101,7 @@ def test_our_loss_is_trls_loss(tiny_model: Path, tmp_path: Path) -> None:
         train_dataset=rows,
         processing_class=tokenizer,
     )
-    theirs = SFTTrainer(
+    theirs: Any = SFTTrainer(
         model=copy.deepcopy(model),
         args=SFTConfig(
             output_dir=str(tmp_path / "theirs"),
@@ -114,7 +114,7 @@ def test_our_loss_is_trls_loss(tiny_model: Path, tmp_path: Path) -> None:
         processing_class=tokenizer,
         peft_config=LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"),
     )
-    batch = ours.data_collator([ours.train_dataset[i] for i in range(4)])  # pyright: ignore
+    batch = ours.data_collator([ours.train_dataset[i] for i in range(4)])
     losses = [trainer.compute_loss(trainer.model, dict(batch)) for trainer in (ours, theirs)]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
     assert (batch["labels"] == -100).any(), "the prompt is not masked"
