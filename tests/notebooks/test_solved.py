@@ -39,6 +39,20 @@ def run(notebook, home: Path) -> None:
     )
 
 
+def assessment_cells(lesson: Path):
+    """Return a lesson's notebook with only the cells that check, ask and predict."""
+    import nbformat
+
+    notebook = notebooks.read(lesson)
+    kept = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and (exercise_of(cell.source) or CALLS.search(cell.source))
+    ]
+    notebook.cells = [nbformat.v4.new_code_cell(IMPORTS), *kept]
+    return notebook
+
+
 @pytest.mark.timeout(1800)
 def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None, student_home: Path):
     number = lesson.stem[:2]
@@ -60,23 +74,26 @@ def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None, student_h
         assert state.percent == 100
 
 
-def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):
-    """Only the cells that check, ask and predict: `test_lessons` runs the whole of it."""
-    import nbformat
+def test_answers_alone_make_the_lesson_complete(lesson: Path):
+    """Without what is trained in between: the banks and solutions by themselves."""
+    notebook = assessment_cells(lesson)
+    for cell in notebook.cells:
+        cell.source = solved_source(cell.source, SEED)
+    with notebooks.scratch_home() as home:
+        run(notebook, home)
+        state = outcomes(home)[lesson.stem[:2]]
+    assert {item.id: item.status for item in state.items if not item.ever_correct} == {}
+    assert state.percent == 100 and not any(item.wrong for item in state.items)
 
-    notebook = notebooks.read(lesson)
-    kept = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and (exercise_of(cell.source) or CALLS.search(cell.source))
-    ]
-    notebook.cells = [nbformat.v4.new_code_cell(IMPORTS), *kept]
+
+def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):
+    notebook = assessment_cells(lesson)
     with notebooks.scratch_home() as home:
         run(notebook, home)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("LABS_HOME", str(home))
             assert read_events()[0] == []
-    checks = [cell for cell in kept if cell.source.startswith("check(")]
+    checks = [cell for cell in notebook.cells if cell.source.startswith("check(")]
     for cell in checks:
         assert "Not attempted" in notebooks.text_of(cell.outputs[0])
     assert len(checks) == len(exercises_of(lesson.stem[:2]))
