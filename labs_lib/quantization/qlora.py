@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,28 +69,35 @@ def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:
     raise choice_error("compute_dtype", name, _DTYPES)
 
 
-# Two messages that would make a student look for a fault where there is none:
+# What would make a student look for a fault where there is none:
 # - On a CPU with bf16 instructions bitsandbytes tries to fetch an optional, faster kernel from a
 #   hub as it is imported, and logs that it could not.  The built-in kernel then does the work.
 # - A paged optimiser on a CPU warns that it works unpaged: there is no second memory to page to.
 #   The course says so itself where it uses one.
+# - PEFT's prepare_model_for_kbit_training calls two methods of transformers by their old names,
+#   which still work; only PEFT can change that.
 _HARMLESS_LOG = "Failed to load CPU gemm_4bit_forward from kernels-community"
-_HARMLESS_WARNING = "Paged optimizers are not supported on CPU"
+_HARMLESS_WARNINGS = (
+    "Paged optimizers are not supported on CPU",
+    "`gradient_checkpointing_enable` is deprecated",
+    "`is_gradient_checkpointing` is deprecated",
+)
 _NOISY_LOGGER = "bitsandbytes.backends.cpu.ops"
 
 
 @contextmanager
 def quiet_bitsandbytes() -> Iterator[None]:
-    """Keep two known, harmless messages of bitsandbytes off inside the block, and no others.
+    """Keep the known, harmless messages of a QLoRA run off inside the block, and no others.
 
-    Import bitsandbytes, load a 4-bit model and train inside it.  The log filter and the list
-    of warning filters are put back afterwards.
+    Import bitsandbytes, load a 4-bit model, prepare and train it inside.  The log filter and
+    the list of warning filters are put back afterwards.
     """
     logger = logging.getLogger(_NOISY_LOGGER)
     logger.addFilter(_is_worth_saying)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=_HARMLESS_WARNING)
+            for message in _HARMLESS_WARNINGS:
+                warnings.filterwarnings("ignore", message=re.escape(message))
             yield
     finally:
         logger.removeFilter(_is_worth_saying)

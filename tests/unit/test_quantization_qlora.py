@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def test_a_base_in_16_bits_without_double_quantisation_is_legal():
     check_settings("none", double_quant=False, block_size=48)
 
 
-def test_the_two_known_messages_are_kept_off_and_no_others(caplog):
+def test_the_known_messages_are_kept_off_and_no_others(caplog):
     logger = logging.getLogger(NOISY)
     with caplog.at_level(logging.WARNING), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -76,6 +77,7 @@ def test_the_two_known_messages_are_kept_off_and_no_others(caplog):
             warnings.warn(
                 "Paged optimizers are not supported on CPU. Falling back to …", stacklevel=1
             )
+            warnings.warn("`is_gradient_checkpointing` is deprecated and …", stacklevel=1)
             warnings.warn("another warning", stacklevel=1)
     assert [record.getMessage() for record in caplog.records] == ["another message"]
     assert [str(w.message) for w in caught] == ["another warning"]
@@ -110,6 +112,47 @@ def test_a_paged_optimiser_on_the_cpu_is_quiet_inside_and_warns_outside():
     assert any("Paged optimizers" in message for message in step())
     quiet = True
     assert step() == []
+
+
+def test_a_qlora_run_on_the_cpu_says_nothing_to_wonder_about(tmp_path, caplog):
+    from bitsandbytes.optim.adamw import PagedAdamW
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    shape = LlamaConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    AutoModelForCausalLM.from_config(shape).save_pretrained(tmp_path)
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # hidden by default
+        with quiet_bitsandbytes():
+            model = AutoModelForCausalLM.from_pretrained(
+                tmp_path,
+                quantization_config=qlora_config(compute_dtype="fp32"),
+                device_map={"": "cpu"},
+            )
+            model = prepare_model_for_kbit_training(model)
+            adapted: Any = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
+            trainable = [p for p in adapted.parameters() if p.requires_grad]
+            optimizer = PagedAdamW(trainable, lr=1e-2)
+            tokens = torch.arange(32).view(1, 32)
+            losses = []
+            for _ in range(5):
+                optimizer.zero_grad()
+                loss = adapted(input_ids=tokens, labels=tokens).loss
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+    assert [str(warning.message) for warning in caught] == []
+    assert [record.getMessage() for record in caplog.records] == []
+    assert losses[-1] < losses[0]
 
 
 def test_importing_the_room_loads_no_torch():
