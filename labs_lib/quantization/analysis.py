@@ -113,16 +113,16 @@ def outlier_effect(
     """Return (block_size, relative error without, with one outlier) of a weight.
 
     The outlier widens the scale of its own block alone, so the smaller the block, the fewer
-    weights pay for it.  Both errors are taken over the other weights and relative to them.
+    weights pay for it.  It is itself its block's absmax and stored exactly.  Both errors are
+    relative to the weight without it.
     """
-    changed, keep = with_outlier(weight, standard_deviations), weight.numel() // 2
+    changed = with_outlier(weight, standard_deviations)
     plain = weight.detach().float()
     results = []
     for block_size in block_sizes:
         pair = []
         for tensor in (plain, changed):
             difference = dequantize(quantize(tensor, quant_type, block_size)) - tensor
-            difference.view(-1)[keep] = 0
             pair.append(_root_mean_square(difference) / _root_mean_square(plain))
         results.append((block_size, pair[0], pair[1]))
     return results

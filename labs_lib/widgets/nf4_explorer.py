@@ -46,8 +46,8 @@ class Exploration:
 
     `histogram` is the share of weights in each of 80 equal bins of weight ÷ absmax, from −1 to
     1; `codes` the values of the code book, ascending, and `shares` the share of weights that
-    each stands for.  `relative_error` is the root mean square error over that of the weights,
-    the outlier left out of both, so that settings compare; `max_error` is in the weights' unit.
+    each stands for.  `relative_error` is the root mean square error over that of the weights
+    without the outlier, so that settings compare; `max_error` is in the weights' unit.
     """
 
     quant_type: str
@@ -93,7 +93,6 @@ def explore(
     kept = weights.clone()
     if outlier:
         kept[len(kept) // 2] = 0
-        error[len(kept) // 2] = 0
     book = codebook(quant_type)
     order = torch.argsort(book, stable=True)
     shares = torch.bincount(quantized.codes, minlength=len(book))[order] / len(changed)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from labs_lib.errors import LabError
-from labs_lib.quantization import quantization_error
+from labs_lib.quantization import dequantize, quantization_error, quantize, with_outlier
 from labs_lib.widgets.nf4_explorer import BLOCK_SIZES, NF4Explorer, explore, explorer_svg
 
 
@@ -40,6 +40,15 @@ def test_an_outlier_in_one_large_block_leaves_few_codes_in_use(weights):
     assert spoilt.codes_in_use <= 3
     assert spoilt.relative_error > 0.9
     assert saved.relative_error < 0.12
+
+
+def test_the_error_is_relative_to_the_weights_without_the_outlier(weights):
+    shown = explore(weights, "nf4", 64, 100)
+    changed = with_outlier(weights, 100)
+    error = dequantize(quantize(changed)) - changed
+    assert error[8192] == 0, "the absmax of a block is stored exactly"
+    changed[8192] = 0
+    assert shown.relative_error == pytest.approx((error.norm() / changed.norm()).item(), rel=1e-5)
 
 
 def named_controls(explorer: NF4Explorer) -> dict[str, Any]:

@@ -122,6 +122,21 @@ def test_values_on_every_boundary_equal_bitsandbytes():
         assert_equal_to_bitsandbytes(values, quant_type, 32, False)
 
 
+@pytest.mark.parametrize("quant_type", ["nf4", "fp4"])
+def test_rounding_next_to_a_boundary_equals_bitsandbytes(quant_type):
+    # Scaling by a third rounds, so which operation does it decides the code of some of these.
+    book = codebook(quant_type).sort().values
+    middles = (book[:-1] + book[1:]) / 2
+    middles = middles[middles != 0]  # the bits below zero's are those of no number
+    for absmax in (3.0, 0.7, 1.1, 0.123, 4.9):
+        at = (middles * absmax).view(torch.int32)
+        near = torch.cat([(at + ulps).view(torch.float32) for ulps in range(-3, 4)])
+        values = torch.cat([torch.tensor([absmax]), near])
+        assert_equal_to_bitsandbytes(values, quant_type, 4096, False)  # a short last block
+        full = torch.nn.functional.pad(values, (0, 128 - len(values)), value=0.1 * absmax)
+        assert_equal_to_bitsandbytes(full, quant_type, 128, False)
+
+
 def test_a_column_view_is_read_in_its_own_order():
     torch.manual_seed(3)
     view = torch.randn(70, 66).T

@@ -46,6 +46,8 @@ def test_the_buffer_touched_longest_ago_leaves_first():
     ]
     report = simulate_paging(steps, {"a": 10, "b": 10}, limit_bytes=25)
     assert report.steps[2].paged_out == ("a",)
+    again = [*steps[:2], PagingStep("touch a again", 0, ("a",)), PagingStep("squeeze", 15)]
+    assert simulate_paging(again, {"a": 10, "b": 10}, limit_bytes=25).steps[3].paged_out == ("b",)
 
 
 def test_what_paging_cannot_save_is_said():
