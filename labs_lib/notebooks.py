@@ -35,6 +35,7 @@ QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_OFFLINE": "1",
     "JUPYTER_PLATFORM_DIRS": "1",
+    "LABS_SEED": "0",  # parameterised questions keep their numbers
     "PYTHONWARNINGS": "ignore",
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
