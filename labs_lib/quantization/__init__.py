@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         qlora_config,
         quiet_bitsandbytes,
     )
+    from labs_lib.quantization.restoring import restored_weights
     from labs_lib.quantization.storage import (
         StoredBytes,
         bits_per_parameter,
@@ -108,6 +109,7 @@ __all__ = [
     "quantize",
     "quiet_bitsandbytes",
     "replace_linear_layers",
+    "restored_weights",
     "simulate_paging",
     "stored_bytes",
     "summarize_errors",
@@ -128,6 +130,7 @@ _LAZY = (
     "qlora",
     "paging",
     "linear",
+    "restoring",
     "analysis",
 )
 

@@ -18,6 +18,7 @@ from transformers import set_seed
 from labs_lib import data, hardware, models, paths
 from labs_lib.errors import LabError
 from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
+from labs_lib.quantization import restored_weights
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.measure import process_peak_bytes
@@ -206,7 +207,8 @@ def _evaluate(
     loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
     model.gradient_checkpointing_disable()
     try:
-        return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
+        with restored_weights(model):
+            return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
     finally:
         if recipe.checkpointing:
             model.gradient_checkpointing_enable()

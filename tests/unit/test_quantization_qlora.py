@@ -12,7 +12,12 @@ import pytest
 import torch
 
 from labs_lib.errors import LabError
-from labs_lib.quantization import check_settings, qlora_config, quiet_bitsandbytes
+from labs_lib.quantization import (
+    check_settings,
+    qlora_config,
+    quiet_bitsandbytes,
+    restored_weights,
+)
 
 NOISY = "bitsandbytes.backends.cpu.ops"
 
@@ -161,3 +166,26 @@ def test_importing_the_room_loads_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_restored_weights_answer_as_the_4_bit_layers_do_and_leave_no_trace():
+    from bitsandbytes.nn import Linear4bit
+
+    torch.manual_seed(0)
+    layers = []
+    for compute_dtype in (torch.float32, torch.bfloat16):
+        layer = Linear4bit(64, 128, bias=True, quant_type="nf4", compute_dtype=compute_dtype)
+        layer.load_state_dict(torch.nn.Linear(64, 128).state_dict())
+        layers.append(layer.to("cpu"))
+    model = torch.nn.ModuleList([*layers, torch.nn.Linear(64, 2)])
+    model.requires_grad_(False)
+    x = torch.randn(5, 64)
+    expected = [layer(x) for layer in model]
+    kept = [dict(vars(layer)) for layer in model]
+    with pytest.raises(RuntimeError), restored_weights(model) as count:
+        assert count == 2
+        for layer, wanted in zip(model, expected, strict=True):
+            assert torch.equal(layer(x), wanted)
+        raise RuntimeError
+    assert [vars(layer).keys() for layer in model] == [names.keys() for names in kept]
+    assert not any("forward" in vars(layer) for layer in model)
