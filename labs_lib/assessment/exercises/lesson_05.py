@@ -1,0 +1,727 @@
+"""Lesson 05: a code book, blocks, bits counted, a 4-bit product, and who has a gradient."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from labs_lib.assessment.exercises.base import (
+    Exercise,
+    FunctionCheck,
+    Misconception,
+    Property,
+    ValueCheck,
+)
+
+
+def _all(field: str, wanted: Any = True) -> Callable[[Any], bool]:
+    return lambda results: all(result.get(field) == wanted for result in results)
+
+
+# ---- a code book of any width -------------------------------------------------------------------
+
+
+def _side(outermost: float, count: int, keep_median: bool = False) -> Any:
+    """Return quantiles at `count` equal steps of probability from the outermost to the median."""
+    import torch
+
+    steps = torch.linspace(outermost, 0.5, count + 1, dtype=torch.float64)
+    return torch.special.ndtri(steps if keep_median else steps[:-1]).float()
+
+
+def _book(bits: int, outermost: float) -> Any:
+    import torch
+
+    half = 2 ** (bits - 1)
+    values = torch.cat([-_side(outermost, half - 1), torch.zeros(1), _side(outermost, half)])
+    return values.sort().values / values.max()
+
+
+def _mirrored(bits: int, outermost: float) -> Any:
+    import torch
+
+    side = _side(outermost, 2 ** (bits - 1) - 1)
+    values = torch.cat([-side, torch.zeros(1), side])
+    return values.sort().values / values.max()
+
+
+def _mirrored_long(bits: int, outermost: float) -> Any:
+    import torch
+
+    side = _side(outermost, 2 ** (bits - 1))
+    values = torch.cat([-side, torch.zeros(1), side])
+    return values.sort().values / values.max()
+
+
+def _without_zero(bits: int, outermost: float) -> Any:
+    import torch
+
+    side = _side(outermost, 2 ** (bits - 1))
+    values = torch.cat([-side, side])
+    return values.sort().values / values.max()
+
+
+def _two_zeros(bits: int, outermost: float) -> Any:
+    import torch
+
+    half = 2 ** (bits - 1)
+    negative = -_side(outermost, half - 1, keep_median=True)
+    values = torch.cat([negative, _side(outermost, half - 1, keep_median=True)])
+    return values.sort().values / values.max()
+
+
+def _evenly_spaced(bits: int, outermost: float) -> Any:
+    import torch
+
+    return torch.linspace(-1, 1, 2**bits)
+
+
+def _even_integers(bits: int, outermost: float) -> Any:
+    import torch
+
+    top = 2 ** (bits - 1) - 1
+    return torch.arange(-top, top + 1) / top
+
+
+def _not_scaled(bits: int, outermost: float) -> Any:
+    import torch
+
+    half = 2 ** (bits - 1)
+    values = torch.cat([-_side(outermost, half - 1), torch.zeros(1), _side(outermost, half)])
+    return values.sort().values
+
+
+def _swapped(bits: int, outermost: float) -> Any:
+    return -_book(bits, outermost).flip(0)
+
+
+def _even_quantiles(bits: int, outermost: float) -> Any:
+    import torch
+
+    steps = torch.linspace(1 - outermost, outermost, 2**bits, dtype=torch.float64)
+    values = torch.special.ndtri(steps).float()
+    return values / values.max()
+
+
+_SYMMETRIC = (
+    "That code book is symmetric. Mirroring one side about an exact zero gives an odd number of "
+    "values, so a code is lost or one too many is needed: 2**bits is even. Give the positive side "
+    "one value more than the negative."
+)
+
+_CODEBOOK = Exercise(
+    id="05.codebook",
+    title="A normal code book of any width",
+    objective="nf4",
+    task=(
+        "NF4 is one of a family. Write `normal_codebook(bits, outermost)`: the `2**bits` values, "
+        "ascending, that the same recipe gives. Half of the codes go to the positive side, zero "
+        "is exact, the rest go to the negative side. Each side takes equal steps of probability "
+        "from `outermost` towards 0.5, and the largest value is 1. Return a tensor or a list."
+    ),
+    answer="normal_codebook",
+    starter="def normal_codebook(bits, outermost):\n    ...\n",
+    solution=(
+        "def normal_codebook(bits, outermost):\n"
+        "    def one_side(count):\n"
+        "        probabilities = torch.linspace(outermost, 0.5, count + 1)[:-1]\n"
+        "        return torch.special.ndtri(probabilities)\n"
+        "\n"
+        "    half = 2 ** (bits - 1)\n"
+        "    values = torch.cat([-one_side(half - 1), torch.zeros(1), one_side(half)])\n"
+        "    return values.sort().values / values.max()\n"
+    ),
+    hints=(
+        "With 4 bits the positive side has 8 values, the negative 7; with 3 bits 4 and 3.",
+        "linspace from outermost to 0.5 with count + 1 points ends at the median, which is "
+        "zero: leave that point out and add zero once.",
+        "torch.special.ndtri turns probabilities into quantiles; sort, then divide by the largest.",
+    ),
+    check=FunctionCheck(
+        cases=lambda generator: [
+            (bits, round(generator.uniform(0.93, 0.99), 4)) for bits in (4, 3, 2, 5, 4)
+        ],
+        reference=_book,
+        relative_tolerance=1e-3,
+        misconceptions=(
+            Misconception("symmetric", _SYMMETRIC, wrong=_mirrored),
+            Misconception("symmetric-too-long", _SYMMETRIC, wrong=_mirrored_long),
+            Misconception(
+                "no-zero",
+                "There is no zero in it. Symmetric and of the right length, but a pruned weight "
+                "or padding would come back as something else: zero must be exact.",
+                wrong=_without_zero,
+            ),
+            Misconception(
+                "zero-twice",
+                "Zero stands in it twice: the median ends both sides. One code is wasted; leave "
+                "the last point of linspace out, and give the freed code to the positive side.",
+                wrong=_two_zeros,
+            ),
+            Misconception(
+                "evenly-spaced",
+                "Those values are evenly spaced, as in a plain integer type. Equal steps of "
+                "*probability* lie closer together near zero, where most weights are.",
+                wrong=_evenly_spaced,
+            ),
+            Misconception(
+                "integers",
+                "Those are the values of a symmetric integer, evenly spaced and one short. Take "
+                "quantiles at equal steps of probability.",
+                wrong=_even_integers,
+            ),
+            Misconception(
+                "one-run-of-quantiles",
+                "One run of probabilities from one end to the other steps over 0.5, so zero is "
+                "not in it. Make the two sides separately and put zero between them.",
+                wrong=_even_quantiles,
+            ),
+            Misconception(
+                "not-scaled",
+                "Those are the quantiles themselves. A block is divided by its absmax, so the "
+                "book must reach exactly 1: divide by the largest value.",
+                wrong=_not_scaled,
+            ),
+            Misconception(
+                "sides-swapped",
+                "The other way round: the positive side is the one with a value more.",
+                wrong=_swapped,
+            ),
+        ),
+    ),
+    praise="Right for every width: an exact zero, and one value more above it than below.",
+)
+
+
+# ---- block-wise quantisation --------------------------------------------------------------------
+
+
+def _nearest(scaled: Any, book: Any) -> Any:
+    return (scaled.unsqueeze(-1) - book).abs().argmin(dim=-1)
+
+
+def _variants(values: Any, book: Any, block_size: int) -> dict[str, Any]:
+    """Return the codes that the right way and each known wrong way give."""
+    import torch
+
+    blocks = values.view(-1, block_size)
+    absmax = blocks.abs().amax(dim=1, keepdim=True)
+    scaled = (blocks / absmax).view(-1)
+    steps = (scaled + 1) / 2 * (len(book) - 1)
+    lower = (torch.searchsorted(book, scaled, right=True) - 1).clamp(min=0)
+    return {
+        "right": _nearest(scaled, book),
+        "per-tensor": _nearest(values / values.abs().max(), book),
+        "nearest-index": steps.round().long(),
+        "signed-max": _nearest((blocks / blocks.amax(dim=1, keepdim=True)).view(-1), book),
+        "rounded-down": lower,
+        "not-scaled": _nearest(values, book),
+        "columns": _nearest(
+            (values.view(block_size, -1) / values.view(block_size, -1).abs().amax(dim=0)).view(-1),
+            book,
+        ),
+    }
+
+
+def _probe_blocks(function: Any, values: Any, book: Any, block_size: int) -> dict[str, Any]:
+    """Say which way of quantising the student's codes and scales agree with."""
+    import torch
+
+    result = function(values.clone(), book.clone(), block_size)
+    if result is None:
+        return {"blank": True}
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        return {"malformed": True}
+    codes = torch.as_tensor(result[0]).reshape(-1)
+    absmax = torch.as_tensor(result[1]).float().reshape(-1)
+    ways = [
+        name
+        for name, wanted in _variants(values, book, block_size).items()
+        if codes.shape == wanted.shape and torch.equal(codes.long(), wanted)
+    ]
+    right = values.view(-1, block_size).abs().amax(dim=1)
+    return {
+        "ways": ways,
+        "length": len(codes) == len(values),
+        "scales": absmax.shape == right.shape and torch.allclose(absmax, right),
+    }
+
+
+def _way(name: str) -> Callable[[Any], bool]:
+    return lambda results: all(name in result["ways"] for result in results)
+
+
+def _block_cases(generator: random.Random) -> list[tuple[Any, Any, int]]:
+    import torch
+
+    from labs_lib.quantization import nf4_codebook
+
+    cases = []
+    for block_size, blocks in ((8, 4), (64, 3), (4, 16)):
+        seed = torch.Generator().manual_seed(generator.randint(0, 10_000))
+        values = torch.randn(block_size * blocks, generator=seed)
+        values *= torch.logspace(-1, 1, blocks).repeat_interleave(block_size)
+        # The largest of a block is negative in the first, so that max is not absmax.
+        values[0] = -values[:block_size].abs().max() * 1.5
+        cases.append((values, nf4_codebook(), block_size))
+    return cases
+
+
+_BLOCKS = Exercise(
+    id="05.quantize-blocks",
+    title="Quantise in blocks",
+    objective="nf4",
+    task=(
+        "Write `quantize_blocks(values, book, block_size)` and return `(codes, absmax)`. "
+        "`values` is flat and its length a multiple of `block_size`; `book` holds 16 ascending "
+        "values. `codes` has one position in `book` for each value, `absmax` one scale for each "
+        "block."
+    ),
+    answer="quantize_blocks",
+    starter="def quantize_blocks(values, book, block_size):\n    ...\n",
+    solution=(
+        "def quantize_blocks(values, book, block_size):\n"
+        "    blocks = values.view(-1, block_size)\n"
+        "    absmax = blocks.abs().amax(dim=1)\n"
+        "    scaled = (blocks / absmax.unsqueeze(1)).view(-1)\n"
+        "    distances = (scaled.unsqueeze(1) - book).abs()\n"
+        "    return distances.argmin(dim=1), absmax\n"
+    ),
+    hints=(
+        "values.view(-1, block_size) makes each block a row.",
+        "Each row is divided by its own largest absolute value.",
+        "The distance of n values to 16 entries is an (n, 16) tensor; argmin along its rows.",
+    ),
+    check=FunctionCheck(
+        cases=_block_cases,
+        probe=_probe_blocks,
+        properties=(
+            Property(
+                lambda results: not any("malformed" in result for result in results),
+                "quantize_blocks should return two things: the codes and the absmax of each block.",
+            ),
+            Property(_all("length"), "There should be exactly one code for each value."),
+            Property(
+                _way("right"),
+                "Some codes are not those of the nearest entry of the book: divide by the "
+                "block's absmax, then take the position of the smallest distance.",
+            ),
+            Property(
+                _all("scales"),
+                "The codes are right, the scales are not: return the largest absolute value of "
+                "each block, one a block.",
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "absmax-per-tensor",
+                "You divided everything by one absmax, the tensor's. A single large weight then "
+                "squeezes all the others into a few codes; each block has a scale of its own.",
+                when=_way("per-tensor"),
+            ),
+            Misconception(
+                "nearest-index",
+                "You rounded to the nearest *index*, as if the 16 values were evenly spaced. "
+                "They are not: look for the entry whose value is nearest.",
+                when=_way("nearest-index"),
+            ),
+            Misconception(
+                "signed-max",
+                "You divided by the largest value instead of the largest *absolute* value: a "
+                "block whose extreme is negative leaves [−1, 1].",
+                when=_way("signed-max"),
+            ),
+            Misconception(
+                "rounded-down",
+                "You took the entry below each value. The nearest may be the one above; "
+                "rounding down doubles the worst error and shifts every weight.",
+                when=_way("rounded-down"),
+            ),
+            Misconception(
+                "not-scaled",
+                "The values were not divided by a scale, so most of the book is out of reach "
+                "for small blocks and large values are cut off at ±1.",
+                when=_way("not-scaled"),
+            ),
+            Misconception(
+                "blocks-strided",
+                "Your blocks take every n-th value. A block is a run of neighbours in memory: "
+                "view(-1, block_size), with a block in each row.",
+                when=_way("columns"),
+            ),
+        ),
+    ),
+    praise="A scale for each block, and the nearest value rather than the nearest index.",
+)
+
+
+# ---- bits ---------------------------------------------------------------------------------------
+
+
+def _bits(block_size: int, double_block: int | None) -> float:
+    if double_block is None:
+        return 4 + 32 / block_size
+    return 4 + 8 / block_size + 32 / (block_size * double_block)
+
+
+_BITS = Exercise(
+    id="05.count-bits",
+    title="Count the bits of a weight",
+    objective="count",
+    task=(
+        "Write `count_bits(block_size, double_block)`: the bits that one weight costs, scales "
+        "included. A code has 4 bits. `double_block=None` means an fp32 absmax for each block. "
+        "Otherwise each absmax is stored in 8 bits, and `double_block` of them share one fp32 "
+        "scale."
+    ),
+    answer="count_bits",
+    starter="def count_bits(block_size, double_block):\n    ...\n",
+    solution=(
+        "def count_bits(block_size, double_block):\n"
+        "    if double_block is None:\n"
+        "        return 4 + 32 / block_size\n"
+        "    return 4 + 8 / block_size + 32 / (block_size * double_block)\n"
+    ),
+    hints=(
+        "What is stored once for a block is shared by block_size weights.",
+        "A second-level scale is shared by double_block blocks: by how many weights?",
+        "At block_size 64 the two answers are 4.5, and with a double_block of 256 about 4.127.",
+    ),
+    check=FunctionCheck(
+        cases=lambda generator: [
+            (64, None),
+            (64, 256),
+            *(
+                (2 ** generator.randint(4, 10), generator.choice([None, 64, 128, 512]))
+                for _ in range(10)
+            ),
+            (32, 128),
+        ],
+        reference=_bits,
+        misconceptions=(
+            Misconception(
+                "scales-left-out",
+                "4 bits are the code alone. Without its block's scale a code means nothing: "
+                "count the scales too.",
+                wrong=lambda block_size, double_block: 4,
+            ),
+            Misconception(
+                "scales-only",
+                "That counts the scales without the code itself, which has 4 bits.",
+                wrong=lambda block_size, double_block: _bits(block_size, double_block) - 4,
+            ),
+            Misconception(
+                "double-ignored",
+                "You charge 32 bits for every absmax also where it is stored in 8.",
+                wrong=lambda block_size, double_block: 4 + 32 / block_size,
+            ),
+            Misconception(
+                "second-scales-left-out",
+                "The 8-bit scales have a scale of their own, in fp32: a small share, but it is "
+                "stored.",
+                wrong=lambda block_size, double_block: (
+                    4 + (32 if double_block is None else 8) / block_size
+                ),
+            ),
+            Misconception(
+                "double-block-of-weights",
+                "A second-level scale is shared by double_block *scales*, each of which stands "
+                "for block_size weights.",
+                wrong=lambda block_size, double_block: (
+                    4 + 32 / block_size
+                    if double_block is None
+                    else 4 + 8 / block_size + 32 / double_block
+                ),
+            ),
+            Misconception(
+                "bytes-for-bits",
+                "An fp32 scale is 4 *bytes*: 32 bits. You mixed bytes into a count of bits.",
+                wrong=lambda block_size, double_block: (
+                    4 + 4 / block_size
+                    if double_block is None
+                    else 4 + 1 / block_size + 4 / (block_size * double_block)
+                ),
+            ),
+            Misconception(
+                "sixteen-bit-scales",
+                "You counted 16 bits for a full scale; absmax is kept in fp32, 32 bits.",
+                wrong=lambda block_size, double_block: (
+                    4 + 16 / block_size
+                    if double_block is None
+                    else 4 + 8 / block_size + 16 / (block_size * double_block)
+                ),
+            ),
+        ),
+    ),
+    praise="Code, scale and scale of the scales: that is what a weight occupies.",
+)
+
+
+# ---- a product with a 4-bit weight --------------------------------------------------------------
+
+
+def _probe_multiply(function: Any, seed: int, tokens: int, d_in: int, d_out: int) -> dict[str, Any]:
+    """Run forward and backward; say what is right, what stayed alive, what expects a gradient."""
+    import torch
+
+    from labs_lib.quantization import dequantize, quantize
+    from labs_lib.training.measure import LiveBytes
+
+    generator = torch.Generator().manual_seed(seed)
+    stored = quantize(torch.randn(d_out, d_in, generator=generator), double_quant=True)
+    weight = dequantize(stored)
+    x = torch.randn(tokens, d_in, generator=generator).requires_grad_()
+    gradient = torch.randn(tokens, d_out, generator=generator)
+    with LiveBytes() as counter:
+        y = function(x, stored)
+        if y is None:
+            return {"blank": True}
+        alive = counter.live_bytes - (y.untyped_storage().nbytes() if torch.is_tensor(y) else 0)
+    if not torch.is_tensor(y) or y.shape != gradient.shape:
+        return {"shape": False}
+    observed = {
+        "shape": True,
+        "output": torch.allclose(y, x @ weight.T, rtol=1e-3, atol=1e-3),
+        "copy_kept": alive >= weight.nbytes // 2,
+        "wants_base_gradient": _other_leaves(y, x),
+    }
+    if not y.requires_grad:
+        return observed | {"reaches_x": False, "gradient": False}
+    try:
+        y.backward(gradient)
+    except RuntimeError as error:
+        if "gradient" in str(error) and "None" in str(error):
+            return observed | {"wants_base_gradient": True, "reaches_x": True, "gradient": False}
+        raise
+    reached = x.grad is not None
+    right = x.grad is not None and torch.allclose(x.grad, gradient @ weight, rtol=1e-3, atol=1e-3)
+    return observed | {"reaches_x": reached, "gradient": right}
+
+
+def _other_leaves(y: Any, x: Any) -> bool:
+    """Return whether a gradient of y would be collected in another tensor than x."""
+    ahead, seen = [y.grad_fn], set()
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and leaf is not x:
+            return True
+        ahead += [following for following, _ in node.next_functions]
+    return False
+
+
+_MULTIPLY = Exercise(
+    id="05.multiply-4bit",
+    title="Multiply by a 4-bit weight, and keep no copy",
+    objective="flow",
+    task=(
+        "`multiply_4bit(x, stored)` below computes `x @ W.T` for a 4-bit `stored` weight, with "
+        "the right output. But between forward and backward it keeps the restored weight alive, "
+        "and it asks for a gradient of the base. Rewrite it: x gets its gradient, the base gets "
+        "none, and no restored copy survives the forward pass."
+    ),
+    answer="multiply_4bit",
+    starter=(
+        "def multiply_4bit(x, stored):\n"
+        "    from labs_lib.quantization import dequantize\n"
+        "\n"
+        "    weight = dequantize(stored, x.dtype).requires_grad_()\n"
+        "    return x @ weight.T\n"
+    ),
+    solution=(
+        "def multiply_4bit(x, stored):\n"
+        "    from labs_lib.quantization import dequantize\n"
+        "\n"
+        "    class Multiply(torch.autograd.Function):\n"
+        "        @staticmethod\n"
+        "        def forward(ctx, x, stored):\n"
+        "            ctx.stored = stored\n"
+        "            return x @ dequantize(stored, x.dtype).T\n"
+        "\n"
+        "        @staticmethod\n"
+        "        def backward(ctx, gradient):\n"
+        "            return gradient @ dequantize(ctx.stored, gradient.dtype), None\n"
+        "\n"
+        "    return Multiply.apply(x, stored)\n"
+    ),
+    hints=(
+        "An ordinary product remembers both factors for the backward pass. A "
+        "torch.autograd.Function of your own remembers what you put into ctx, and nothing else.",
+        "backward gets dL/dy and returns one gradient for each argument of forward: dL/dy @ W "
+        "for x, None for the weight.",
+        "Keep `stored` in ctx, which is small and lives anyway, and restore W from it again in "
+        "backward.",
+    ),
+    check=FunctionCheck(
+        cases=lambda generator: [
+            (generator.randint(0, 10_000), 3, 128, 192),
+            (generator.randint(0, 10_000), 5, 256, 64),
+        ],
+        probe=_probe_multiply,
+        seconds=20.0,
+        properties=(
+            Property(_all("shape"), "Return one tensor of shape (tokens, d_out)."),
+            Property(_all("output"), "The output is not x @ W.T for the restored weight W."),
+            Property(_all("reaches_x"), "No gradient reaches x, so no layer below could learn."),
+            Property(
+                _all("wants_base_gradient", False), "A gradient of the base weight is asked for."
+            ),
+            Property(_all("gradient"), "The gradient of x should be dL/dy @ W, without transpose."),
+            Property(
+                _all("copy_kept", False), "A restored copy of the weight survives the forward pass."
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "gradient-in-base",
+                "You expect a gradient in the 4-bit base. A code has no small step to take: the "
+                "base stays frozen, and backward returns None for it.",
+                when=lambda results: (
+                    _all("shape")(results) and _all("wants_base_gradient")(results)
+                ),
+            ),
+            Misconception(
+                "no-gradient-for-x",
+                "The product is cut off from x: no gradient would flow to the layers below, nor "
+                "to their adapters. Only the *weight* has none.",
+                when=lambda results: _all("output")(results) and _all("reaches_x", False)(results),
+            ),
+            Misconception(
+                "copy-kept",
+                "The output is right, but the de-quantised copy is kept for the backward pass, in "
+                "every layer at once: that is the 16-bit model again. Keep the 4 bits and restore "
+                "the weight a second time.",
+                when=lambda results: _all("output")(results) and _all("copy_kept")(results),
+            ),
+            Misconception(
+                "codes-multiplied",
+                "The output is not x @ W.T. Codes and packed bytes are no weights: de-quantise "
+                "before you multiply.",
+                when=lambda results: _all("output", False)(results),
+            ),
+        ),
+    ),
+    praise="Restored twice, kept never: that is how a frozen 4-bit layer lets gradients through.",
+)
+
+
+# ---- who is stored how --------------------------------------------------------------------------
+
+_LEDGER_RIGHT = {
+    "base weight": (4, False),
+    "block scales": (8, False),
+    "lora_A": (32, True),
+    "lora_B": (32, True),
+}
+
+
+def _ledger_problem(value: Any) -> Any:
+    """Return the ledger with its pairs as tuples; a message for what is not one."""
+    if not isinstance(value, dict):
+        raise TypeError(f"ledger should be a dictionary, not a {type(value).__name__}")
+    if missing := [name for name in _LEDGER_RIGHT if name not in value]:
+        raise ValueError(f"ledger has no entry {missing[0]!r}")
+    if extra := [name for name in value if name not in _LEDGER_RIGHT]:
+        raise ValueError(f"ledger has an entry {extra[0]!r}, which was not asked for")
+    for name, pair in value.items():
+        shaped = isinstance(pair, (tuple, list)) and len(pair) == 2
+        if not shaped or isinstance(pair[0], bool) or not isinstance(pair[0], (int, float)):
+            raise ValueError(f"{name!r} should be (bits, gradient), such as (16, True)")
+        if not isinstance(pair[1], bool):
+            raise ValueError(f"{name!r}: whether it gets a gradient is True or False")
+    return {name: tuple(pair) for name, pair in value.items()}
+
+
+def _bits_of(*names: str, **wanted: Any) -> Callable[[Any], bool]:
+    return lambda ledger: any(ledger[name][0] in wanted["among"] for name in names)
+
+
+_LEDGER = Exercise(
+    id="05.ledger",
+    title="Who is stored how, and who gets a gradient?",
+    objective="flow",
+    task=(
+        "For the adapted layer that you watched, set `ledger` to a dictionary with the entries "
+        "`'base weight'`, `'block scales'`, `'lora_A'` and `'lora_B'`. Each is a pair: the bits "
+        "in which one of its numbers is **stored**, and whether a **gradient** arrives there in "
+        "the first step, as in `(16, True)`."
+    ),
+    answer="ledger",
+    starter="ledger = ...  # {'base weight': (bits, gradient), …}\n",
+    solution=(
+        "ledger = {\n"
+        '    "base weight": (4, False),\n'
+        '    "block scales": (8, False),\n'
+        '    "lora_A": (32, True),\n'
+        '    "lora_B": (32, True),\n'
+        "}\n"
+    ),
+    hints=(
+        "The listing of the layer's parts gives dtypes; a uint8 byte of the base holds two codes.",
+        "A gradient arrives where `.grad` was not None after backward, even if it was zero.",
+    ),
+    check=ValueCheck(
+        observe=_ledger_problem,
+        properties=(
+            Property(
+                lambda ledger: ledger == _LEDGER_RIGHT,
+                "Not every entry agrees with what the cells above printed; look at the dtypes and "
+                "at .grad once more.",
+            ),
+        ),
+        misconceptions=(
+            Misconception(
+                "gradient-in-base",
+                "No gradient arrives in the 4-bit base or in its scales: they are frozen, and "
+                ".grad stayed None. Only the adapter's two matrices learn.",
+                when=lambda ledger: ledger["base weight"][1] or ledger["block scales"][1],
+            ),
+            Misconception(
+                "adapters-quantised",
+                "The adapters are not quantised. What is trained needs small steps, so lora_A "
+                "and lora_B are stored as floating-point numbers: look at their dtype.",
+                when=_bits_of("lora_A", "lora_B", among=(4, 8)),
+            ),
+            Misconception(
+                "base-in-16-bits",
+                "16 or 32 bits is what the base is *computed* in, for the moment of one product. "
+                "Stored are the codes.",
+                when=_bits_of("base weight", among=(16, 32)),
+            ),
+            Misconception(
+                "byte-is-a-code",
+                "The packed tensor is uint8, but each byte holds two codes.",
+                when=_bits_of("base weight", among=(8,)),
+            ),
+            Misconception(
+                "scales-in-32",
+                "32 bits is the absmax before double quantisation, which was on here.",
+                when=_bits_of("block scales", among=(32,)),
+            ),
+            Misconception(
+                "scales-in-4",
+                "The scales are not in 4 bits: double quantisation stores them in 8.",
+                when=_bits_of("block scales", among=(4,)),
+            ),
+            Misconception(
+                "zero-is-none",
+                "At the first step lora_B is zero, so the gradient of lora_A *is* zero, but it "
+                "arrives: zero is not None.",
+                when=lambda ledger: not ledger["lora_A"][1],
+            ),
+            Misconception(
+                "adapters-in-16",
+                "Some set-ups keep adapters in 16 bits. Here the base was prepared first, and "
+                "PEFT made them in what the listing says.",
+                when=_bits_of("lora_A", "lora_B", among=(16,)),
+            ),
+        ),
+    ),
+    praise="Four bits and eight, frozen; thirty-two, learning. That is a QLoRA layer.",
+)
+
+EXERCISES = [_CODEBOOK, _BLOCKS, _BITS, _MULTIPLY, _LEDGER]
