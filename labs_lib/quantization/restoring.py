@@ -25,15 +25,19 @@ def restored_weights(model: nn.Module) -> Iterator[int]:
     changed: list[tuple[dict[str, Any], Any]] = []
     try:
         for module in model.modules():
-            weight: Any = getattr(module, "weight", None)
+            # Its own class: PEFT's wrapper around the layer shows the layer's weight too.
+            if type(module).__name__ != "Linear4bit" or not hasattr(module, "compute_dtype"):
+                continue
+            weight: Any = module.weight
             state = getattr(weight, "quant_state", None)
             if state is None or weight.device.type != "cpu":
                 continue
             if getattr(state, "packing_format_for_cpu", False):  # re-packed for a kernel of its own
                 continue
+            forward = _restored_forward(module, state)
             attributes = vars(module)
             changed.append((attributes, attributes.get("forward")))
-            attributes["forward"] = _restored_forward(module, state)
+            attributes["forward"] = forward
         yield len(changed)
     finally:
         for attributes, earlier in changed:

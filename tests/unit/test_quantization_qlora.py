@@ -189,3 +189,32 @@ def test_restored_weights_answer_as_the_4_bit_layers_do_and_leave_no_trace():
         raise RuntimeError
     assert [vars(layer).keys() for layer in model] == [names.keys() for names in kept]
     assert not any("forward" in vars(layer) for layer in model)
+
+
+def test_an_adapted_model_answers_the_same_with_its_weights_restored(tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    shape = LlamaConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    AutoModelForCausalLM.from_config(shape).save_pretrained(tmp_path)
+    with quiet_bitsandbytes():
+        model = AutoModelForCausalLM.from_pretrained(
+            tmp_path, quantization_config=qlora_config(compute_dtype="fp32"), device_map="cpu"
+        )
+    model = get_peft_model(model, LoraConfig(target_modules="all-linear", init_lora_weights=False))
+    tokens = torch.arange(16).view(1, 16)
+    with torch.no_grad():
+        expected = model(input_ids=tokens).logits
+        with restored_weights(model) as count:
+            assert count == 7
+            torch.testing.assert_close(model(input_ids=tokens).logits, expected)
+    loss = model(input_ids=tokens, labels=tokens).loss
+    loss.backward()
+    assert all(part.grad is not None for part in model.parameters() if part.requires_grad)
