@@ -22,7 +22,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "memory": ("labs_lib.commands.memory", "Forecast what fine-tuning a model costs in bytes."),
     "train": ("labs_lib.commands.train", "Fine-tune a model by a recipe."),
     "generate": ("labs_lib.commands.generate", "Answer prompts with a model and an adapter."),
+    "compare": (
+        "labs_lib.commands.compare",
+        "Train by full fine-tuning, LoRA and QLoRA, side by side.",
+    ),
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
+    "sweep": ("labs_lib.commands.sweep", "Train a recipe at many points and seeds, or show one."),
     "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labs_lib.training.adapters import load_adapter, load_with_adapter, merge
+    from labs_lib.training.comparison import (
+        Comparison,
+        compare,
+        comparison_figure,
+        load_run,
+        recorded_comparison,
+    )
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
     from labs_lib.training.measure import LiveBytes
     from labs_lib.training.quiet import quiet_libraries
     from labs_lib.training.recipe import Recipe, parse_assignment
     from labs_lib.training.run import Run
     from labs_lib.training.session import count_parameters, save, train
+    from labs_lib.training.sweep import Point, Spread, Sweep, SweepResult, recorded, run_sweep
 
 # name → module; the module loads, and torch with it, when the name is first used.
 _HOME = {
@@ -31,6 +39,17 @@ _HOME = {
     "load_adapter": "adapters",
     "load_with_adapter": "adapters",
     "merge": "adapters",
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "comparison_figure": "comparison",
+    "load_run": "comparison",
+    "recorded_comparison": "comparison",
+    "Sweep": "sweep",
+    "SweepResult": "sweep",
+    "Point": "sweep",
+    "Spread": "sweep",
+    "run_sweep": "sweep",
+    "recorded": "sweep",
 }
 
 __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
@@ -49,6 +68,17 @@ __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "merge",
     "LiveBytes",
     "quiet_libraries",
+    "compare",
+    "Comparison",
+    "comparison_figure",
+    "recorded_comparison",
+    "load_run",
+    "Sweep",
+    "run_sweep",
+    "recorded",
+    "SweepResult",
+    "Point",
+    "Spread",
 ]
 
 

@@ -1,0 +1,396 @@
+"""Sweeps: one recipe trained at many points and seeds, recorded with where it came from."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from labs_lib.errors import LabError, choice_error, explain_validation
+from labs_lib.files import write_json
+from labs_lib.tables import Table
+from labs_lib.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from labs_lib.training.evaluation import Evaluation
+    from labs_lib.training.progress import Progress
+    from labs_lib.training.run import Run
+
+RECORDED = "recorded"
+"""The folder of this package that holds the sweeps that ship with the course."""
+
+# Points that answered other rows could not be compared, and each seed is trained anyway.
+_NEVER_VARIES = ("name", "seed", "model", "dataset", "eval_rows", "eval_tokens", "max_length")
+
+
+class Sweep(BaseModel):
+    """What to train: a recipe, the fields that vary, and the seeds of each point.
+
+    `recipe` holds a recipe's fields. `grid` maps fields to values, all of whose combinations are
+    trained; `points` lists further combinations. Raises `LabError` through `Sweep.from_yaml`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    recipe: dict[str, Any]
+    grid: dict[str, list[Any]] = {}
+    points: list[dict[str, Any]] = []
+    seeds: list[int] = Field([0, 1, 2], min_length=1)
+
+    @model_validator(mode="after")
+    def _every_point_is_a_recipe(self) -> Sweep:
+        if not self.combinations():
+            raise ValueError("give grid or points")
+        for field in self.varied():
+            if field in _NEVER_VARIES:
+                raise ValueError(f"{field} cannot vary within a sweep")
+        for seed in self.seeds:
+            self.recipe_at({}, seed)
+        for changes in self.combinations():
+            self.recipe_at(changes, self.seeds[0])
+        return self
+
+    def varied(self) -> list[str]:
+        """Return the recipe's fields that differ between points, in the sweep's order."""
+        return list(dict.fromkeys(field for changes in self.combinations() for field in changes))
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """Return what is changed in the recipe at each point."""
+        combined = [
+            dict(zip(self.grid, values, strict=True))
+            for values in itertools.product(*self.grid.values())
+        ]
+        return (combined if self.grid else []) + self.points
+
+    def matching(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Return the points whose changes include `wanted`; `LabError` if there is none."""
+        for field, value in wanted.items():
+            if field not in self.varied():
+                raise choice_error(f"sweep {self.name}", field, self.varied())
+            legal = [changes[field] for changes in self.combinations() if field in changes]
+            if not any(_same(value, each) for each in legal):
+                raise choice_error(field, _words(value), dict.fromkeys(map(_words, legal)))
+        found = [
+            changes
+            for changes in self.combinations()
+            if all(_same(value, changes.get(field)) for field, value in wanted.items())
+        ]
+        if not found:
+            raise LabError(f"sweep {self.name}: no point has {describe(wanted)} together")
+        return found
+
+    def recipe_at(self, changes: dict[str, Any], seed: int) -> Recipe:
+        """Return the recipe of one point and seed."""
+        fields = {**self.recipe, "checkpoint_every": 0, **changes, "seed": seed, "name": self.name}
+        return Recipe.of(f"sweep {self.name}", **fields)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Sweep:
+        """Read a sweep; `LabError` for a missing file, broken YAML or an illegal field."""
+        path = Path(path)
+        try:
+            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise choice_error("sweep", path.stem, sweeps(path.parent)) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            problem = " ".join(str(error).split())
+            raise LabError(f"sweep: cannot read {path.name}: {problem}") from None
+        if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+            raise LabError(f"sweep: {path.name}: expected fields such as 'grid:'")
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            problem: Any = error.errors(include_url=False)[0]
+            if not problem["loc"]:  # the validator's own words; the value is the whole file
+                raise LabError(f"{path.name}: {problem['ctx']['error']}") from None
+            raise explain_validation(error, cls, path.name) from None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training run of a sweep: what was changed, its seed and what came out.
+
+    `loss` is the held-out loss in nats per token after training (`loss_before` before it);
+    `rates` are shares of held-out rows, 0 to 1; `answers[i]` belongs to the sweep's `prompts[i]`.
+    """
+
+    changes: dict[str, Any]
+    seed: int
+    loss: float | None
+    last_training_loss: float
+    rates: dict[str, float]
+    answers: tuple[str, ...]
+    trainable_parameters: int
+    seconds_per_step: float
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, changes: dict[str, Any], run: Run) -> Point:
+        """Take from a run what a sweep keeps."""
+        tail = run.losses[-4:]
+        return cls(
+            changes=changes,
+            seed=run.recipe.seed,
+            loss=run.after.loss,
+            last_training_loss=sum(tail) / len(tail),
+            rates=run.after.rates(),
+            answers=run.after.answers,
+            trainable_parameters=run.trainable_parameters,
+            seconds_per_step=run.cost.seconds_per_step,
+            peak_bytes=run.cost.peak_bytes,
+        )
+
+    def value(self, metric: str) -> float:
+        """Return a metric by name: `loss`, `last_training_loss` or one of `rates`."""
+        if metric in self.rates:
+            return self.rates[metric]
+        if metric not in ("loss", "last_training_loss"):
+            raise choice_error("metric", metric, ["loss", "last_training_loss", *self.rates])
+        found = getattr(self, metric)
+        return float("nan") if found is None else found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric at one point over its seeds."""
+
+    changes: dict[str, Any]
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    def text(self, pattern: str = "{:.3f}") -> str:
+        """Return "mean (lowest–highest)", the mean alone for one seed, a dash for no value."""
+        if self.mean != self.mean:
+            return "–"
+        mean, low, high = (pattern.format(value) for value in (self.mean, self.low, self.high))
+        return mean if self.count == 1 else f"{mean} ({low}–{high})"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The finished points of a sweep, with the sweep itself and where and when it was run."""
+
+    sweep: Sweep
+    prompts: tuple[str, ...]
+    loss_before: float | None
+    rates_before: dict[str, float]
+    points: tuple[Point, ...]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    data_fingerprint: str
+    finished_utc: str
+
+    def at(self, **changes: Any) -> list[Point]:
+        """Return the points (one a seed) whose changes include these."""
+        return [
+            point
+            for point in self.points
+            if all(
+                _same(value, point.changes.get(key, self._base(key)))
+                for key, value in changes.items()
+            )
+        ]
+
+    def spread(self, metric: str) -> list[Spread]:
+        """Return the metric's mean, lowest and highest value over the seeds of each point."""
+        found = []
+        for changes in self.sweep.combinations():
+            values = [point.value(metric) for point in self.points if point.changes == changes]
+            if values:
+                mean = statistics.fmean(values)
+                found.append(Spread(changes, mean, min(values), max(values), len(values)))
+        return found
+
+    def only(self, combinations: Sequence[dict[str, Any]], seeds: Sequence[int]) -> SweepResult:
+        """Return the results of these points and seeds alone."""
+        kept = (p for p in self.points if p.changes in combinations and p.seed in seeds)
+        return replace(self, points=tuple(kept))
+
+    def table(self) -> Table:
+        """Return a table: what was changed, then each metric's mean and lowest to highest."""
+        varied = self.sweep.varied()
+        metrics = ["loss", *self.rates_before]
+        columns = [self.spread(metric) for metric in metrics]
+        rows = []
+        for same_point in zip(*columns, strict=True):
+            first = same_point[0]
+            changed = [_words(first.changes.get(field, self._base(field))) for field in varied]
+            told = [
+                each.text("{:.3f}" if metric == "loss" else "{:.0%}")
+                for metric, each in zip(metrics, same_point, strict=True)
+            ]
+            rows.append((*changed, first.count, *told))
+        return Table.of((*varied, "seeds", *map(_heading, metrics)), rows)
+
+    def provenance(self) -> str:
+        """Return where and when the results were made, in one line."""
+        packages = ", ".join(
+            f"{name} {self.versions[name].partition('+')[0]}"
+            for name in ("torch", "transformers", "peft", "trl")
+            if name in self.versions
+        )
+        return (
+            f"sweep {self.sweep.name}: {len(self.points)} runs on {self.hardware['device_name']}, "
+            f"{self.hardware['cores']} cores, {self.hardware['precision']}; {packages}; "
+            f"finished {self.finished_utc[:10]}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **vars(self),
+            "sweep": self.sweep.model_dump(),
+            "points": list(map(asdict, self.points)),
+        }
+
+    @classmethod
+    def load(cls, path: Any) -> SweepResult:
+        """Read a result file; `LabError` where it is damaged."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            points = tuple(
+                Point(**{**point, "answers": tuple(point["answers"])}) for point in values["points"]
+            )
+            sweep = Sweep(**values["sweep"])
+            return cls(
+                **{**values, "points": points, "sweep": sweep, "prompts": tuple(values["prompts"])}
+            )
+        except FileNotFoundError:
+            raise LabError(f"sweep: no results in {path.name}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"sweep: {path.name} is damaged: {error}") from None
+
+    def _base(self, key: str) -> Any:
+        return self.sweep.recipe_at({}, 0).model_dump().get(key)
+
+
+def sweeps(folder: Path) -> list[str]:
+    """Return the names of the sweep files in a folder."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def recorded(name: str) -> SweepResult:
+    """Return a sweep that ships with the course, with its versions, machine and date."""
+    folder = resources.files("labs_lib.training") / RECORDED
+    known = sorted(file.name[: -len(".json")] for file in folder.iterdir() if _is_sweep(file.name))
+    if name not in known:
+        raise choice_error("recorded sweep", name, known)
+    return SweepResult.load(folder / f"{name}.json")
+
+
+def describe(changes: dict[str, Any]) -> str:
+    """Return a point's changes in words: "rank 8, alpha 16"."""
+    return ", ".join(f"{field} {_words(value)}" for field, value in changes.items())
+
+
+def _words(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _same(given: Any, value: Any) -> bool:
+    """Return whether what a person gave means this value: 1e-4 the number, q_proj+v_proj a list."""
+    if given == value or _words(given) == _words(value):
+        return True
+    try:
+        return float(given) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _heading(metric: str) -> str:
+    return "held-out loss" if metric == "loss" else metric.replace("_", " ")
+
+
+def _is_sweep(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith("compare-")
+
+
+def run_sweep(
+    sweep: Sweep,
+    out: Path,
+    changes: Sequence[dict[str, Any]] | None = None,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Train every point and seed that `out` does not hold yet; returns all the results.
+
+    `out` (JSON) is renewed after each run, so that a sweep cut short goes on where it stopped.
+    `changes` picks some of the sweep's points. Results of another recipe, other data or other
+    library versions in `out` raise `LabError`.
+    """
+    from labs_lib import data, hardware
+    from labs_lib.training.progress import default_progress
+    from labs_lib.training.session import train, versions
+
+    progress = progress or default_progress()
+    combinations = list(changes) if changes is not None else sweep.combinations()
+    for each in combinations:
+        if each not in sweep.combinations():
+            raise LabError(f"sweep {sweep.name}: {describe(each)} is none of its points")
+    course_set = data.resolve(sweep.recipe_at({}, sweep.seeds[0]).dataset)
+    earlier = _earlier(sweep, out, versions(), course_set.fingerprint)
+    points = list(earlier.points) if earlier else []
+    wanted = [(each, seed) for each in combinations for seed in sweep.seeds]
+    todo = [
+        (each, seed)
+        for each, seed in wanted
+        if not any(point.changes == each and point.seed == seed for point in points)
+    ]
+    if not todo and earlier:
+        return earlier
+    before: dict[tuple[Any, ...], Evaluation] = {}
+    result = earlier
+    for done, (each, seed) in enumerate(todo, start=1):
+        recipe = sweep.recipe_at(each, seed)
+        progress.stage(f"run {done} of {len(todo)}: {describe(each)}, seed {seed}")
+        # One base model answers alike before every run, whatever is trained on it afterwards.
+        rounded = recipe.method == "qlora" and (recipe.quantization, recipe.double_quantization)
+        base = (rounded, recipe.precision, recipe.method == "full")
+        with tempfile.TemporaryDirectory() as folder:
+            run = train(recipe, Path(folder) / "run", progress=progress, before=before.get(base))
+        before[base] = run.before
+        points.append(Point.of(each, run))
+        result = SweepResult(
+            sweep=sweep,
+            prompts=run.after.prompts,
+            loss_before=run.before.loss,
+            rates_before=run.before.rates(),
+            points=tuple(points),
+            hardware=hardware.detect().as_dict() | {"precision": run.hardware["precision"]},
+            versions=versions(),
+            data_fingerprint=course_set.fingerprint,
+            finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+        write_json(out, result.as_dict())
+    assert result is not None  # there is at least one point
+    return result
+
+
+def _earlier(
+    sweep: Sweep, out: Path, versions: dict[str, str], fingerprint: str
+) -> SweepResult | None:
+    if not out.exists():
+        return None
+    found = SweepResult.load(out)
+    for what, same in (
+        ("of another recipe", found.sweep.recipe == sweep.recipe),
+        ("on other data", found.data_fingerprint == fingerprint),
+        ("of other library versions", found.versions == versions),
+    ):
+        if not same:
+            raise LabError(
+                f"sweep: {out.name} holds results {what}; give another --out or delete it"
+            )
+    return replace(found, sweep=sweep)
