@@ -50,6 +50,22 @@ def _storage(leaf: Any) -> torch.UntypedStorage | None:
     return leaf.untyped_storage() if isinstance(leaf, torch.Tensor) else None
 
 
+def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, int]:
+    """Return the bytes that stay through a step, by the names that `labs memory` uses.
+
+    After full fine-tuning there is no adapter: what is trained counts as weights.
+    """
+    adapter = _storage_bytes(
+        p for name, p in model.named_parameters() if p.requires_grad and "lora_" in name
+    )
+    return {
+        "weights_bytes": resident_bytes(model) - adapter,
+        "adapter_bytes": adapter,
+        "gradients_bytes": gradients_bytes,
+        "optimizer_bytes": optimizer_bytes(optimizer),
+    }
+
+
 def resident_bytes(model: Any) -> int:
     """Return the bytes of parameters, buffers and 4-bit statistics, each storage once."""
     tensors = [*model.parameters(), *model.buffers()]

@@ -19,6 +19,7 @@ class Recipe(BaseModel):
     `alpha` is the LoRA numerator: the update is scaled by alpha/rank, or by alpha/√rank with
     `rslora` (arXiv 2106.09685 §4.1, arXiv 2312.03732). `steps` wins over `epochs`; one of the two
     must be given. A step sees `batch_size × accumulation` rows of at most `max_length` tokens.
+    `train_rows` keeps only the first rows of the training set.
     Raises `LabError` through `Recipe.of` and `Recipe.from_yaml`, in one line a problem.
     """
 
@@ -45,6 +46,7 @@ class Recipe(BaseModel):
     max_length: int = Field(256, ge=8, le=1_048_576)
     seed: int = Field(0, ge=0, lt=2**32)
     dataset: str = Field("sea-captain", min_length=1)
+    train_rows: int | None = Field(None, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpointing: bool = False
     checkpoint_every: int = Field(10, ge=0)

@@ -23,6 +23,8 @@ class Cost:
 
     "CUDA allocator" counts every byte torch held on the GPU; "live tensors" counts the bytes of
     live tensors during the longest step on a CPU. `process_peak_bytes` is the whole process.
+    `memory` says what the peak is made of, by the names that `labs memory` uses; `adapter_bytes`
+    is the size of the saved file.
     """
 
     train_seconds: float
@@ -32,6 +34,7 @@ class Cost:
     peak_bytes: int
     peak_kind: str
     process_peak_bytes: int
+    memory: dict[str, int]
     adapter_bytes: int
 
 

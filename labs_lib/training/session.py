@@ -38,6 +38,8 @@ from labs_lib.training.trainer import (
 LOSS_ROWS = 24
 """Validation rows whose loss is taken before and after: enough for a trend, seconds on a CPU."""
 
+BEFORE_FILE = "before.json"
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 
 
@@ -47,6 +49,7 @@ def train(
     resume: bool = False,
     reuse: bool = False,
     progress: Progress | None = None,
+    before: Evaluation | None = None,
 ) -> Run:
     """Fine-tune by `recipe` and return the finished run.
 
@@ -54,8 +57,9 @@ def train(
     `adapter/` (`model/` after full fine-tuning) and `run.json`; an earlier run in it is replaced.
     With `resume` the run goes on from its last whole checkpoint and, on a CPU, ends with the very
     adapter that an uninterrupted run ends with. With `reuse` a finished run of this very recipe,
-    data and library versions is read back instead of trained again. Raises `LabError` for input
-    that cannot work, and on CUDA for a model that does not fit, with what to change; the last
+    data and library versions is read back instead of trained again. `before` is the base model's
+    evaluation on the same rows, where an earlier run has it. Raises `LabError` for input that
+    cannot work, and on CUDA for a model that does not fit, with what to change; the last
     checkpoint is kept.
     """
     folder = Path(folder) if folder is not None else paths.runs_dir() / recipe.name
@@ -65,6 +69,8 @@ def train(
     progress = progress or default_progress()
     with _sole_writer(folder), quiet_libraries():
         _claim(folder, recipe, resume)
+        if before is not None:
+            write_json(folder / BEFORE_FILE, before.as_dict())
         try:
             return _train(recipe, course_set, folder, progress)
         except torch.OutOfMemoryError as error:
@@ -78,10 +84,10 @@ def _finished(folder: Path, recipe: Recipe, course_set: data.DataSet) -> Run | N
         return None
     run = Run.load(folder)
     same = (run.recipe, run.versions, run.data_fingerprint)
-    return run if same == (recipe, _versions(), course_set.fingerprint) else None
+    return run if same == (recipe, versions(), course_set.fingerprint) else None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
@@ -104,7 +110,7 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
     set_seed(recipe.seed)
     model, tokenizer, trainer = _prepare(recipe, machine, precision, course_set, folder, progress)
 
-    before_file = folder / "before.json"
+    before_file = folder / BEFORE_FILE
     if before_file.exists():
         before = Evaluation.from_dict(json.loads(before_file.read_text(encoding="utf-8")))
     else:
@@ -137,7 +143,7 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
         before=before,
         after=after,
         hardware=machine.as_dict() | {"precision": precision},
-        versions=_versions(),
+        versions=versions(),
         data_fingerprint=course_set.fingerprint,
         finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         folder=folder,
@@ -169,7 +175,7 @@ def _prepare(
         model = prepare_model_for_kbit_training(
             model, use_gradient_checkpointing=recipe.checkpointing
         )
-    rows = course_set.train
+    rows = course_set.train[: recipe.train_rows]
     rows_per_step = recipe.batch_size * recipe.accumulation
     steps = count_steps(len(rows), rows_per_step, recipe.steps, recipe.epochs)
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
@@ -280,6 +286,7 @@ def _cost(history: list[dict[str, Any]], output: Path, machine: hardware.Hardwar
     else:
         peak = max((line.get("peak_bytes", 0) for line in history), default=0)
         kind = "live tensors"
+    parts = next((line["memory"] for line in history if "memory" in line), {})
     return Cost(
         train_seconds=sum(seconds),
         seconds_per_step=sorted(seconds)[len(seconds) // 2],
@@ -288,6 +295,7 @@ def _cost(history: list[dict[str, Any]], output: Path, machine: hardware.Hardwar
         peak_bytes=peak,
         peak_kind=kind,
         process_peak_bytes=process_peak_bytes(),
+        memory=parts | {"activations_bytes": max(0, peak - sum(parts.values()))},
         adapter_bytes=sum(file.stat().st_size for file in output.glob("*.safetensors")),
     )
 

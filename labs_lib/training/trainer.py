@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
-from labs_lib.training.measure import LiveBytes, grad_bytes, optimizer_bytes, resident_bytes
+from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 
@@ -81,8 +81,8 @@ def sft_config(
 class MeasuringTrainer(SFTTrainer):
     """`SFTTrainer` that times its steps, counts live bytes and marks whole checkpoints.
 
-    Each log line gains `step_seconds`; the line of the longest batch gains `peak_bytes`. Both
-    live in the trainer's state, so a resumed run still knows them.
+    Each log line gains `step_seconds`; the line of the longest batch gains `peak_bytes` and what
+    it is made of. They live in the trainer's state, so a resumed run still knows them.
     """
 
     def __init__(
@@ -95,17 +95,22 @@ class MeasuringTrainer(SFTTrainer):
             self.train_dataset, recipe.batch_size * recipe.accumulation
         )
         self._live_peak_bytes = 0
+        self._gradients_bytes = 0
         self._step_started = 0.0
         self.add_callback(_StepClock(self))
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Run one micro-batch; the longest step on a CPU runs under the byte counter."""
-        if self.state.global_step != self._measured_step or self.args.device.type != "cpu":
+        if self.state.global_step != self._measured_step:
             return super().training_step(*args, **kwargs)
-        before = resident_bytes(self.model) + grad_bytes(self.model)
-        with LiveBytes() as counter:
+        if self.args.device.type == "cpu":
+            before = resident_bytes(self.model) + grad_bytes(self.model)
+            with LiveBytes() as counter:
+                loss = super().training_step(*args, **kwargs)
+            self._live_peak_bytes = max(self._live_peak_bytes, before + counter.peak_bytes)
+        else:
             loss = super().training_step(*args, **kwargs)
-        self._live_peak_bytes = max(self._live_peak_bytes, before + counter.peak_bytes)
+        self._gradients_bytes = grad_bytes(self.model)
         return loss
 
     def compute_loss(
@@ -146,8 +151,11 @@ class MeasuringTrainer(SFTTrainer):
         """Add what was measured to the step's log line."""
         if "loss" in logs:
             logs["step_seconds"] = time.perf_counter() - self._step_started
-            if self._live_peak_bytes and self.state.global_step == self._measured_step + 1:
-                logs["peak_bytes"] = self._live_peak_bytes + optimizer_bytes(self.optimizer)
+            if self._gradients_bytes and self.state.global_step == self._measured_step + 1:
+                parts = memory_parts(self.model, self.optimizer, self._gradients_bytes)
+                logs["memory"] = parts  # pyright: ignore[reportArgumentType]
+                if self._live_peak_bytes:
+                    logs["peak_bytes"] = self._live_peak_bytes + parts["optimizer_bytes"]
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

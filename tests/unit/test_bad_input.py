@@ -243,3 +243,28 @@ def test_resuming_with_another_recipe_is_refused(
     (out / "recipe.json").write_text(json.dumps(earlier))
     line = labs(capsys, "train", str(recipe), "--out", str(out), "--resume")
     assert "--resume: rank is 8, but the run to resume has 4" in line
+
+
+COMPARE = [
+    (["--methods", "lora,qlra"], ["--methods", "'qlra'", "did you mean 'qlora'"]),
+    (["--methods", ","], ["at least one method"]),
+    (["--seeds", "0,one"], ["--seeds", "whole numbers"]),
+    (["--seeds", "-1"], ["--seeds", "whole numbers"]),
+    (["--seeds", "٣"], ["--seeds", "whole numbers"]),
+    (["--probe-rows", "0"], ["--probe-rows", "0"]),
+    (["--plot", "nowhere/plot.png"], ["--plot", "folder that exists"]),
+    (["--plot", "plot.jpg"], ["--plot", ".png"]),
+    (["--set", "rnak=8"], ["'rnak'", "did you mean 'rank'"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "parts"), COMPARE, ids=lambda each: " ".join(each))
+def test_a_bad_comparison(arguments, parts, recipe, tmp_path, capsys):
+    line = labs(capsys, "compare", str(recipe), "--out", str(tmp_path / "out"), *arguments)
+    for part in parts:
+        assert part in line, line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_without_its_recipe(tmp_path, capsys):
+    assert "no file" in labs(capsys, "compare", str(tmp_path / "recipe.yml"))

@@ -1,0 +1,69 @@
+"""`labs compare`: full fine-tuning, LoRA and QLoRA on the same rows, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+RECIPE = Path("recipes/compare.yaml")
+
+
+@click.command(
+    "compare", help="Train RECIPE (default recipes/compare.yaml) by each method and compare."
+)
+@click.argument("recipe_file", metavar="[RECIPE]", required=False, type=click.Path(path_type=Path))
+@click.option("--methods", default="full,lora,qlora", show_default=True, help="Which to train.")
+@click.option("--seeds", default="0", show_default=True, help="Seeds, such as 0,1,2.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a field.")
+@click.option("--probe-rows", type=click.IntRange(1), help="General-knowledge questions to ask.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Save the plot as a PNG file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the runs.")
+@click.option("--reuse", is_flag=True, help="Read finished runs of the same recipe back.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+def command(
+    recipe_file: Path | None,
+    methods: str,
+    seeds: str,
+    assignments: tuple[str, ...],
+    probe_rows: int | None,
+    plot: Path | None,
+    out: Path | None,
+    reuse: bool,
+    as_json: bool,
+) -> None:
+    """Train every arm, print the table, save JSON and plot."""
+    from labs_lib import paths
+    from labs_lib.errors import LabError, choice_error
+    from labs_lib.training.comparison import (
+        COMPARISON_FILE,
+        METHODS,
+        compare,
+        comparison_figure,
+    )
+    from labs_lib.training.recipe import Recipe, parse_assignment
+
+    chosen = [each.strip() for each in methods.split(",") if each.strip()]
+    for each in chosen:
+        if each not in METHODS:
+            raise choice_error("--methods", each, METHODS)
+    numbers = [each.strip() for each in seeds.split(",") if each.strip()]
+    if not numbers or not all(each.isascii() and each.isdigit() for each in numbers):
+        raise LabError(f"--seeds: {seeds!r} is no list of whole numbers such as 0,1,2")
+    if plot is not None and (plot.suffix != ".png" or not plot.absolute().parent.is_dir()):
+        raise LabError(f"--plot: {plot} should be a .png file in a folder that exists")
+    overrides: dict[str, Any] = dict(parse_assignment(text) for text in assignments)
+    recipe = Recipe.from_yaml(recipe_file or RECIPE, **overrides)
+    folder = out or paths.runs_dir() / f"compare-{recipe.name}"
+    found = compare(recipe, folder, chosen, [int(each) for each in numbers], probe_rows, reuse)
+    if plot is not None:
+        from labs_lib import figures
+
+        figures.save(comparison_figure(found)[0], plot)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        return
+    click.echo(str(found.table()))
+    click.echo(f"saved in {folder / COMPARISON_FILE}")

@@ -1,0 +1,363 @@
+"""Full fine-tuning, LoRA and QLoRA on one bench: same rows, same seeds, same steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs_lib.errors import LabError, choice_error
+from labs_lib.files import write_json
+from labs_lib.tables import Table
+from labs_lib.training.recipe import Recipe
+from labs_lib.training.sweep import RECORDED
+
+if TYPE_CHECKING:
+    from labs_lib.training.evaluation import Evaluation
+    from labs_lib.training.progress import Progress
+    from labs_lib.training.run import Run
+
+METHODS = ("full", "lora", "qlora")
+FULL_RATE = 0.1
+"""Full fine-tuning's learning rate as a share of LoRA's: about a tenth was best for each
+("LoRA Without Regret", Thinking Machines, 2025); at LoRA's own rate it diverges."""
+PROBE = "general-knowledge"
+PROBE_TOKENS = 24
+COMPARISON_FILE = "comparison.json"
+PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method at one seed: what it cost and what it can do afterwards.
+
+    `memory` maps `weights_bytes`, `adapter_bytes`, `gradients_bytes`, `optimizer_bytes` and
+    `activations_bytes` to the bytes that make up `peak_bytes`; `saved_bytes` is the file that
+    training leaves. `rates` are shares of held-out rows, 0 to 1, and `rates_before` those of the
+    untrained base in the method's own precision; `probe_kept` is the share of the
+    general-knowledge probe that the base had right and the tuned model still has.
+    """
+
+    method: str
+    seed: int
+    learning_rate: float
+    trainable_parameters: int
+    memory: dict[str, int]
+    peak_bytes: int
+    peak_kind: str
+    seconds_per_step: float
+    tokens_per_second: float
+    train_seconds: float
+    loss_before: float | None
+    loss: float | None
+    rates_before: dict[str, float]
+    rates: dict[str, float]
+    probe_before: float
+    probe_after: float
+    probe_kept: float | None
+    saved_bytes: int
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arms of a comparison with the recipe they share and where and when they were trained."""
+
+    recipe: Recipe
+    arms: tuple[Arm, ...]
+    prompts: tuple[str, ...]
+    probe_rows: int
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    data_fingerprint: str
+    finished_utc: str
+
+    def methods(self) -> list[str]:
+        """Return the methods that were trained, in the order of `METHODS`."""
+        return [method for method in METHODS if any(arm.method == method for arm in self.arms)]
+
+    def of(self, method: str) -> list[Arm]:
+        """Return a method's arms, one a seed."""
+        return [arm for arm in self.arms if arm.method == method]
+
+    def mean(self, method: str, value: str) -> float:
+        """Return the mean over the seeds of a field of `Arm`, a rate or a part of the memory."""
+        return statistics.fmean(self.values(method, value))
+
+    def values(self, method: str, value: str) -> list[float]:
+        """Return one number a seed: a field of `Arm`, a rate or a part of the memory.
+
+        Not a number stands for what was not measured: a loss without rows, a share of nothing.
+        """
+        found = [_value(arm, value) for arm in self.of(method)]
+        return [math.nan if each is None else float(each) for each in found]
+
+    def table(self) -> Table:
+        """Return a table for people: a column a method, mean over seeds (lowest to highest)."""
+        metrics = list(self.arms[0].rates)
+        lines: list[tuple[str, str, float, str]] = [
+            ("trainable parameters", "trainable_parameters", 1, "{:,.0f}"),
+            *((f"{part} (MiB)", f"{part}_bytes", 2**20, "{:,.1f}") for part in PARTS),
+            (f"peak, {self.arms[0].peak_kind} (MiB)", "peak_bytes", 2**20, "{:,.0f}"),
+            ("seconds a step", "seconds_per_step", 1, "{:.2f}"),
+            ("tokens a second", "tokens_per_second", 1, "{:,.0f}"),
+            ("held-out loss (nats/token)", "loss", 1, "{:.3f}"),
+            *((f"{each.replace('_', ' ')} (%)", each, 0.01, "{:.0f}") for each in metrics),
+            ("general knowledge before (%)", "probe_before", 0.01, "{:.0f}"),
+            ("general knowledge after (%)", "probe_after", 0.01, "{:.0f}"),
+            ("of what was known, kept (%)", "probe_kept", 0.01, "{:.0f}"),
+            ("saved file (MiB)", "saved_bytes", 2**20, "{:,.1f}"),
+        ]
+        rows = [
+            (label, *(self._cell(method, value, unit, form) for method in self.methods()))
+            for label, value, unit, form in lines
+        ]
+        return Table.of((self.recipe.name, *self.methods()), rows)
+
+    def _cell(self, method: str, value: str, unit: float, form: str) -> str:
+        found = [each / unit for each in self.values(method, value)]
+        if any(map(math.isnan, found)):
+            return "–"
+        low, high = form.format(min(found)), form.format(max(found))
+        spread = f" ({low} to {high})" if low != high else ""
+        return form.format(statistics.fmean(found)) + spread
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **vars(self),
+            "recipe": self.recipe.model_dump(),
+            "arms": [asdict(arm) for arm in self.arms],
+        }
+
+    @classmethod
+    def load(cls, path: Any) -> Comparison:
+        """Read a comparison file; `LabError` where there is none or it is damaged."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            arms = tuple(Arm(**{**arm, "answers": tuple(arm["answers"])}) for arm in values["arms"])
+            recipe = Recipe.of(**values["recipe"])
+            return cls(
+                **{**values, "arms": arms, "recipe": recipe, "prompts": tuple(values["prompts"])}
+            )
+        except FileNotFoundError:
+            raise LabError(f"compare: no results in {path.name}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"compare: {path.name} is damaged: {error}") from None
+
+
+def recorded_comparison(name: str) -> Comparison:
+    """Return a comparison that ships with the course, with its versions, machine and date."""
+    folder = resources.files("labs_lib.training") / RECORDED
+    known = sorted(
+        file.name.removeprefix("compare-").removesuffix(".json")
+        for file in folder.iterdir()
+        if file.name.startswith("compare-")
+    )
+    if name not in known:
+        raise choice_error("recorded comparison", name, known)
+    return Comparison.load(folder / f"compare-{name}.json")
+
+
+def method_recipe(recipe: Recipe, method: str, seed: int) -> Recipe:
+    """Return what one arm trains: the shared recipe with its method, seed and learning rate."""
+    if method not in METHODS:
+        raise choice_error("--methods", method, METHODS)
+    rate = recipe.learning_rate * (FULL_RATE if method == "full" else 1)
+    return recipe.but(
+        name=f"{recipe.name}-{method}-{seed}"[-64:].lstrip("-._"),
+        method=method,
+        seed=seed,
+        learning_rate=rate,
+        checkpoint_every=0,
+    )
+
+
+def compare(
+    recipe: Recipe,
+    folder: str | Path,
+    methods: Sequence[str] = METHODS,
+    seeds: Sequence[int] = (0,),
+    probe_rows: int | None = None,
+    reuse: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train `recipe` by each method at each seed and put the results side by side.
+
+    `folder` receives each arm's run and `comparison.json`; with `reuse` finished arms of the very
+    recipe are read back. `probe_rows` limits the general-knowledge questions asked before and
+    after. Raises `LabError` as `train` does.
+    """
+    from labs_lib import data
+    from labs_lib.training.progress import default_progress
+    from labs_lib.training.session import train, versions
+
+    folder, progress = Path(folder), progress or default_progress()
+    recipes = [method_recipe(recipe, method, seed) for method in methods for seed in seeds]
+    if not recipes:
+        raise LabError("compare: give at least one method and one seed")
+    probe = data.load_set(PROBE).test[:probe_rows]
+    base: dict[bool, tuple[Evaluation, Evaluation]] = {}
+    arms: list[Arm] = []
+    for number, each in enumerate(recipes, start=1):
+        progress.stage(f"{number} of {len(recipes)}: {each.method}, seed {each.seed}")
+        four_bit = each.method == "qlora"
+        known = base.get(four_bit)
+        run = train(
+            each, folder / each.name, reuse=reuse, progress=progress,
+            before=known[0] if known else None,
+        )  # fmt: skip
+        if known is None:
+            progress.stage("asking the base model what it knows")
+            known = base[four_bit] = (run.before, _ask(run, probe, "before"))
+        progress.stage("asking the tuned model what it still knows")
+        arms.append(_arm(run, known[1], _ask(run, probe, "after")))
+    found = Comparison(
+        recipe=recipe,
+        arms=tuple(arms),
+        prompts=run.after.prompts,
+        probe_rows=len(probe),
+        hardware=run.hardware,
+        versions=versions(),
+        data_fingerprint=run.data_fingerprint,
+        finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    write_json(folder / COMPARISON_FILE, found.as_dict())
+    return found
+
+
+def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
+    """Answer the probe with the run's base model or its tuned one; kept beside the run."""
+    from labs_lib import data
+    from labs_lib.training.evaluation import Evaluation, evaluate
+    from labs_lib.training.quiet import quiet_libraries
+
+    kept_file = run.folder / f"probe-{when}.json"
+    if kept_file.exists():
+        found = Evaluation.from_dict(json.loads(kept_file.read_text(encoding="utf-8")))
+        if found.prompts == tuple(row.prompt for row in probe):
+            return found
+    with quiet_libraries():
+        model, tokenizer = load_run(run, tuned=when == "after")
+        found = evaluate(model, tokenizer, probe, data.scorers(PROBE), PROBE_TOKENS)
+    write_json(kept_file, found.as_dict())
+    return found
+
+
+def load_run(run: Run, tuned: bool = True) -> tuple[Any, Any]:
+    """Load a run's model in the precision it was trained in; returns (model, tokenizer)."""
+    from labs_lib import models
+    from labs_lib.quantization import qlora_config
+    from labs_lib.training.adapters import load_adapter
+
+    recipe = run.recipe
+    if recipe.method == "full":
+        model, tokenizer = models.load(str(run.output) if tuned else recipe.model)
+        return model.eval(), tokenizer
+    quantization = (
+        qlora_config(recipe.quantization, recipe.double_quantization)
+        if recipe.method == "qlora"
+        else None
+    )
+    model, tokenizer = models.load(recipe.model, quantization=quantization)
+    return (load_adapter(model, run.output) if tuned else model.eval()), tokenizer
+
+
+def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:
+    from labs_lib.training.evaluation import kept
+
+    cost = run.cost
+    return Arm(
+        method=run.recipe.method,
+        seed=run.recipe.seed,
+        learning_rate=run.recipe.learning_rate,
+        trainable_parameters=run.trainable_parameters,
+        memory=cost.memory,
+        peak_bytes=cost.peak_bytes,
+        peak_kind=cost.peak_kind,
+        seconds_per_step=cost.seconds_per_step,
+        tokens_per_second=cost.tokens_per_second,
+        train_seconds=cost.train_seconds,
+        loss_before=run.before.loss,
+        loss=run.after.loss,
+        rates_before=run.before.rates(),
+        rates=run.after.rates(),
+        probe_before=before.rate("fact_right"),
+        probe_after=after.rate("fact_right"),
+        probe_kept=kept(before, after, "fact_right"),
+        saved_bytes=cost.adapter_bytes,
+        answers=run.after.answers,
+    )
+
+
+def _value(arm: Arm, name: str) -> Any:
+    for place in (arm.rates, arm.memory):
+        if name in place:
+            return place[name]
+    if name not in Arm.__dataclass_fields__:
+        raise choice_error("value", name, [*Arm.__dataclass_fields__, *arm.rates, *arm.memory])
+    return getattr(arm, name)
+
+
+def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
+    """Return (figure, alternative text): memory by part, seconds a step, score and what is kept."""
+    from labs_lib import figures
+
+    figures.use_house_style()
+    from matplotlib import pyplot as plt
+
+    methods = comparison.methods()
+    metric = next(iter(comparison.arms[0].rates))
+    fig, (memory, speed, score) = plt.subplots(1, 3, figsize=(figures.WIDTH_INCHES, 3.8))
+    bottom = dict.fromkeys(methods, 0.0)
+    for part in PARTS:
+        heights = [comparison.mean(method, f"{part}_bytes") / 2**30 for method in methods]
+        memory.bar(
+            methods, heights, bottom=list(bottom.values()),
+            color=figures.MEMORY_COLOURS[part], label=part,
+        )  # fmt: skip
+        bottom = {m: low + h for (m, low), h in zip(bottom.items(), heights, strict=True)}
+    memory.set_ylabel("peak (GiB)")
+    memory.set_ylim(0, max(bottom.values()) * 1.75)
+    memory.legend(fontsize=8, loc="upper right", ncols=2, reverse=True)
+    memory.set_title("memory", fontsize=11)
+    speed.bar(
+        methods, [comparison.mean(m, "seconds_per_step") for m in methods], color=figures.PALETTE[4]
+    )
+    speed.set_ylabel("seconds a step")
+    speed.set_title("time", fontsize=11)
+    wide = 0.38
+    for shift, name, label in (
+        (-0.5, metric, metric.replace("_", " ")),
+        (0.5, "probe_kept", "kept"),
+    ):
+        values = [[100 * v for v in comparison.values(m, name)] for m in methods]
+        means = [statistics.fmean(each) for each in values]
+        reach = [
+            [mean - min(each) for mean, each in zip(means, values, strict=True)],
+            [max(each) - mean for mean, each in zip(means, values, strict=True)],
+        ]
+        score.bar(
+            [at + shift * wide for at in range(len(methods))], means, width=wide, yerr=reach,
+            label=label, color=figures.PALETTE[2 if shift < 0 else 1], capsize=3,
+        )  # fmt: skip
+    score.set_xticks(range(len(methods)), methods)
+    score.set_ylabel("%")
+    score.set_ylim(0, 135)
+    score.set_yticks(range(0, 101, 20))
+    score.legend(fontsize=8, loc="upper center", ncols=2)
+    score.set_title("held-out score, knowledge kept", fontsize=11)
+    words = "; ".join(
+        f"{m}: {comparison.mean(m, 'peak_bytes') / 2**30:.2f} GiB, "
+        f"{comparison.mean(m, 'seconds_per_step'):.2f} s a step, "
+        f"{metric.replace('_', ' ')} {comparison.mean(m, metric):.0%}, "
+        f"knowledge kept {comparison.mean(m, 'probe_kept'):.0%}"
+        for m in methods
+    )
+    return fig, f"Three bar charts. {words}."
