@@ -539,14 +539,16 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
     """Return (name, arguments of Python) of each part; `fast` leaves out training and browser."""
     slow = ["-m", "not slow"] if fast else []
     pytest = ["-m", "pytest", "-q", "--durations=5"]
+    # Two at a time: more would ask for more memory than a laptop has.
+    pair = ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 else []
     parts = [
         ("lint", ["-m", "ruff", "check", "."]),
         ("format", ["-m", "ruff", "format", "--check", "."]),
         ("types", ["-m", "pyright", "--pythonpath", str(venv_python())]),
-        ("unit tests", [*pytest, "tests/unit", *slow]),
+        ("unit tests", [*pytest, *pair, "tests/unit", *slow]),
         # All of it is skipped where there is no CUDA, and says so.
         ("gpu", [*pytest, "tests/gpu", *slow]),
-        ("notebooks", [*pytest, "tests/notebooks", *slow]),
+        ("notebooks", [*pytest, *pair, "tests/notebooks", *slow]),
     ]
     if not fast:
         parts.append(("browser", [*pytest, "tests/browser"]))

@@ -18,12 +18,23 @@ def student_home() -> Iterator[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that asks for `lesson` each notebook; those that train count as slow."""
+    """Give a test that asks for `lesson` each notebook; those that train count as slow.
+
+    Side by side, a lesson stays with one worker, where its solved pass finds what it trained;
+    00 and 04 share their runs.
+    """
     if "lesson" not in metafunc.fixturenames:
         return
     lessons = []
     for path in sorted(notebooks.FOLDER.glob("*.ipynb")):
         slow = notebooks.trains(notebooks.read(path)) and "runs_lesson" in metafunc.fixturenames
         marks = [pytest.mark.slow] if slow else []
+        if "runs_lesson" in metafunc.fixturenames:
+            marks.append(pytest.mark.xdist_group(group_of(path)))
         lessons.append(pytest.param(path, id=path.stem, marks=marks))
     metafunc.parametrize("lesson", lessons)
+
+
+def group_of(lesson: Path) -> str:
+    """Return the name of the lessons that one worker takes in order."""
+    return "00-04" if lesson.stem[:2] in ("00", "04") else lesson.stem[:2]

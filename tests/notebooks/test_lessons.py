@@ -46,6 +46,7 @@ def test_lesson_runs_as_given_and_counts_nothing_as_attempted(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("00-04")
 def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
     run = Run.load(student_home / "data" / "runs" / "sea-captain")
     assert run.before.rate("in_voice") == 0
@@ -56,6 +57,7 @@ def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("00-04")
 def test_structured_output_is_exactly_right_on_unseen_names(student_home: Path):
     run = Run.load(student_home / "data" / "runs" / "structured-output")
     assert len(run.after.prompts) == 40
