@@ -169,7 +169,7 @@ def test_importing_the_room_loads_no_torch():
 
 
 def test_restored_weights_answer_as_the_4_bit_layers_do_and_leave_no_trace():
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     torch.manual_seed(0)
     layers = []
