@@ -615,6 +615,15 @@ _MERGE = Exercise(
                 "Return both, the weight and the bias: a pair.",
                 wrong=lambda W, bias, A, B, alpha: _merged(W, bias, A, B, alpha)[0],
             ),
+            Misconception(
+                "other-values",
+                "Weight or bias has other values than W + (alpha / r)·B·A and the layer's bias; "
+                "check signs, factors and the order of the product.",
+                when=lambda results: all(
+                    len(result) == 2 and all(hasattr(part, "shape") for part in result)
+                    for result in results
+                ),
+            ),
         ),
     ),
     praise="One plain layer: W + (alpha / r)·B·A, and the bias as it was.",

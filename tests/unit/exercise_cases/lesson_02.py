@@ -219,5 +219,5 @@ CASES: list[Case] = [
     (MERGE, merged("W + s * A @ B, bias"), "incorrect", "(r, r)"),
     (MERGE, merged("s * B @ A, bias"), "incorrect", "ΔW alone"),
     (MERGE, merged("W + s * B @ A"), "incorrect", "a pair"),
-    (MERGE, merged("W - s * B @ A, bias"), "incorrect", "expected"),
+    (MERGE, merged("W - s * B @ A, bias"), "incorrect", "check signs"),
 ]  # fmt: skip
