@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labs_lib.memory.closed_form import forecast
+    from labs_lib.memory.decision import PRIORITIES, Decision, decide
     from labs_lib.memory.fitting import Card, Change, Fit, card, cards, describe, fit
     from labs_lib.memory.measuring import Measurement, measure
     from labs_lib.memory.picture import timeline_figure
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Name → module, so that the closed form never loads torch. No module has a function's name.
 _HOMES = {
     "forecast": "closed_form",
+    **dict.fromkeys(("PRIORITIES", "Decision", "decide"), "decision"),
     **dict.fromkeys(("Card", "Change", "Fit", "card", "cards", "describe", "fit"), "fitting"),
     **dict.fromkeys(("Forecast", "Timeline", "format_bytes"), "result"),
     **dict.fromkeys(("Measurement", "measure"), "measuring"),
@@ -33,8 +35,10 @@ _HOMES = {
 
 __all__ = [
     "OPTIMIZERS",
+    "PRIORITIES",
     "Card",
     "Change",
+    "Decision",
     "Fit",
     "Forecast",
     "Measurement",
@@ -43,6 +47,7 @@ __all__ = [
     "Timeline",
     "card",
     "cards",
+    "decide",
     "describe",
     "fit",
     "forecast",

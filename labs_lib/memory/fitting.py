@@ -102,7 +102,6 @@ def fit(request: MemoryRequest, on: Card | str) -> Fit:
     on = card(on) if isinstance(on, str) else on
     room = on.usable_bytes
     now = forecast(request)
-    positions = architecture(request.model).max_positions
 
     def largest(setting: str, most: int, least: int = 1) -> int:
         return _largest(
@@ -116,10 +115,23 @@ def fit(request: MemoryRequest, on: Card | str) -> Fit:
         fits=now.peak_bytes <= room,
         spare_bytes=room - now.peak_bytes,
         largest_batch=largest("batch", 4096),
-        largest_seq_len=largest("seq_len", positions, 2),
+        largest_seq_len=longest_sequence(request, on),
         largest_rank=largest("rank", 4096) if adapted else 0,
-        largest_model=_largest_model(request, room),
+        largest_model=largest_model(request, on),
         changes=() if now.peak_bytes <= room else changes_to_fit(request, now, room),
+    )
+
+
+def longest_sequence(request: MemoryRequest, on: Card) -> int:
+    """Return the most tokens a sequence may have on the card, all else unchanged; 0 if none fits.
+
+    It ends at the model's own number of positions.
+    """
+    positions = architecture(request.model).max_positions
+    return _largest(
+        lambda tokens: forecast(request.but(seq_len=tokens)).peak_bytes <= on.usable_bytes,
+        2,
+        positions,
     )
 
 
@@ -133,7 +145,8 @@ def _largest(fits: Callable[[int], bool], least: int, most: int) -> int:
     return low
 
 
-def _largest_model(request: MemoryRequest, room: int) -> str:
+def largest_model(request: MemoryRequest, on: Card) -> str:
+    """Return the catalogue's largest model that fits the card, all else unchanged; "" if none."""
     fitting = []
     for entry in catalogue().values():
         if entry.max_positions < request.seq_len:
@@ -144,7 +157,7 @@ def _largest_model(request: MemoryRequest, room: int) -> str:
             peak = forecast(request.but(model=entry.name, targets=targets)).peak_bytes
         except LabError:
             continue
-        if peak <= room:
+        if peak <= on.usable_bytes:
             fitting.append((entry.parameters, entry.name))
     return max(fitting)[1] if fitting else ""
 
