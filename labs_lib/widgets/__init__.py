@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from labs_lib.widgets.knob_effects import KnobEffects
     from labs_lib.widgets.low_rank_explorer import LowRankExplorer
     from labs_lib.widgets.memory_planner import ByteBar, MemoryPlanner
+    from labs_lib.widgets.method_chooser import MethodChooser
     from labs_lib.widgets.nf4_explorer import NF4Explorer
     from labs_lib.widgets.progress_card import ProgressCard, show_progress
     from labs_lib.widgets.question_card import QuestionCard, ask
@@ -20,6 +21,7 @@ _HOMES = {
     "KnobEffects": "knob_effects",
     "LowRankExplorer": "low_rank_explorer",
     "MemoryPlanner": "memory_planner",
+    "MethodChooser": "method_chooser",
     "NF4Explorer": "nf4_explorer",
     "ProgressCard": "progress_card",
     "QuestionCard": "question_card",
@@ -33,6 +35,7 @@ __all__ = [
     "KnobEffects",
     "LowRankExplorer",
     "MemoryPlanner",
+    "MethodChooser",
     "NF4Explorer",
     "ProgressCard",
     "QuestionCard",

@@ -97,6 +97,10 @@ class Instrument(ipywidgets.VBox):
         """Return the (label, value) rows of the table."""
         raise NotImplementedError
 
+    def notes(self, figures: Any) -> Sequence[str]:
+        """Return sentences to show, numbered, under the table; none unless a subclass has them."""
+        return ()
+
     def picture(self, figures: Any) -> str:
         """Return one `<svg>` element."""
         raise NotImplementedError
@@ -127,7 +131,7 @@ class Instrument(ipywidgets.VBox):
         def to_control(value: Any) -> None:
             if _can_show(control, value):
                 control.value = value
-            elif hasattr(control, "options"):
+            elif hasattr(control, "options") and control.traits()["index"].allow_none:
                 control.value = None  # an empty choice, so that any of them can be chosen next
 
         def to_trait(value: Any) -> None:
@@ -149,7 +153,7 @@ class Instrument(ipywidgets.VBox):
             return
         try:
             figures = self.compute()
-            table, picture = table_html(self.rows(figures)), self.picture(figures)
+            table, picture = self._figures_html(figures), self.picture(figures)
         except LabError as error:
             self._explain(str(error))
         except Exception as error:  # the student must see it here: Jupyter hides it in a log
@@ -167,13 +171,16 @@ class Instrument(ipywidgets.VBox):
         if self.figures is not None:
             data = base64.b64encode(self.picture(self.figures).encode()).decode()
             text = html.escape(self.line(self.figures), quote=True)
-            parts.append(table_html(self.rows(self.figures)))
+            parts.append(self._figures_html(self.figures))
             parts.append(f'<img alt="{text}" src="data:image/svg+xml;base64,{data}">')
         return "\n".join(parts)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         return {**bundle, "text/plain": self.text, "text/html": self.still()}
+
+    def _figures_html(self, figures: Any) -> str:
+        return table_html(self.rows(figures)) + notes_html(self.notes(figures))
 
     def _explain(self, trouble: str) -> None:
         self.trouble = trouble
@@ -212,6 +219,13 @@ def table_html(rows: Rows) -> str:
         for label, value in rows
     )
     return f'<table style="border-collapse:collapse;line-height:1.5">{cells}</table>'
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Return sentences as a numbered list, or nothing for none."""
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    style = f"line-height:1.4;margin:6px 0;padding-left:22px;color:{INK}"
+    return f'<ol style="{style}">{items}</ol>' if notes else ""
 
 
 def svg(width: int, height: int, body: str, label: str) -> str:
