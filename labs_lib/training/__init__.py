@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
     from labs_lib.training.measure import LiveBytes
+    from labs_lib.training.merging import Merged, Merges, compare_merges
     from labs_lib.training.quiet import quiet_libraries
     from labs_lib.training.recipe import Recipe, parse_assignment
     from labs_lib.training.run import Run
@@ -44,6 +45,9 @@ _HOME = {
     "comparison_figure": "comparison",
     "load_run": "comparison",
     "recorded_comparison": "comparison",
+    "compare_merges": "merging",
+    "Merges": "merging",
+    "Merged": "merging",
     "Sweep": "sweep",
     "SweepResult": "sweep",
     "Point": "sweep",
@@ -73,6 +77,9 @@ __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "comparison_figure",
     "recorded_comparison",
     "load_run",
+    "compare_merges",
+    "Merges",
+    "Merged",
     "Sweep",
     "run_sweep",
     "recorded",

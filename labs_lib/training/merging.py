@@ -1,0 +1,252 @@
+"""Working a QLoRA adapter into a model, three ways, each held against the model as trained.
+
+Trained was W4 + ΔW: the base as 4 bits restore it, and the adapter beside it. `compare_merges`
+measures how far from that each merge ends, in weights, in logits and in answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from labs_lib.errors import LabError
+from labs_lib.tables import Table
+from labs_lib.training.evaluation import Evaluation, chat_text, evaluate
+from labs_lib.training.recipe import Recipe
+from labs_lib.training.run import Run
+
+if TYPE_CHECKING:
+    from labs_lib.data import Row
+
+WAYS = {
+    "unmerged": "4-bit base, adapter beside it: as trained",
+    "restored": "the 4-bit base restored first, then merged",
+    "16-bit": "merged into the base that was never quantised",
+    "4-bit": "merged into the 4-bit base, which is quantised again",
+}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One way to keep what was trained, measured against the unmerged model.
+
+    `update_error` is ‖W' − (W4 + ΔW)‖ / ‖ΔW‖ over all adapted layers: 1 means that the weights
+    are off by as much as training had moved them. `logit_change` is the root mean square change
+    of a logit over the standard deviation of the logits, `same_next` the share of positions
+    with the same most likely next token; both over the tokens of the held-out completions.
+    `loss` is in nats per such token. `same_answers` is the share of answers that are letter for
+    letter the unmerged model's; `rates` what the data set's metrics say of them.
+    """
+
+    way: str
+    dtype: str
+    weights_bytes: int
+    update_error: float
+    logit_change: float
+    same_next: float
+    loss: float
+    same_answers: float
+    rates: dict[str, float]
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Merges:
+    """The ways side by side; `update_size` is ‖ΔW‖ / ‖W4‖ over the adapted layers."""
+
+    ways: tuple[Merged, ...]
+    update_size: float
+    prompts: tuple[str, ...]
+
+    def of(self, way: str) -> Merged:
+        """Return one way by its name in `WAYS`."""
+        return next(each for each in self.ways if each.way == way)
+
+    def table(self) -> Table:
+        """Return a table for people, a row a way."""
+        metrics = list(self.ways[0].rates)
+        return Table.of(
+            (
+                "way",
+                "stored in",
+                "weights (MB)",
+                "weights off (× update)",
+                "logits off (%)",
+                "same next token (%)",
+                "loss (nats/token)",
+                "same answers (%)",
+                *(f"{each.replace('_', ' ')} (%)" for each in metrics),
+            ),
+            [
+                (
+                    each.way,
+                    each.dtype,
+                    f"{each.weights_bytes / 1e6:,.0f}",
+                    f"{each.update_error:.2f}",
+                    f"{100 * each.logit_change:.1f}",
+                    f"{100 * each.same_next:.1f}",
+                    f"{each.loss:.3f}",
+                    f"{100 * each.same_answers:.0f}",
+                    *(f"{100 * each.rates[metric]:.0f}" for metric in metrics),
+                )
+                for each in self.ways
+            ],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def compare_merges(run: Run, rows: int | None = 12) -> Merges:
+    """Merge a QLoRA run's adapter in each of `WAYS` and compare on `rows` held-out rows.
+
+    PEFT does every merge. Raises `LabError` for a run of another method, and as `load_adapter`
+    does for an adapter that does not belong to its base.
+    """
+    from labs_lib import data
+    from labs_lib.training.comparison import load_run
+    from labs_lib.training.quiet import quiet_libraries
+
+    recipe = run.recipe
+    if recipe.method != "qlora":
+        raise LabError(
+            f"merge: run {recipe.name} was trained by {recipe.method}; only qlora has a 4-bit base"
+        )
+    test = data.load_set(recipe.dataset).test[:rows]
+    with quiet_libraries():
+        trained, tokenizer = load_run(run)
+        sizes = [torch.stack([update.norm(), base.norm()]) for _, base, update in _adapted(trained)]
+        update_norm, base_norm = torch.stack(sizes).norm(dim=0).tolist()
+        first = _judged(trained, tokenizer, test, recipe)
+        ways = [_way("unmerged", trained, 0.0, first, first)]
+        for way in list(WAYS)[1:]:
+            model = _merged(run, way)
+            error = _distance(trained, model) / update_norm
+            ways.append(_way(way, model, error, _judged(model, tokenizer, test, recipe), first))
+    return Merges(tuple(ways), update_norm / base_norm, tuple(row.prompt for row in test))
+
+
+def _merged(run: Run, way: str) -> Any:
+    """Return the run's model without adapter layers, merged in this way."""
+    from labs_lib import models
+    from labs_lib.training.adapters import load_adapter
+    from labs_lib.training.comparison import load_run
+
+    if way == "4-bit":
+        return load_run(run)[0].merge_and_unload()
+    base: Any = models.load_model(run.recipe.model)
+    if way == "restored":
+        dtype = base.dtype
+        base = load_run(run, tuned=False)[0].dequantize(dtype)
+    return load_adapter(base, run.output).merge_and_unload()
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a model says on the held-out rows: logits (tokens, vocabulary), loss and answers."""
+
+    logits: torch.Tensor
+    loss: float
+    evaluation: Evaluation
+
+
+def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> _Judged:
+    from labs_lib import data
+    from labs_lib.quantization import restored_weights
+
+    with restored_weights(model):
+        logits, loss = _logits(model, tokenizer, rows)
+        scorers = data.scorers(recipe.dataset)
+        return _Judged(logits, loss, evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens))
+
+
+def _way(way: str, model: Any, update_error: float, found: _Judged, first: _Judged) -> Merged:
+    from labs_lib.training.measure import resident_bytes
+
+    answers = found.evaluation.answers
+    same = [one == other for one, other in zip(first.evaluation.answers, answers, strict=True)]
+    change = (found.logits - first.logits).square().mean().sqrt()
+    return Merged(
+        way=way,
+        dtype=_kind(model),
+        weights_bytes=resident_bytes(model),
+        update_error=update_error,
+        logit_change=(change / first.logits.std()).item(),
+        same_next=(found.logits.argmax(-1) == first.logits.argmax(-1)).float().mean().item(),
+        loss=found.loss,
+        same_answers=sum(same) / len(same),
+        rates=found.evaluation.rates(),
+        answers=answers,
+    )
+
+
+def _kind(model: Any) -> str:
+    weights = {type(module.weight).__name__: module.weight for _, module in _linears(model)}
+    if "Params4bit" in weights:
+        return weights["Params4bit"].quant_state.quant_type
+    return str(next(iter(weights.values())).dtype).removeprefix("torch.")
+
+
+def _linears(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name without PEFT's wrapping, base layer) of each linear layer inside the layers."""
+    for name, module in model.named_modules():
+        base = getattr(module, "base_layer", None)
+        plain = name.removeprefix("base_model.model.")
+        if base is not None:
+            yield plain, base
+        elif type(module).__name__ in ("Linear", "Linear4bit") and not _is_part(plain):
+            yield plain, module
+
+
+def _is_part(name: str) -> bool:
+    """Return whether a linear layer is a part of an adapted one, or the output head."""
+    return "lora_" in name or name.endswith("base_layer") or name == "lm_head"
+
+
+def _weight(layer: Any) -> torch.Tensor:
+    """Return a layer's weight (d_out, d_in) in fp32, restored where it is quantised."""
+    state = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        return layer.weight.detach().float()
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(layer.weight.data, state).float()
+
+
+def _adapted(model: Any) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Yield (name, W, ΔW) of each adapted layer, in fp32."""
+    for name, module in model.named_modules():
+        if hasattr(module, "base_layer"):
+            update = module.get_delta_weight("default").detach().float()
+            yield name.removeprefix("base_model.model."), _weight(module.base_layer), update
+
+
+def _distance(trained: Any, model: Any) -> float:
+    """Return the norm, over the adapted layers, of `model`'s weights less those trained."""
+    if model is trained:
+        return 0.0
+    found = dict(_linears(model))
+    squares = [
+        (_weight(found[name]) - base - update).square().sum()
+        for name, base, update in _adapted(trained)
+    ]
+    return torch.stack(squares).sum().sqrt().item()
+
+
+@torch.no_grad()
+def _logits(model: Any, tokenizer: Any, rows: Sequence[Row]) -> tuple[torch.Tensor, float]:
+    """Return the logits before each token of the rows' completions, and their mean loss."""
+    logits, losses = [], []
+    for row in rows:
+        prompt = tokenizer(chat_text(tokenizer, row.prompt_messages()), add_special_tokens=False)
+        answer = tokenizer(row.completion, add_special_tokens=False).input_ids
+        ids = torch.tensor([prompt.input_ids + answer], device=model.device)
+        found = model(input_ids=ids).logits[0, len(prompt.input_ids) - 1 : -1].float().cpu()
+        logits.append(found)
+        losses.append(torch.nn.functional.cross_entropy(found, torch.tensor(answer)) * len(answer))
+    together = torch.cat(logits)
+    return together, (torch.stack(losses).sum() / len(together)).item()
