@@ -395,11 +395,12 @@ _PREPARE = Exercise(
         "Write `prepare(base, rank)`. `base` is a `torch.nn.Linear`. Freeze it, all of it, and "
         "return `(A, B)`: two `torch.nn.Parameter` of shapes (rank, d_in) and (d_out, rank), "
         "started so that the layer with its adapter is exactly the base at step 0 **and** can "
-        "learn from step 1, and with $A$ random, as in the paper."
+        "learn from step 1, and with A random, as in the paper."
     ),
     answer="prepare",
     starter="def prepare(base, rank):\n    ...\n",
     solution=(
+        "import math\n\nimport torch\n\n\n"
         "def prepare(base, rank):\n"
         "    base.requires_grad_(False)\n"
         "    A = torch.nn.Parameter(torch.empty(rank, base.in_features))\n"
