@@ -235,6 +235,7 @@ def compare(
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
+    from labs_lib.quantization import restored_weights
     from labs_lib.training.evaluation import Evaluation, evaluate
     from labs_lib.training.quiet import quiet_libraries
 
@@ -245,7 +246,8 @@ def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
             return found
     with quiet_libraries():
         model, tokenizer = load_run(run, tuned=when == "after")
-        found = evaluate(model, tokenizer, probe, data.scorers(PROBE), PROBE_TOKENS)
+        with restored_weights(model):
+            found = evaluate(model, tokenizer, probe, data.scorers(PROBE), PROBE_TOKENS)
     write_json(kept_file, found.as_dict())
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from test_training_session import tiny_recipe
 
 from labs_lib.errors import LabError
-from labs_lib.training import Merges, compare_merges, train
+from labs_lib.training import Merges, compare_merges, merge, save, train
 from labs_lib.training.merging import WAYS
 from labs_lib.training.progress import Silent
 
@@ -58,3 +58,19 @@ def test_another_method_is_refused_in_one_line(tiny_model: Path, tmp_path: Path)
     run = train(tiny_recipe(tiny_model, steps=1), tmp_path / "run", progress=Silent())
     with pytest.raises(LabError, match="trained by lora; only qlora has a 4-bit base"):
         compare_merges(run)
+
+
+def test_merging_an_adapter_made_for_another_base_is_one_line(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    other = LlamaForCausalLM(
+        LlamaConfig(hidden_size=48, num_hidden_layers=1, num_attention_heads=4, vocab_size=64)
+    )
+    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    save(get_peft_model(other, config), tmp_path / "adapter", "some-other-model")
+    with pytest.raises(LabError, match=r"made for some-other-model: .* has 48 inputs, here 32"):
+        merge(tmp_path / "adapter", tmp_path / "out", str(tiny_model))
+    assert not (tmp_path / "out").exists()
