@@ -338,9 +338,9 @@ axes.legend()
 show(fig, alt=f"Energy by rank of nine layers. ΔW rises first: {low:.0%} to {high:.0%} at rank 8.")
 
 # %% [markdown]
-# The bet holds here, in this sense: a few directions carry most of the change, while $W$ behaves
-# much like a random matrix of its shape. Look at the solid lines' ends too. They reach 100 % late:
-# $\Delta W$ has a long faint tail, and as a matrix it is of *full* rank.
+# The bet holds here, in this sense: a few directions carry most of the change, while $W$ lies far
+# nearer to a random matrix of its shape. Look at the solid lines' ends too. They reach 100 % late:
+# $\Delta W$ has a long faint tail. It is not *of* low rank; it is *near* a matrix that is.
 
 # %% [markdown]
 # ### Where the tail comes from
@@ -655,9 +655,9 @@ show(fig, alt="Loss over three steps from five starts; both zero is flat, the ot
 # - **A random, B = 0**: the base model at step 0, and $B$ has a gradient. LoRA's choice.
 # - **A = 0, B random**: the base model too, and now only $A$ has one. It learns as well. Three
 #   steps cannot rank the two; arXiv 2406.08447 finds that the usual one bears larger learning rates.
-# - **Both random**: another model before any training; how much worse depends on the draw. A narrow one
-#   is faint noise and trains quickly, since both factors have a gradient at once. But step 0 is no
-#   longer the model that you know.
+# - **Both random**: another model before any training; how much worse depends on the draw. Both draws
+#   fit these two rows quickly, since both factors have a gradient at once, and a large $B$ makes
+#   large steps. But what they start from is no longer the model that you know.
 # - **Both zero**: no gradient anywhere, for ever.
 
 # %%
@@ -726,10 +726,10 @@ axes.legend()
 show(fig, alt=f"First step's size over rank 4 to 256 for four rules; steady: {', '.join(steady)}.")
 
 # %% [markdown]
-# The two camps are both right, about different optimisers. With plain gradient descent alpha counts
-# twice, once in the gradient and once in the output, and $\sqrt{r}$ balances it: that is rsLoRA's
-# argument. Adam's steps do not depend on the gradient's size, so alpha counts once, and $r$
-# balances it. This is one step of one layer with one input; lesson 03 sweeps the whole model.
+# Each rule is right for one optimiser. With plain gradient descent the scaling counts twice, once in
+# the gradient and once in the output, and $\sqrt{r}$ balances the growth with $r$: the reasoning
+# behind rsLoRA. Adam's steps do not depend on the gradient's size, so the scaling counts once, and
+# $r$ balances it. This is one step of one layer with one input; lesson 03 sweeps the whole model.
 
 # %% [markdown]
 # ### Instrument: rank and alpha
