@@ -504,7 +504,7 @@ def first_free_port(port: int) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Fine-tune the bundled model for about a minute and show both answers."""
+    """Fine-tune the bundled model for some twenty seconds and show both answers."""
     set_up()
     return run_in_environment("-m", "labs_lib.demo")
 

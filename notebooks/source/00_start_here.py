@@ -4,11 +4,11 @@
 # After this lesson you can
 #
 # - say what this machine can do for you,
-# - watch a language model change its voice after a minute of training,
+# - watch a language model change its voice after some twenty seconds of training,
 # - say what was trained and what stayed frozen,
 # - use the course's predictions, exercises and questions.
 #
-# **Time:** about 20 minutes, of which the machine works for two or three on a laptop with two
+# **Time:** about 20 minutes, of which the machine works for one on a laptop with two
 # cores. Nothing here needs a GPU, an account or a network.
 
 # %% [markdown]
@@ -173,7 +173,7 @@ show(fig, alt="Bars: share of held-out answers in voice and with the fact right,
 # %% [markdown]
 # ### Explain
 #
-# The voice was learnt from a few minutes' worth of text, and it carried over to entities that
+# The voice was learnt from 48 short rows of text, and it carried over to entities that
 # training never named: the model learnt a *manner*, not a list.
 #
 # The facts did not all survive. The next cell lists answers that were right before and are wrong
