@@ -796,7 +796,7 @@ def milliseconds(model, length):
 
 
 medians = {}
-for length, repeats in ((1, 25), (128, 6)):
+for length, repeats in ((1, 25), (64, 11)):
     pairs = [(milliseconds(adapted, length), milliseconds(merged, length)) for _ in range(repeats)]
     medians[length] = [statistics.median(times) for times in zip(*pairs[1:], strict=True)]
 
