@@ -13,7 +13,7 @@ from labs_lib import notebooks
 from labs_lib.assessment.progress import read_events
 from labs_lib.training import Run, kept
 
-CELL_SECONDS = 600
+CELL_SECONDS = notebooks.CELL_SECONDS
 
 
 @pytest.fixture
