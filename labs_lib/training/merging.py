@@ -6,6 +6,7 @@ measures how far from that each merge ends, in weights, in logits and in answers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,11 @@ WAYS = {
 class Merged:
     """One way to keep what was trained, measured against the unmerged model.
 
-    `update_error` is ‖W' − (W4 + ΔW)‖ / ‖ΔW‖ over all adapted layers: 1 means that the weights
-    are off by as much as training had moved them. `logit_change` is the root mean square change
-    of a logit over the standard deviation of the logits, `same_next` the share of positions
-    with the same most likely next token; both over the tokens of the held-out completions.
+    `update_kept` is the part of the update that is still there, ⟨W' − W4, ΔW⟩ / ‖ΔW‖² over all
+    adapted layers: 1 is all of it, 0 none. `update_error` is ‖W' − (W4 + ΔW)‖ / ‖ΔW‖: 1 means that
+    the weights are off by as much as training had moved them. `logit_change` is the root mean
+    square change of a logit over the standard deviation of the logits, `same_next` the share of
+    positions with the same most likely next token; both over the held-out completions' tokens.
     `loss` is in nats per such token. `same_answers` is the share of answers that are letter for
     letter the unmerged model's; `rates` what the data set's metrics say of them.
     """
@@ -44,6 +46,7 @@ class Merged:
     way: str
     dtype: str
     weights_bytes: int
+    update_kept: float
     update_error: float
     logit_change: float
     same_next: float
@@ -73,9 +76,9 @@ class Merges:
                 "way",
                 "stored in",
                 "weights (MB)",
+                "update kept (%)",
                 "weights off (× update)",
                 "logits off (%)",
-                "same next token (%)",
                 "loss (nats/token)",
                 "same answers (%)",
                 *(f"{each.replace('_', ' ')} (%)" for each in metrics),
@@ -85,9 +88,9 @@ class Merges:
                     each.way,
                     each.dtype,
                     f"{each.weights_bytes / 1e6:,.0f}",
+                    f"{100 * each.update_kept:.0f}",
                     f"{each.update_error:.2f}",
                     f"{100 * each.logit_change:.1f}",
-                    f"{100 * each.same_next:.1f}",
                     f"{each.loss:.3f}",
                     f"{100 * each.same_answers:.0f}",
                     *(f"{100 * each.rates[metric]:.0f}" for metric in metrics),
@@ -122,11 +125,11 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
         sizes = [torch.stack([update.norm(), base.norm()]) for _, base, update in _adapted(trained)]
         update_norm, base_norm = torch.stack(sizes).norm(dim=0).tolist()
         first = _judged(trained, tokenizer, test, recipe)
-        ways = [_way("unmerged", trained, 0.0, first, first)]
+        ways = [_way("unmerged", trained, (1.0, 0.0), first, first)]
         for way in list(WAYS)[1:]:
             model = _merged(run, way)
-            error = _distance(trained, model) / update_norm
-            ways.append(_way(way, model, error, _judged(model, tokenizer, test, recipe), first))
+            moved = _moved(trained, model)
+            ways.append(_way(way, model, moved, _judged(model, tokenizer, test, recipe), first))
     return Merges(tuple(ways), update_norm / base_norm, tuple(row.prompt for row in test))
 
 
@@ -164,7 +167,9 @@ def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> 
         return _Judged(logits, loss, evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens))
 
 
-def _way(way: str, model: Any, update_error: float, found: _Judged, first: _Judged) -> Merged:
+def _way(
+    way: str, model: Any, moved: tuple[float, float], found: _Judged, first: _Judged
+) -> Merged:
     from labs_lib.training.measure import resident_bytes
 
     answers = found.evaluation.answers
@@ -174,7 +179,8 @@ def _way(way: str, model: Any, update_error: float, found: _Judged, first: _Judg
         way=way,
         dtype=_kind(model),
         weights_bytes=resident_bytes(model),
-        update_error=update_error,
+        update_kept=moved[0],
+        update_error=moved[1],
         logit_change=(change / first.logits.std()).item(),
         same_next=(found.logits.argmax(-1) == first.logits.argmax(-1)).float().mean().item(),
         loss=found.loss,
@@ -225,16 +231,16 @@ def _adapted(model: Any) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
             yield name.removeprefix("base_model.model."), _weight(module.base_layer), update
 
 
-def _distance(trained: Any, model: Any) -> float:
-    """Return the norm, over the adapted layers, of `model`'s weights less those trained."""
-    if model is trained:
-        return 0.0
+def _moved(trained: Any, model: Any) -> tuple[float, float]:
+    """Return (update_kept, update_error) of `model`'s weights; see `Merged`."""
     found = dict(_linears(model))
-    squares = [
-        (_weight(found[name]) - base - update).square().sum()
-        for name, base, update in _adapted(trained)
-    ]
-    return torch.stack(squares).sum().sqrt().item()
+    sums = torch.zeros(3, dtype=torch.float64)
+    for name, base, update in _adapted(trained):
+        moved = _weight(found[name]) - base
+        along, error = (moved * update).sum(), (moved - update).square().sum()
+        sums += torch.stack([along, error, update.square().sum()]).double().cpu()
+    along, error, size = sums.tolist()
+    return along / size, math.sqrt(error / size)
 
 
 @torch.no_grad()

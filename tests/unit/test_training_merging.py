@@ -24,7 +24,7 @@ def found(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Merges:
 def test_every_way_is_measured_against_the_model_as_trained(found: Merges) -> None:
     assert [each.way for each in found.ways] == list(WAYS)
     trained = found.of("unmerged")
-    assert (trained.update_error, trained.logit_change) == (0, 0)
+    assert (trained.update_kept, trained.update_error, trained.logit_change) == (1, 0, 0)
     assert (trained.same_next, trained.same_answers) == (1, 1)
     assert len(found.prompts) == len(trained.answers) == 3
     assert found.update_size > 0
@@ -33,6 +33,7 @@ def test_every_way_is_measured_against_the_model_as_trained(found: Merges) -> No
 def test_only_the_restored_base_is_merged_without_loss(found: Merges) -> None:
     restored, plain, four_bit = (found.of(way) for way in ("restored", "16-bit", "4-bit"))
     assert restored.update_error < 0.01
+    assert restored.update_kept == pytest.approx(1, abs=0.01)
     assert restored.logit_change < 0.01
     assert restored.same_answers == 1
     # Rounding to 4 bits, once more or not at all: each is off by a share of the weights.

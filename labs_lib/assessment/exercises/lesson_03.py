@@ -298,6 +298,7 @@ _CONFIG = Exercise(
     answer="config",
     starter="config = ...  # LoraConfig(...)\n",
     solution=(
+        "from peft import LoraConfig\n\n"
         "config = LoraConfig(\n"
         "    r=16,\n"
         "    lora_alpha=8,\n"

@@ -591,4 +591,4 @@ _CARD = Exercise(
     praise="Units first, then the share, then the smallest: in that order.",
 )
 
-EXERCISES = [_IMPROVEMENT, _BENCH, _QLORA_BYTES, _CARD]
+EXERCISES = [_IMPROVEMENT, _BENCH, _CARD, _QLORA_BYTES]
