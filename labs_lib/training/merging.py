@@ -136,15 +136,16 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
 def _merged(run: Run, way: str) -> Any:
     """Return the run's model without adapter layers, merged in this way."""
     from labs_lib import models
+    from labs_lib.quantization import compute_dtype_of
     from labs_lib.training.adapters import load_adapter
     from labs_lib.training.comparison import load_run
 
     if way == "4-bit":
         return load_run(run)[0].merge_and_unload()
-    base: Any = models.load_model(run.recipe.model)
     if way == "restored":
-        dtype = base.dtype
-        base = load_run(run, tuned=False)[0].dequantize(dtype)
+        base = load_run(run, tuned=False)[0].dequantize(compute_dtype_of())
+    else:
+        base = models.load_model(run.recipe.model)
     return load_adapter(base, run.output).merge_and_unload()
 
 
