@@ -45,6 +45,14 @@ def test_lesson_runs_as_given_and_counts_nothing_as_attempted(
         assert [event for event in read_events()[0] if event["event"] == "answer"] == []
 
 
+@pytest.mark.xdist_group("00-04")
+def test_side_by_side_a_lessons_passes_stay_with_one_worker(request: pytest.FixtureRequest):
+    """An xdist that does not know the groups trains every run again, and says nothing."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("the tests run one at a time")
+    assert request.node.nodeid.endswith("@00-04")
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("00-04")
 def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
