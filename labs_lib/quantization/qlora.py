@@ -35,7 +35,8 @@ def qlora_config(
     bitsandbytes' layers: another size can be studied with `quantize`, not trained with here.
     LabError for any other value.
     """
-    check_settings(quant_type, double_quant, block_size)
+    if quant_type in (None, "none"):
+        check_settings(quant_type, double_quant, block_size)
     legal_type = check_quant_type(quant_type, TRAINABLE_TYPES)
     if check_block_size(block_size) != BITSANDBYTES_BLOCK:
         raise LabError(

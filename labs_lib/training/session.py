@@ -161,7 +161,38 @@ def _prepare(
     folder: Path,
     progress: Progress,
 ) -> tuple[Any, Any, MeasuringTrainer]:
-    """Load the model and build the trainer around it, adapter included."""
+    """Put the rows in the run's order and build model, tokenizer and trainer."""
+    rows = course_set.train[: recipe.train_rows]
+    rows_per_step = recipe.batch_size * recipe.accumulation
+    steps = count_steps(len(rows), rows_per_step, recipe.steps, recipe.epochs)
+    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    order = row_order(lengths, rows_per_step, steps, recipe.seed)
+    model, tokenizer, trainer = build_trainer(
+        recipe,
+        [rows[index] for index in order],
+        course_set.validation[:LOSS_ROWS],
+        machine,
+        precision,
+        folder,
+    )
+    trainer.add_callback(TellProgress(progress))
+    return model, tokenizer, trainer
+
+
+def build_trainer(
+    recipe: Recipe,
+    rows: Sequence[data.Row],
+    validation: Sequence[data.Row],
+    machine: hardware.Hardware,
+    precision: str,
+    folder: Path,
+) -> tuple[Any, Any, MeasuringTrainer]:
+    """Load the model and build the trainer around it, adapter included.
+
+    `rows` are taken in their order, `batch_size × accumulation` a step; `precision` is "bf16" or
+    "fp32"; checkpoints go to `folder`. Returns the model as the trainer wrapped it, the tokenizer
+    and the trainer.
+    """
     model, tokenizer = models.load(
         recipe.model, dtype=_weight_dtype(recipe, precision), quantization=_quantization(recipe)
     )
@@ -175,23 +206,16 @@ def _prepare(
         model = prepare_model_for_kbit_training(
             model, use_gradient_checkpointing=recipe.checkpointing
         )
-    rows = course_set.train[: recipe.train_rows]
-    rows_per_step = recipe.batch_size * recipe.accumulation
-    steps = count_steps(len(rows), rows_per_step, recipe.steps, recipe.epochs)
-    lengths = [len(row.prompt) + len(row.completion) for row in rows]
-    order = row_order(lengths, rows_per_step, steps, recipe.seed)
+    steps = len(rows) // (recipe.batch_size * recipe.accumulation)
     trainer = MeasuringTrainer(
         recipe=recipe,
         model=model,
         peft_config=peft_config,
         args=sft_config(recipe, steps, precision, machine, folder / "checkpoints"),
-        train_dataset=data.to_hf([rows[index] for index in order]),
-        eval_dataset=data.to_hf(course_set.validation[:LOSS_ROWS])
-        if course_set.validation
-        else None,
+        train_dataset=data.to_hf(rows),
+        eval_dataset=data.to_hf(validation) if validation else None,
         processing_class=tokenizer,
     )
-    trainer.add_callback(TellProgress(progress))
     wrapped: Any = trainer.model
     if recipe.method == "qlora" and precision == "fp32":
         # TRL rounds a 4-bit model's adapter to bf16; a CPU without bf16 instructions would crawl.

@@ -15,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
+from labs_lib.training.head_loss import plain_head, summed_loss
 from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
@@ -99,6 +100,10 @@ class MeasuringTrainer(SFTTrainer):
         self._step_started = 0.0
         self.add_callback(_StepClock(self))
 
+    def measure_no_step(self) -> None:
+        """Leave the byte counter off, for a benchmark that counts by itself."""
+        self._measured_step = -1
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Run one micro-batch; the longest step on a CPU runs under the byte counter."""
         if self.state.global_step != self._measured_step:
@@ -126,26 +131,27 @@ class MeasuringTrainer(SFTTrainer):
         each token's entropy and rank over the whole vocabulary. `inputs`: `input_ids`,
         `attention_mask` and `labels`, each (batch, length), labels -100 where none.
         """
-        labels = inputs["labels"]
-        predicting = (labels[:, 1:] != -100).any(dim=0).nonzero().flatten()
-        outputs = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            use_cache=False,
-            logits_to_keep=predicting,
-        )
-        loss = torch.nn.functional.cross_entropy(
-            outputs.logits.float().flatten(0, 1),
-            labels[:, predicting + 1].flatten(),
-            reduction="sum",
-        )
-        count = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        labels = inputs["labels"][:, 1:]
+        answers = labels != -100
+        rows = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        if parts := plain_head(model):
+            body, head = parts
+            with self.accelerator.autocast():
+                hidden = body(**rows, use_cache=False).last_hidden_state[:, :-1][answers]
+                loss = summed_loss(hidden, head.weight, labels[answers])
+        else:
+            predicting = answers.any(dim=0).nonzero().flatten()
+            logits = model(**rows, use_cache=False, logits_to_keep=predicting).logits
+            loss = torch.nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), labels[:, predicting].flatten(), reduction="sum"
+            )
+        count = answers.sum() if num_items_in_batch is None else num_items_in_batch
         loss = loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
         mode = "train" if model.training else "eval"
         if model.training:
             self._total_train_tokens += int(inputs["attention_mask"].sum())
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what was measured to the step's log line."""

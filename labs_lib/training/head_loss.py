@@ -1,0 +1,78 @@
+"""The loss of the answers' tokens, without a table of logits that outlives its use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+POSITIONS_AT_ONCE = 128
+# Some families scale or cap their logits after the projection, under these names.
+LOGITS_CHANGED = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+
+
+def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
+    """Return a causal model's body and its vocabulary projection, where nothing lies between.
+
+    None where the projection has a bias, carries an adapter, or the family changes its logits
+    afterwards: there the model's own forward pass must make them. `model` may be PEFT's.
+    """
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    body = getattr(inner, getattr(inner, "base_model_prefix", ""), None)
+    head = inner.get_output_embeddings()
+    if any(getattr(inner.config, name, None) is not None for name in LOGITS_CHANGED):
+        return None
+    if body is None or type(head) is not nn.Linear or head.bias is not None:
+        return None
+    return body, head
+
+
+def summed_loss(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the summed cross-entropy of `labels` under the logits `hidden @ weight.T`.
+
+    `hidden` is (positions, width), `weight` (vocabulary, width), `labels` (positions,), all of
+    them tokens. The gradient, softmax minus one-hot, is taken while the logits are there, so only
+    `POSITIONS_AT_ONCE` rows of them ever exist, once. The idea is that of the fused losses of
+    Liger Kernel (arXiv 2410.10989).
+    """
+    return _SummedLoss.apply(hidden, weight, labels)  # pyright: ignore[reportReturnType]
+
+
+class _SummedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        learns, weight_learns = ctx.needs_input_grad[:2]
+        loss = hidden.new_zeros((), dtype=torch.float32)
+        hidden_grad = torch.zeros_like(hidden) if learns else None
+        weight_grad = torch.zeros_like(weight) if weight_learns else None
+        for start in range(0, len(labels), POSITIONS_AT_ONCE):
+            part = slice(start, start + POSITIONS_AT_ONCE)
+            target = labels[part, None]
+            logits = (hidden[part] @ weight.T).float()
+            logits -= logits.amax(-1, keepdim=True)
+            right = logits.gather(-1, target)
+            total = logits.exp_().sum(-1, keepdim=True)
+            loss += (total.log() - right).sum()
+            if learns or weight_learns:
+                gradient = logits.div_(total)
+                gradient.scatter_add_(-1, target, torch.full_like(right, -1))
+                gradient = gradient.to(hidden.dtype)
+                if hidden_grad is not None:
+                    hidden_grad[part] = gradient @ weight
+                if weight_grad is not None:
+                    weight_grad += gradient.T @ hidden[part]
+                del gradient
+            del logits  # or the next part's would stand beside them
+        ctx.save_for_backward(hidden_grad, weight_grad)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *outgoing: torch.Tensor) -> Any:
+        hidden_grad, weight_grad = (
+            gradient if gradient is None else gradient.mul_(outgoing[0].to(gradient.dtype))
+            for gradient in ctx.saved_tensors
+        )
+        return hidden_grad, weight_grad, None

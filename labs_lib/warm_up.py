@@ -1,0 +1,62 @@
+"""Load a lesson's heavy libraries while the student reads its first page."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+LIBRARIES = ("torch", "transformers", "peft", "trl")
+# What the lessons use of them; TRL's trainer brings transformers, PEFT and datasets along.
+MODULES = ("torch", "matplotlib.pyplot", "labs_lib.training.trainer")
+
+
+def load_in_background(modules: Sequence[str] = MODULES) -> None:
+    """Start importing `modules`, say so and return at once.
+
+    The next cell waits until they are there: two threads importing the same libraries could see
+    them half-made. Outside a notebook nothing is loaded ahead.
+    """
+    shell = _shell()
+    if shell is None or all(name in sys.modules for name in modules):
+        print("Ready.")
+        return
+    thread = threading.Thread(target=_load, args=(modules,), name="labs-warm-up", daemon=True)
+    started = time.perf_counter()
+
+    def wait(info: Any = None) -> None:
+        shell.events.unregister("pre_run_cell", wait)
+        if thread.is_alive():
+            print(f"waiting for {_listed(LIBRARIES)} …", file=sys.stderr, flush=True)
+            thread.join()
+            seconds = time.perf_counter() - started
+            print(f"loaded after {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    shell.events.register("pre_run_cell", wait)
+    thread.start()
+    print(f"{_listed(LIBRARIES)} are loading in the background: read on.")
+
+
+def _load(modules: Sequence[str]) -> None:
+    from labs_lib.quantization import quiet_bitsandbytes
+
+    # A library that is missing is named by the cell that imports it.
+    with contextlib.suppress(ImportError), quiet_bitsandbytes():
+        for name in modules:
+            importlib.import_module(name)
+
+
+def _shell() -> Any:
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
