@@ -311,12 +311,9 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
     """Return (figure, alternative text): memory by part, seconds a step, score and what is kept."""
     from labs_lib import figures
 
-    figures.use_house_style()
-    from matplotlib import pyplot as plt
-
     methods = comparison.methods()
     metric = next(iter(comparison.arms[0].rates))
-    fig, (memory, speed, score) = plt.subplots(1, 3, figsize=(figures.WIDTH_INCHES, 3.8))
+    fig, (memory, speed, score) = figures.new_figure("", "", "", columns=3)
     bottom = dict.fromkeys(methods, 0.0)
     for part in PARTS:
         heights = [comparison.mean(method, f"{part}_bytes") / 2**30 for method in methods]

@@ -8,8 +8,13 @@
 # - say what was trained and what stayed frozen,
 # - use the course's predictions, exercises and questions.
 #
-# **Time:** about 20 minutes, of which the machine works for one on a laptop with two
+# **Time:** about 20 minutes, of which the machine works for one or two on a laptop with two
 # cores. Nothing here needs a GPU, an account or a network.
+
+# %%
+from labs_lib.warm_up import load_in_background
+
+load_in_background()
 
 # %% [markdown]
 # ## How a lesson goes

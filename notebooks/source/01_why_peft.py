@@ -12,17 +12,9 @@
 # **Time:** about 50 minutes; the machine works for about one of them on two laptop cores.
 
 # %%
-import torch
+from labs_lib.warm_up import load_in_background
 
-from labs_lib import models
-from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
-from labs_lib.figures import GRID, INK, MEMORY_COLOURS, PALETTE, new_figure, show
-from labs_lib.memory import card, fit, forecast, measure, request_of
-from labs_lib.tables import Table
-from labs_lib.training import quiet_libraries
-from labs_lib.widgets import ByteBar, ask, show_progress
-
-SMALL, GB, GIB = "smollm2-135m-instruct", 10**9, 2**30
+load_in_background()
 
 # %% [markdown]
 # ## What lies in memory
@@ -37,6 +29,19 @@ SMALL, GB, GIB = "smollm2-135m-instruct", 10**9, 2**30
 #
 # The picture follows every byte through one full fine-tuning step of SmolLM2, 4 sequences of 256
 # tokens in 32-bit floats. It is *traced*: the real code runs, on shapes without numbers.
+
+# %%
+import torch
+
+from labs_lib import models
+from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
+from labs_lib.figures import GRID, INK, MEMORY_COLOURS, PALETTE, new_figure, show
+from labs_lib.memory import card, fit, forecast, measure, request_of
+from labs_lib.tables import Table
+from labs_lib.training import quiet_libraries
+from labs_lib.widgets import ByteBar, ask, show_progress
+
+SMALL, GB, GIB = "smollm2-135m-instruct", 10**9, 2**30
 
 # %%
 from labs_lib.memory import timeline, timeline_figure

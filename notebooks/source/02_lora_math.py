@@ -8,7 +8,25 @@
 # - write LoRA's forward pass and hold it against PEFT's,
 # - say why one factor starts at zero, what alpha and rank do, and what merging changes.
 #
-# **Time:** about 75 minutes; the machine works for about two of them on two laptop cores.
+# **Time:** about 75 minutes; the machine works for about three of them on two laptop cores.
+
+# %%
+from labs_lib.warm_up import load_in_background
+
+load_in_background()
+
+# %% [markdown]
+# ## The idea
+#
+# Fine-tuning turns a weight matrix $W$ into $W' = W + \Delta W$. Full fine-tuning may make any
+# $\Delta W$ it likes. LoRA allows only a product of two narrow matrices:
+#
+# $$\Delta W = \frac{\alpha}{r}\,B A, \qquad B: d_{out} \times r, \qquad A: r \times d_{in}.$$
+#
+# $W$ is frozen. $A$ and $B$ are trained. The *rank* $r$ is the narrow side (LoRA, arXiv
+# 2106.09685, section 4.1).
+#
+# The bet: a task needs a change that few directions can express. This lesson tests the bet.
 
 # %%
 import copy
@@ -26,19 +44,6 @@ from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, quiet_libraries, train
 from labs_lib.training.evaluation import chat_text
 from labs_lib.widgets import LowRankExplorer, RankAlpha, ask, show_progress
-
-# %% [markdown]
-# ## The idea
-#
-# Fine-tuning turns a weight matrix $W$ into $W' = W + \Delta W$. Full fine-tuning may make any
-# $\Delta W$ it likes. LoRA allows only a product of two narrow matrices:
-#
-# $$\Delta W = \frac{\alpha}{r}\,B A, \qquad B: d_{out} \times r, \qquad A: r \times d_{in}.$$
-#
-# $W$ is frozen. $A$ and $B$ are trained. The *rank* $r$ is the narrow side (LoRA, arXiv
-# 2106.09685, section 4.1).
-#
-# The bet: a task needs a change that few directions can express. This lesson tests the bet.
 
 # %% [markdown]
 # ## Counting: 5000 × 4000

@@ -11,6 +11,20 @@
 # **Time:** about 70 minutes; the machine works for about two of them on two laptop cores.
 
 # %%
+from labs_lib.warm_up import load_in_background
+
+load_in_background()
+
+# %% [markdown]
+# ## Six knobs, three questions
+#
+# - **How much can change?** The rank $r$, and the target modules.
+# - **How hard is it pushed?** Alpha, and the learning rate.
+# - **What is held back, what comes along?** Dropout holds back. Bias terms may come along.
+#
+# The picture shows where each acts in one layer.
+
+# %%
 import math
 import warnings
 
@@ -31,15 +45,6 @@ from labs_lib.figures import INK, PALETTE, new_figure, show
 from labs_lib.tables import Table
 from labs_lib.training import quiet_libraries, recorded, run_sweep
 from labs_lib.widgets import KnobEffects, RankAlpha, ask, show_progress
-
-# %% [markdown]
-# ## Six knobs, three questions
-#
-# - **How much can change?** The rank $r$, and the target modules.
-# - **How hard is it pushed?** Alpha, and the learning rate.
-# - **What is held back, what comes along?** Dropout holds back. Bias terms may come along.
-#
-# The picture shows where each acts in one layer.
 
 # %%
 fig, axes = new_figure("Five knobs sit in the layer, the sixth in the optimiser", "", "")

@@ -11,6 +11,19 @@
 # **Time:** about an hour; the machine works for about five minutes of it on two laptop cores.
 
 # %%
+from labs_lib.warm_up import load_in_background
+
+load_in_background()
+
+# %% [markdown]
+# ## The workflow
+#
+# **Configure → wrap → count → train → generate → save → load → merge.** Every library call below
+# is the real one; what `labs_lib` adds is shorter notebooks, not another interface.
+#
+# We start from the base model. Its module names are what `target_modules` refers to.
+
+# %%
 import copy
 import subprocess
 import sys
@@ -31,14 +44,6 @@ from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, evaluate, quiet_libraries, train
 from labs_lib.widgets import ask, show_progress
-
-# %% [markdown]
-# ## The workflow
-#
-# **Configure → wrap → count → train → generate → save → load → merge.** Every library call below
-# is the real one; what `labs_lib` adds is shorter notebooks, not another interface.
-#
-# We start from the base model. Its module names are what `target_modules` refers to.
 
 # %%
 with quiet_libraries():

@@ -9,8 +9,22 @@
 #   gradient arrives there,
 # - prepare a 4-bit model, train it, and see that it learnt.
 #
-# **Time:** about an hour and a half; the machine works for about three minutes of it on two
+# **Time:** about an hour and a half; the machine works for about four minutes of it on two
 # laptop cores. No GPU is needed: bitsandbytes quantises and trains on a CPU too.
+
+# %%
+from labs_lib.warm_up import load_in_background
+
+load_in_background()
+
+# %% [markdown]
+# ## The base-model memory problem
+#
+# LoRA made gradients and optimiser states small. The frozen base is still there, every weight of
+# it, since each forward and backward pass goes through it.
+#
+# **Predict:** LoRA (r = 8 on q and v) trains Llama-2-7B in bf16, one row of 512 tokens. Which share
+# of the peak memory is the frozen base, in percent?
 
 # %%
 import torch
@@ -26,15 +40,6 @@ from labs_lib.widgets import NF4Explorer, ask, show_progress
 
 with quant.quiet_bitsandbytes():
     import bitsandbytes
-
-# %% [markdown]
-# ## The base-model memory problem
-#
-# LoRA made gradients and optimiser states small. The frozen base is still there, every weight of
-# it, since each forward and backward pass goes through it.
-#
-# **Predict:** LoRA (r = 8 on q and v) trains Llama-2-7B in bf16, one row of 512 tokens. Which share
-# of the peak memory is the frozen base, in percent?
 
 # %%
 predict("05.base-share", ...)

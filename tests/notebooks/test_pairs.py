@@ -21,6 +21,13 @@ def test_notebook_equals_its_source(lesson: Path):
     assert notebooks.cells_of(notebooks.read(lesson)) == notebooks.cells_of(notebooks.read(source))
 
 
+def test_the_libraries_load_while_the_student_reads(lesson: Path):
+    cells = notebooks.read(lesson).cells
+    first = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
+    assert cells[first].source.endswith("load_in_background()")
+    assert cells[first + 1].cell_type == "markdown"
+
+
 def test_every_cell_was_executed_in_order_without_errors(lesson: Path):
     code = [cell for cell in notebooks.read(lesson).cells if cell.cell_type == "code"]
     counts = [cell.execution_count for cell in code if cell.source.strip()]
@@ -46,3 +53,10 @@ def test_cells_and_file_are_small(lesson: Path):
     for cell in notebooks.read(lesson).cells:
         if cell.cell_type == "code":
             assert len(cell.source.splitlines()) <= CODE_LINES, cell.source
+
+
+def test_every_picture_is_drawn_once_and_says_what_it_shows(lesson: Path):
+    """A figure that pyplot knows of is drawn again at the cell's end, without words."""
+    for cell in notebooks.read(lesson).cells:
+        for output in cell.get("outputs", ()):
+            assert "image/png" not in output.get("data", {}), cell.source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_table_and_figure_show_every_method(found: Comparison):
     assert text.splitlines()[0].split() == ["tiny", *METHODS]
     assert "general knowledge after (%)" in text
     _, alt = comparison_figure(found)
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    assert pyplot.get_fignums() == []  # or a notebook would draw it a second time
     assert all(f"{method}: " in alt for method in METHODS)
 
 
