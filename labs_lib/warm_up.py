@@ -29,12 +29,16 @@ def load_in_background(modules: Sequence[str] = MODULES) -> None:
     started = time.perf_counter()
 
     def wait(info: Any = None) -> None:
-        shell.events.unregister("pre_run_cell", wait)
         if thread.is_alive():
             print(f"waiting for {_listed(LIBRARIES)} …", file=sys.stderr, flush=True)
-            thread.join()
+            try:
+                thread.join()
+            except KeyboardInterrupt:
+                print("interrupted: the next cell waits again", file=sys.stderr, flush=True)
+                return
             seconds = time.perf_counter() - started
             print(f"loaded after {seconds:.0f} s", file=sys.stderr, flush=True)
+        shell.events.unregister("pre_run_cell", wait)
 
     shell.events.register("pre_run_cell", wait)
     thread.start()

@@ -18,7 +18,8 @@ def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
     None where the projection has a bias, carries an adapter, or the family changes its logits
     afterwards: there the model's own forward pass must make them. `model` may be PEFT's.
     """
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    # PEFT leaves `peft_config` on the model that it wraps, too; only the wrapper has a base.
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     body = getattr(inner, getattr(inner, "base_model_prefix", ""), None)
     head = inner.get_output_embeddings()
     if any(getattr(inner.config, name, None) is not None for name in LOGITS_CHANGED):

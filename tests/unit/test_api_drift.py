@@ -85,6 +85,17 @@ def test_sft_trainer_still_keeps_the_counters_that_the_course_writes():
     assert "self._metrics" in source
 
 
+def test_what_the_courses_loss_asks_of_a_model():
+    from accelerate import Accelerator
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    assert hasattr(Accelerator, "autocast")
+    assert hasattr(PeftModel, "get_base_model")
+    for name in ("base_model_prefix", "get_output_embeddings"):
+        assert hasattr(PreTrainedModel, name)
+
+
 def test_training_arguments_of_the_plain_trainer():
     from transformers import TrainingArguments
 

@@ -50,6 +50,22 @@ def test_bf16_keeps_its_dtype_and_stays_near():
     assert h.grad.dtype == torch.bfloat16
 
 
+def test_under_autocast_weights_in_fp32_get_gradients_in_fp32():
+    """As full fine-tuning in mixed precision has it: fp32 weights, products in bf16."""
+    hidden, weight, labels = case(40)
+    h, w = hidden.requires_grad_(), weight.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = summed_loss(h, w, labels)
+    loss.backward()
+    expected = torch.autograd.grad(
+        nn.functional.cross_entropy(hidden @ weight.T, labels, reduction="sum"), (hidden, weight)
+    )
+    for found, exact in zip((h.grad, w.grad), expected, strict=True):
+        assert found is not None
+        assert found.dtype == torch.float32
+        assert (found - exact).norm() < 0.02 * exact.norm()
+
+
 def test_without_gradients_there_is_only_a_value():
     hidden, weight, labels = case(10)
     loss = summed_loss(hidden, weight, labels)
@@ -77,7 +93,7 @@ def test_a_head_that_is_not_plain_is_left_to_the_model():
     assert plain_head(gpt2) == (gpt2.transformer, gpt2.lm_head)
 
     adapted = get_peft_model(llama, LoraConfig(r=2, target_modules=["q_proj"]))
-    assert plain_head(adapted) == (llama.model, llama.lm_head)
+    assert plain_head(adapted) == plain_head(llama) == (llama.model, llama.lm_head)
     another = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, vocab_size=32, **shape))
     on_head = get_peft_model(another, LoraConfig(r=2, target_modules=["lm_head"]))
     assert plain_head(on_head) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +55,25 @@ def test_what_is_there_is_not_loaded_again(shell: Any, capsys: pytest.CaptureFix
     assert shell.events.callbacks["pre_run_cell"] == []
 
 
+def test_an_interrupted_wait_is_waited_for_by_the_next_cell(
+    shell: Any,
+    slow_module: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    warm_up.load_in_background([slow_module])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupted)
+        shell.events.trigger("pre_run_cell", None)
+    assert "the next cell waits again" in capsys.readouterr().err
+    shell.events.trigger("pre_run_cell", None)
+    assert sys.modules[slow_module].whole
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_missing_library_is_left_to_the_cell_that_imports_it(shell: Any):
     warm_up.load_in_background(["no_such_module_here"])
     shell.events.trigger("pre_run_cell", None)
