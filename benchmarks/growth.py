@@ -12,15 +12,14 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
 import training
+from record import write_record
 
 REPEATS = 3
 LAYERS = (8, 16, 32, 64, 128)
@@ -151,9 +150,7 @@ def main() -> None:
     if arguments.plot:
         draw(found, arguments.plot)
     if arguments.json:
-        from labs_lib.files import write_json
-
-        write_json(arguments.json, found)
+        write_record(arguments.json, series=found)
 
 
 if __name__ == "__main__":

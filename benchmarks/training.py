@@ -32,9 +32,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from record import write_record
 
 CONTENDERS = ("trl", "plain", "loop", "ours")
 METHODS = ("lora", "qlora", "full")
@@ -60,8 +61,9 @@ def main() -> None:
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     methods, lengths = arguments.methods.split(","), arguments.lengths.split(",")
-    if unknown := [name for name in methods + lengths if name not in (*METHODS, *LENGTHS)]:
-        parser.error(f"{unknown[0]!r} is none of {', '.join((*METHODS, *LENGTHS))}")
+    for option, chosen, legal in (("methods", methods, METHODS), ("lengths", lengths, LENGTHS)):
+        if unknown := [name for name in chosen if name not in legal]:
+            parser.error(f"--{option}: {unknown[0]!r} is none of {', '.join(legal)}")
     if arguments.steps < 1:
         parser.error(f"--steps: {arguments.steps} is not legal; 1 or more")
     if arguments.contender:
@@ -69,25 +71,17 @@ def main() -> None:
         return
 
     from labs_lib import hardware
-    from labs_lib.training.session import versions
 
-    machine = hardware.detect()
+    precision = hardware.detect().precision
     rows = []
     for method in methods:
         for length in lengths:
             print(f"{method}, {length} rows …", file=sys.stderr, flush=True)
-            cell = measured_cell(method, length, arguments.steps, machine.precision)
+            cell = measured_cell(method, length, arguments.steps, precision)
             rows += cell
             print(table(cell), flush=True)
     if arguments.json:
-        from labs_lib.files import write_json
-
-        provenance = {
-            "machine": machine.as_dict(),
-            "versions": versions(),
-            "date": datetime.now(timezone.utc).date().isoformat(),
-        }
-        write_json(arguments.json, provenance | {"rows": rows})
+        write_record(arguments.json, rows=rows)
 
 
 def measured_cell(method: str, length: str, steps: int, precision: str) -> list[dict[str, Any]]:
@@ -289,22 +283,6 @@ def encoded(rows: Sequence[Any], tokenizer: Any) -> list[dict[str, list[int]]]:
     return made
 
 
-def padded(rows: Sequence[dict[str, list[int]]], pad: Any) -> dict[str, Any]:
-    """Return one batch, padded on the right."""
-    import torch
-
-    longest = max(len(row["input_ids"]) for row in rows)
-
-    def filled(values: list[int], with_value: int) -> list[int]:
-        return values + [with_value] * (longest - len(values))
-
-    return {
-        "input_ids": torch.tensor([filled(row["input_ids"], pad) for row in rows]),
-        "attention_mask": torch.tensor([filled([1] * len(row["input_ids"]), 0) for row in rows]),
-        "labels": torch.tensor([filled(row["labels"], -100) for row in rows]),
-    }
-
-
 def loaded(method: str) -> tuple[Any, Any]:
     """Return the bundled model, its base in fp32 or in NF4, and its tokenizer."""
     import torch
@@ -454,8 +432,10 @@ def build_plain(method: str, length: str, steps: int, folder: str) -> Any:
 def build_loop(method: str, length: str, steps: int, folder: str) -> Any:
     """The loop that a textbook writes."""
     import torch
+    from transformers import DataCollatorForSeq2Seq
 
     model, tokenizer, rows, recipe = wrapped(method, length, steps)
+    padded = DataCollatorForSeq2Seq(tokenizer)
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=recipe.learning_rate, weight_decay=0.0)
 
@@ -463,7 +443,7 @@ def build_loop(method: str, length: str, steps: int, folder: str) -> Any:
         model.train()
         for at in range(0, len(rows), BATCH_SIZE):
             clock.begin()
-            batch = padded(rows[at : at + BATCH_SIZE], tokenizer.pad_token_id)
+            batch = padded(rows[at : at + BATCH_SIZE])
             loss = model(**batch, use_cache=False).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
@@ -533,9 +513,8 @@ def held_out_loss(model: Any, length: str) -> float:
     total, count = 0.0, 0
     with torch.no_grad():
         for row in rows:
-            batch = padded([row], tokenizer.pad_token_id)
-            logits = model(batch["input_ids"], use_cache=False).logits[0, :-1].float()
-            labels = batch["labels"][0, 1:]
+            logits = model(torch.tensor([row["input_ids"]]), use_cache=False).logits[0, :-1].float()
+            labels = torch.tensor(row["labels"][1:])
             total += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
             count += int((labels != -100).sum())
     return total / count

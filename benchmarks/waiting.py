@@ -29,8 +29,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
+
+from record import write_record
 
 ROOT = Path(__file__).resolve().parent.parent
 # One line of figures: what it is → seconds (milliseconds where the name says so).
@@ -71,7 +72,8 @@ def setup() -> Figures:
 
 
 def lab() -> Figures:
-    """Time from the launcher to the address of a JupyterLab that answers."""
+    """Time from the launcher to the address of a JupyterLab that answers; set up beforehand."""
+    run([sys.executable, "course.py", "setup"])
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "course.py", "start", "--no-browser"],
@@ -118,7 +120,10 @@ def kernel() -> Iterator[Callable[[str], list[float]]]:
     from labs_lib import notebooks
 
     manager, client = start_new_kernel(
-        kernel_name="python3", cwd=str(notebooks.FOLDER), env={**os.environ, **notebooks.QUIET}
+        kernel_name="python3",
+        cwd=str(notebooks.FOLDER),
+        env={**os.environ, **notebooks.QUIET},
+        stderr=subprocess.DEVNULL,  # remarks of the server's; a cell's error comes in its reply
     )
 
     def execute(text: str) -> list[float]:
@@ -173,7 +178,6 @@ def lessons() -> Figures:
 
 def sliders() -> Figures:
     """Time the instruments, in the kernel and in Chromium's page where there is one."""
-    sys.path.insert(0, str(Path(__file__).parent))
     import widgets
 
     figures = {
@@ -184,8 +188,10 @@ def sliders() -> Figures:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "tests/browser/test_instruments.py"]
         command += ["-k", "by_keyboard", "-o", "junit_family=xunit1", f"--junit-xml={report}"]
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-        found = ElementTree.parse(report).iter("property") if report.exists() else ()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        found = list(ElementTree.parse(report).iter("property")) if report.exists() else []
+        if not found:
+            print(f"no figures of the page:\n{done.stdout[-1000:]}", file=sys.stderr)
         for each in found:
             name = (each.get("name") or "").partition("_key_to_page")[0]
             figures[f"{name}, key to page (ms)"] = float(each.get("value") or "nan")
@@ -262,12 +268,7 @@ def main() -> None:
             unit, digits = ("", 1) if "(ms)" in what else (" s", 2)
             print(f"{what:<44}{number:>9.{digits}f}{unit}", flush=True)
     if arguments.json:
-        from labs_lib.files import write_json
-        from labs_lib.training.session import versions
-
-        date = datetime.now(timezone.utc).date().isoformat()
-        provenance = {"machine": machine.as_dict(), "versions": versions(), "date": date}
-        write_json(arguments.json, provenance | {"figures": figures})
+        write_record(arguments.json, figures=figures)
 
 
 if __name__ == "__main__":

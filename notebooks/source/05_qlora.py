@@ -22,9 +22,6 @@ load_in_background()
 #
 # LoRA made gradients and optimiser states small. The frozen base is still there, every weight of
 # it, since each forward and backward pass goes through it.
-#
-# **Predict:** LoRA (r = 8 on q and v) trains Llama-2-7B in bf16, one row of 512 tokens. Which share
-# of the peak memory is the frozen base, in percent?
 
 # %%
 import torch
@@ -40,6 +37,10 @@ from labs_lib.widgets import NF4Explorer, ask, show_progress
 
 with quant.quiet_bitsandbytes():
     import bitsandbytes
+
+# %% [markdown]
+# **Predict:** LoRA (r = 8 on q and v) trains Llama-2-7B in bf16, one row of 512 tokens. Which share
+# of the peak memory is the frozen base, in percent?
 
 # %%
 predict("05.base-share", ...)

@@ -336,10 +336,10 @@ print(f"right with the base as it is: {before['lora']:.0%}, in 4 bits: {before['
 
 # %% [markdown]
 # Two of the three ratios lie in the claimed range and one far below it: the seeds of one method
-# differ by as much as the methods do. What is certain is the order of the means, and that the 4-bit
-# base costs knowledge before any training. The QLoRA paper found no such loss at the sizes it tested: mean MMLU 53.0 in bf16, 53.1
-# with NF4 and double quantisation, 52.2 with FP4 (arXiv 2305.14314, table 4). It says itself that
-# parity at 33B and 65B was not established.
+# differ by as much as the methods do, so three of them do not settle the score. What the 4-bit base
+# loses before any training depends on no seed. The QLoRA paper found no such loss at the sizes it
+# tested: mean MMLU 53.0 in bf16, 53.1 with NF4 and double quantisation, 52.2 with FP4 (arXiv
+# 2305.14314, table 4). It says itself that parity at 33B and 65B was not established.
 #
 # Two things set our model apart. It is fifty times smaller than a 7B. And its file was in a 4-bit
 # format once before, so it is rounded a second time here. A 135M model cannot tell you what a 7B

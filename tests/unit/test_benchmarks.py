@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = sorted(path.name for path in (Path(__file__).parents[2] / "benchmarks").glob("*.py"))
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8"))
 
 
 def call(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +30,9 @@ def test_help_is_printed(root: Path, script: str):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("training.py", "--methods", "dora"), "'dora' is none of"),
+        (("training.py", "--methods", "dora"), "--methods: 'dora' is none of lora, qlora, full"),
+        (("training.py", "--methods", "short"), "--methods: 'short' is none of"),
+        (("training.py", "--lengths", ""), "--lengths: '' is none of short, long"),
         (("training.py", "--steps", "0"), "--steps: 0 is not legal"),
         (("waiting.py", "--leave-out", "lesson"), "'lesson' is none of"),
         (("widgets.py", "--changes", "0"), "--changes: 0 is not legal"),
@@ -44,7 +48,30 @@ def test_what_cannot_be_measured_is_refused_in_a_line(
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2])
-def test_the_exponent_is_the_power_that_was_put_in(root: Path, power: float):
-    exponent = runpy.run_path(str(root / "benchmarks" / "growth.py"))["exponent"]
+def test_the_exponent_is_the_power_that_was_put_in(monkeypatch: pytest.MonkeyPatch, power: float):
+    monkeypatch.syspath_prepend(FOLDER)
+    exponent = runpy.run_path(str(FOLDER / "growth.py"))["exponent"]
     sizes = [1, 4, 16, 64]
     assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+def test_the_readmes_table_is_what_was_recorded():
+    told = (FOLDER / "README.md").read_text("utf-8").replace("**ours**", "ours")
+    names = {"trl": "TRL's defaults", "plain": "plain `Trainer`", "loop": "hand-written loop"}
+    lines = [line for line in told.splitlines() if line.startswith("|")]
+    rows = [
+        row
+        for name in ("training-short.json", "training-long.json")
+        for row in json.loads((FOLDER / "results" / name).read_text("utf-8"))["rows"]
+    ]
+    for row in rows:
+        way = names.get(row["contender"], row["contender"])
+        cells = (
+            f"{way} | {row['seconds_per_step']:.2f} "
+            f"({row['seconds_least']:.2f}–{row['seconds_most']:.2f}) "
+            f"| {row['tokens_per_second']:.0f} | {row['times_trl']:.2f} "
+            f"| {row['matrix_share']:.0%} | {row['peak_bytes'] / 2**20:,.0f} "
+            f"| {row['held_out_loss']:.4f} |"
+        ).replace("%", " %")
+        assert any(cells in line for line in lines), cells
+    assert max(abs(row["loss_against_trl"]) for row in rows) < 0.01
