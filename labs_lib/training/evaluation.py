@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,20 +63,22 @@ def answer(
     tokenizer: Any,
     prompts: Sequence[str | list[dict[str, str]]],
     max_new_tokens: int = 40,
-    batch_size: int = 20,
+    most_at_once: int = 48,
 ) -> list[str]:
     """Answer each prompt greedily, as the chat template frames it; returns the text alone.
 
     A prompt is the user's text, or the messages before the answer. Prompts of like length are
-    batched together, so that little is spent on padding.
+    batched together, so that little is spent on padding, at most `most_at_once` and about equally
+    many in each batch: a token for many rows costs a CPU little more than one for a few.
     """
     texts = [chat_text(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     answers = [""] * len(texts)
     was_training = model.training
     model.eval()
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    batches = math.ceil(len(order) / most_at_once)
+    for number in range(batches):
+        chosen = order[len(order) * number // batches : len(order) * (number + 1) // batches]
         batch = _generate(model, tokenizer, [texts[index] for index in chosen], max_new_tokens)
         for index, text in zip(chosen, batch, strict=True):
             answers[index] = text

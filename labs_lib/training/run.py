@@ -133,6 +133,7 @@ class Run:
     def table(self) -> list[tuple[str, str]]:
         """Return the run as (name, readable value) pairs, for a terminal or a notebook."""
         cost, share = self.cost, self.trainable_parameters / self.total_parameters
+        saved = "model" if self.recipe.method == "full" else "adapter"
         rows = [
             ("method", f"{self.recipe.method} on {self.recipe.model}"),
             (
@@ -149,7 +150,7 @@ class Run:
                 f"{cost.peak_bytes / 2**30:.2f} GiB {cost.peak_kind}, "
                 f"{cost.process_peak_bytes / 2**30:.2f} GiB the whole process",
             ),
-            ("adapter on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
+            (f"{saved} on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
             ("training loss", f"{self.losses[0]:.3f} → {self.losses[-1]:.3f}"),
         ]
         if self.before.loss is not None and self.after.loss is not None:

@@ -40,6 +40,8 @@ LOSS_ROWS = 24
 
 BEFORE_FILE = "before.json"
 
+PEAK_KINDS = {"cuda": "CUDA allocator", "mps": "Metal driver", "cpu": "live tensors"}
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
 
 
@@ -123,8 +125,11 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
     checkpoint = latest_whole_checkpoint(folder / "checkpoints")
     # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
     set_seed(recipe.seed)
+    if machine.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
     with friendly_os_errors(folder / "checkpoints"):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    accelerator_peak_bytes = _accelerator_peak_bytes(machine)  # before answers are written
     trained = trainer.accelerator.unwrap_model(trainer.model)
 
     progress.stage(f"answering {len(test_rows)} held-out prompts after training")
@@ -138,7 +143,7 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
         recipe=recipe,
         trainable_parameters=trainable,
         total_parameters=total,
-        cost=_cost(history, output, machine),
+        cost=_cost(history, output, machine, accelerator_peak_bytes),
         losses=tuple(line["loss"] for line in history),
         before=before,
         after=after,
@@ -300,16 +305,23 @@ def _is_conv1d(model: Any, target: str) -> bool:
     )
 
 
-def _cost(history: list[dict[str, Any]], output: Path, machine: hardware.Hardware) -> Cost:
+def _accelerator_peak_bytes(machine: hardware.Hardware) -> int:
+    if machine.device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return torch.mps.driver_allocated_memory() if machine.device == "mps" else 0
+
+
+def _cost(
+    history: list[dict[str, Any]],
+    output: Path,
+    machine: hardware.Hardware,
+    accelerator_peak_bytes: int,
+) -> Cost:
     seconds = [line["step_seconds"] for line in history]
     tokens = int(history[-1]["num_tokens"])
-    if machine.device == "cuda":
-        peak, kind = torch.cuda.max_memory_allocated(), "CUDA allocator"
-    elif machine.device == "mps":
-        peak, kind = torch.mps.driver_allocated_memory(), "Metal driver"
-    else:
+    peak, kind = accelerator_peak_bytes, PEAK_KINDS[machine.device]
+    if machine.device == "cpu":
         peak = max((line.get("peak_bytes", 0) for line in history), default=0)
-        kind = "live tensors"
     parts = next((line["memory"] for line in history if "memory" in line), {})
     return Cost(
         train_seconds=sum(seconds),

@@ -16,6 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
 from labs_lib.training.head_loss import plain_head, summed_loss
+from labs_lib.training.layout import NOT_LEARNT, lay_out, next_labels
 from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
@@ -47,7 +48,7 @@ def sft_config(
     recomputes every forward pass), no hub or tracker, no progress bar of its own, a checkpoint
     every `checkpoint_every` steps of which two are kept, rows in our own order.
     """
-    return SFTConfig(
+    config = SFTConfig(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=recipe.batch_size,
@@ -77,6 +78,14 @@ def sft_config(
         disable_tqdm=True,
         push_to_hub=False,
     )
+    on_one_device(config)
+    return config
+
+
+def on_one_device(config: Any) -> None:
+    """Keep a run without a launcher on one card of several: `DataParallel` would split its loss."""
+    if config.n_gpu > 1:
+        config._n_gpu = 1
 
 
 class MeasuringTrainer(SFTTrainer):
@@ -128,22 +137,25 @@ class MeasuringTrainer(SFTTrainer):
         """Return the mean loss of the labelled tokens, with logits at their positions alone.
 
         The same loss as TRL's, for a third of its time on a CPU: its fused head also computes
-        each token's entropy and rank over the whole vocabulary. `inputs`: `input_ids`,
-        `attention_mask` and `labels`, each (batch, length), labels -100 where none.
+        each token's entropy and rank over the whole vocabulary, and each row goes through the
+        layers by itself (`layout`). `inputs`: `input_ids`, `attention_mask` and `labels`,
+        each (batch, length), labels -100 where none.
         """
-        labels = inputs["labels"][:, 1:]
-        answers = labels != -100
-        rows = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         if parts := plain_head(model):
             body, head = parts
+            rows, targets = lay_out(body.config, **rows, labels=inputs["labels"])
+            answers = targets != NOT_LEARNT
             with self.accelerator.autocast():
-                hidden = body(**rows, use_cache=False).last_hidden_state[:, :-1][answers]
-                loss = summed_loss(hidden, head.weight, labels[answers])
+                hidden = body(**rows, use_cache=False).last_hidden_state[answers]
+                loss = summed_loss(hidden, head.weight, targets[answers])
         else:
+            targets = next_labels(inputs["labels"])
+            answers = targets != NOT_LEARNT
             predicting = answers.any(dim=0).nonzero().flatten()
             logits = model(**rows, use_cache=False, logits_to_keep=predicting).logits
             loss = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), labels[:, predicting].flatten(), reduction="sum"
+                logits.float().flatten(0, 1), targets[:, predicting].flatten(), reduction="sum"
             )
         count = answers.sum() if num_items_in_batch is None else num_items_in_batch
         loss = loss / torch.as_tensor(count, device=loss.device).clamp(min=1)

@@ -82,9 +82,13 @@ def test_resident_bytes_count_a_shared_weight_once() -> None:
     assert resident_bytes(torch.nn.Sequential(layer, twin)) == 400
 
 
-@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize(("plain", "together"), [(True, True), (True, False), (False, False)])
 def test_our_loss_is_trls_loss(
-    tiny_model: Path, tmp_path: Path, plain: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path,
+    tmp_path: Path,
+    plain: bool,
+    together: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from peft import LoraConfig
     from trl.trainer.sft_config import SFTConfig
@@ -119,10 +123,27 @@ def test_our_loss_is_trls_loss(
     )
     if not plain:  # as for a family that changes its logits after the projection
         monkeypatch.setattr("labs_lib.training.trainer.plain_head", lambda model: None)
+    made: list[Any] = []
+    monkeypatch.setattr(
+        "labs_lib.training.layout.is_less_work", lambda *_: made.append(1) or together
+    )
     batch = ours.data_collator([ours.train_dataset[i] for i in range(4)])
     losses = [trainer.compute_loss(trainer.model, dict(batch)) for trainer in (ours, theirs)]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
     assert (batch["labels"] == -100).any(), "the prompt is not masked"
+    assert bool(made) == plain, "rows that begin alike were not laid together"
+
+
+@pytest.mark.parametrize(("cards", "used"), [(0, 0), (1, 1), (2, 1)])
+def test_a_run_stays_on_one_card(cards: int, used: int) -> None:
+    from transformers import TrainingArguments
+
+    from labs_lib.training.trainer import on_one_device
+
+    config = TrainingArguments(use_cpu=True)
+    config._n_gpu = cards
+    on_one_device(config)
+    assert config.n_gpu == used
 
 
 def test_an_adapter_for_another_base_is_named(tiny_model: Path, tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_every_way_to_train_learns(
     assert run.before.loss is not None
     assert run.after.loss < run.before.loss
     assert output_bytes(run.folder)
+    saved = "model on disk" if run.recipe.method == "full" else "adapter on disk"
+    assert saved in dict(run.table())
 
 
 CHILD = """
