@@ -8,6 +8,7 @@ from labs_lib.data.scoring import (
     exactly_right,
     fact_right,
     in_voice,
+    parsed_json,
     valid_json,
     voice_marks,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "from_jsonl",
     "in_voice",
     "load_set",
+    "parsed_json",
     "resolve",
     "scorers",
     "to_hf",

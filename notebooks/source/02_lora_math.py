@@ -8,7 +8,7 @@
 # - write LoRA's forward pass and hold it against PEFT's,
 # - say why one factor starts at zero, what alpha and rank do, and what merging changes.
 #
-# **Time:** about 75 minutes; the machine works for about three of them on two laptop cores.
+# **Time:** about 75 minutes; the machine works for about two of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

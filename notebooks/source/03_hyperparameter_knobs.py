@@ -8,7 +8,7 @@
 # - read a sweep by the spread of its seeds, and run any of its points again,
 # - tell which rules of thumb come from a paper, which from habit, and which hold here.
 #
-# **Time:** about 70 minutes; the machine works for about two of them on two laptop cores.
+# **Time:** about 70 minutes; the machine works for about one of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

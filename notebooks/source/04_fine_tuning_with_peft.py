@@ -406,7 +406,8 @@ title = f"After eight steps {best} has the lowest held-out loss; {fewest} trains
 fig, axes = new_figure(title, "trainable parameters", "held-out loss (nats per token)")
 for colour, (name, (count, _, loss, _)) in zip(PALETTE, results.items(), strict=False):
     axes.plot(count, loss, "o", color=colour)
-    axes.annotate(name, (count, loss), (6, 6), textcoords="offset points")
+    below = name == "LoRA"  # DoRA lies beside it
+    axes.annotate(name, (count, loss), (6, -16 if below else 6), textcoords="offset points")
 axes.set_xscale("log")
 axes.margins(0.2)
 show(fig, alt="Held-out loss against trainable parameters for LoRA, DoRA, IA³ and prompt tuning.")

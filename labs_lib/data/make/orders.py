@@ -12,7 +12,7 @@ import yaml
 from labs_lib.data.rows import SPLITS, Row
 
 SEED = 2305
-SIZES = {"train": 320, "validation": 24, "test": 48}
+SIZES = {"train": 640, "validation": 24, "test": 48}
 
 
 def structured_output() -> dict[str, list[Row]]:
