@@ -70,8 +70,8 @@ def test_the_readmes_table_is_what_was_recorded():
             f"{way} | {row['seconds_per_step']:.2f} "
             f"({row['seconds_least']:.2f}–{row['seconds_most']:.2f}) "
             f"| {row['tokens_per_second']:.0f} | {row['times_trl']:.2f} "
-            f"| {row['matrix_share']:.0%} | {row['peak_bytes'] / 2**20:,.0f} "
-            f"| {row['held_out_loss']:.4f} |"
+            f"| {row['matrix_share']:.0%} | {row['given_share']:.0%} "
+            f"| {row['peak_bytes'] / 2**20:,.0f} | {row['held_out_loss']:.4f} |"
         ).replace("%", " %")
         assert any(cells in line for line in lines), cells
     assert max(abs(row["loss_against_trl"]) for row in rows) < 0.01
