@@ -376,8 +376,7 @@ Table.of(
 
 # %% [markdown]
 # Nearly every mistake, by either method, is a word to be spelt out. Both have learned to copy. How a
-# token is spelt is for the base to know, and the 4-bit base knows less of it. Two words of the
-# test, *Bristol* and *curtains*, come up several times each: a score on 40 rows hangs on few words.
+# token is spelt is for the base to know, and the 4-bit base knows less, as the next cell shows.
 
 # %% [markdown]
 # Part of the answer lies before the training. The bench asks the untrained base, too, once in its
