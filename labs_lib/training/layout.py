@@ -69,8 +69,9 @@ def packed(
     """Lay a batch's rows end to end behind their common beginning, without padding.
 
     In a causal model a token's vectors depend on the tokens before it alone, so rows that begin
-    with the same system message share the vectors of that beginning. All three inputs are (batch,
-    length), padded on the right. None where the rows share no beginning before the first label.
+    with the same system message share the vectors of that beginning, and its dropout where there
+    is any. All three inputs are (batch, length), padded on the right. None where the rows share no
+    beginning before the first label.
     """
     rows = len(input_ids)
     real, targets = attention_mask.bool(), next_labels(labels)

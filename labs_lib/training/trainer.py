@@ -78,14 +78,9 @@ def sft_config(
         disable_tqdm=True,
         push_to_hub=False,
     )
-    on_one_device(config)
-    return config
-
-
-def on_one_device(config: Any) -> None:
-    """Keep a run without a launcher on one card of several: `DataParallel` would split its loss."""
     if config.n_gpu > 1:
-        config._n_gpu = 1
+        config._n_gpu = 1  # without a launcher `DataParallel` would split the batch, and our loss
+    return config
 
 
 class MeasuringTrainer(SFTTrainer):

@@ -135,14 +135,19 @@ def test_our_loss_is_trls_loss(
 
 
 @pytest.mark.parametrize(("cards", "used"), [(0, 0), (1, 1), (2, 1)])
-def test_a_run_stays_on_one_card(cards: int, used: int) -> None:
-    from transformers import TrainingArguments
+def test_a_run_stays_on_one_card(
+    cards: int, used: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labs_lib import hardware
+    from labs_lib.training import trainer
 
-    from labs_lib.training.trainer import on_one_device
+    class OnSeveralCards(trainer.SFTConfig):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            self._n_gpu = cards
 
-    config = TrainingArguments(use_cpu=True)
-    config._n_gpu = cards
-    on_one_device(config)
+    monkeypatch.setattr(trainer, "SFTConfig", OnSeveralCards)
+    config = trainer.sft_config(Recipe.of(steps=1), 1, "fp32", hardware.detect(), tmp_path)
     assert config.n_gpu == used
 
 
