@@ -1,4 +1,9 @@
-"""How a batch's rows are laid out for the model: the same loss from fewer operations."""
+"""How a batch's rows are laid out for the model: the same loss from fewer operations.
+
+Every product of a layer treats a token by itself, so rows can lie end to end, without padding,
+behind the beginning that they share.  Attention alone needs them apart: it gets each row in turn,
+beginning included, and puts its outputs back in line.
+"""
 
 from __future__ import annotations
 
@@ -6,56 +11,100 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.functional import embedding
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
 
 PLAINLY_CAUSAL = ("llama", "mistral", "qwen2")
 """Families whose tokens know of their row only what mask and position tell: no distance bias."""
 NOT_LEARNT = -100
+BY_ROWS = "labs_by_rows"
+"""The name under which transformers knows the attention that takes rows laid end to end."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the tokens of rows lie that are laid end to end.
+
+    `token_of` (rows, length) holds the number of each place's token, any token's behind a row's
+    end; `place_of` (tokens,) is the way back: each token's place, counted through all rows.
+    """
+
+    token_of: torch.Tensor
+    place_of: torch.Tensor
+
+    def apart(self, line: torch.Tensor) -> torch.Tensor:
+        """Return (1, heads, tokens, width) as (rows, heads, length, width)."""
+        _, heads, tokens, width = line.shape
+        each = line.transpose(1, 2).reshape(tokens, heads * width)
+        # A table's lookup: unlike indexing, its gradient is quick on a CPU.
+        return embedding(self.token_of, each).unflatten(-1, (heads, width)).transpose(1, 2)
+
+    def in_line(self, apart: torch.Tensor) -> torch.Tensor:
+        """Return (rows, length, heads, width) as (1, tokens, heads, width)."""
+        heads_and_width = apart.shape[2:]
+        return embedding(self.place_of, apart.flatten(2).flatten(0, 1)).view(
+            1, -1, *heads_and_width
+        )
 
 
 @dataclass(frozen=True)
 class Packed:
     """Rows laid end to end behind the tokens that they share.
 
-    `input_ids` and `position_ids` are (1, tokens), `attention_mask` is (1, 1, tokens, tokens),
-    true where a token sees another, and `targets` (1, tokens) holds the label of the token that
-    each one predicts.
+    `input_ids` and `position_ids` are (1, tokens), `rows` says which token belongs where, and
+    `targets` (1, tokens) holds the label of the token that each one predicts.
     """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
-    attention_mask: torch.Tensor
+    rows: Rows
     targets: torch.Tensor
 
-    def inputs(self) -> dict[str, torch.Tensor]:
-        """Return what a model's body takes."""
+    def inputs(self) -> dict[str, Any]:
+        """Return what the body of a model takes that attends by rows."""
         return {
             "input_ids": self.input_ids,
             "position_ids": self.position_ids,
-            "attention_mask": self.attention_mask,
+            # A mask of four dimensions is handed on as it is, and ours is not looked at; without
+            # one transformers would make one, tokens × tokens.
+            "attention_mask": torch.ones((1, 1, 1, 1), device=self.input_ids.device),
+            "packed_rows": self.rows,
         }
+
+
+def attend_by_rows(model: Any) -> None:
+    """Let a model whose attention allows it take packed rows; other input gives what it gave.
+
+    `model` may be PEFT's. It is left as it is where its family or its attention has no such form.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if (
+        inner.config.model_type in PLAINLY_CAUSAL
+        and getattr(inner.config, "_attn_implementation", None) == "sdpa"
+    ):
+        inner.set_attn_implementation(BY_ROWS)
 
 
 def lay_out(
     config: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+) -> tuple[dict[str, Any], torch.Tensor]:
     """Return (what the model's body takes, the label that each of its outputs predicts).
 
-    The inputs are (batch, length). Short rows that begin alike are packed; rows padded on the
-    right go without a mask, since no token of a causal model sees the padding behind it, and
-    attention without a mask leaves out the half that it would hide. Other families get the rows
-    as they are.
+    The inputs are (batch, length). Rows are packed where the model attends by rows; else rows
+    padded on the right go without a mask, since no token of a causal model sees the padding
+    behind it. Other families get the rows as they are.
     """
     rows = {"input_ids": input_ids, "attention_mask": attention_mask}
     targets = next_labels(labels)
-    if config.model_type not in PLAINLY_CAUSAL:
+    if config.model_type not in PLAINLY_CAUSAL or (attention_mask.diff(dim=1) > 0).any():
         return rows, targets
     if takes_packed_rows(config, input_ids.shape[1]):
         together = packed(input_ids, attention_mask, labels)
-        if together and is_less_work(together, input_ids, config.hidden_size):
+        if together.targets.shape[1] < targets.numel():
             return together.inputs(), together.targets
-    if not (attention_mask.diff(dim=1) > 0).any():
-        del rows["attention_mask"]
-    return rows, targets
+    return {"input_ids": input_ids}, targets
 
 
 def next_labels(labels: torch.Tensor) -> torch.Tensor:
@@ -63,53 +112,58 @@ def next_labels(labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(labels[:, 1:], (0, 1), value=NOT_LEARNT)
 
 
-def packed(
-    input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
-) -> Packed | None:
+def packed(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> Packed:
     """Lay a batch's rows end to end behind their common beginning, without padding.
 
     In a causal model a token's vectors depend on the tokens before it alone, so rows that begin
     with the same system message share the vectors of that beginning, and its dropout where there
-    is any. All three inputs are (batch, length), padded on the right. None where the rows share no
-    beginning before the first label.
+    is any. A beginning is shared up to the first token that predicts an answer. All three inputs
+    are (batch, length), padded on the right.
     """
-    rows = len(input_ids)
+    length = input_ids.shape[1]
     real, targets = attention_mask.bool(), next_labels(labels)
     alike = (input_ids == input_ids[0]) & real & (targets == NOT_LEARNT)
     shared = int(alike.all(dim=0).long().cumprod(0).sum())
-    if rows == 1 or shared == 0:
-        return None
-    own = real[:, shared:]
-    owner, place = own.nonzero(as_tuple=True)
-    row = torch.nn.functional.pad(owner, (shared, 0), value=rows)  # `rows`: it belongs to all
-    position = torch.cat([torch.arange(shared, device=place.device), place + shared])
-    sees = ((row == row[:, None]) | (row == rows)) & (position <= position[:, None])
+    own = real.clone()
+    own[:, :shared] = False
+    row, position = own.nonzero(as_tuple=True)
+    beginning = torch.arange(shared, device=input_ids.device)
+    token_of = torch.zeros_like(input_ids)
+    token_of[:, :shared] = beginning
+    token_of[row, position] = shared + torch.arange(len(row), device=input_ids.device)
     no_targets = targets.new_full((shared,), NOT_LEARNT)
     return Packed(
-        input_ids=torch.cat([input_ids[0, :shared], input_ids[:, shared:][own]])[None],
-        position_ids=position[None],
-        attention_mask=sees[None, None],
-        targets=torch.cat([no_targets, targets[:, shared:][own]])[None],
+        input_ids=torch.cat([input_ids[0, :shared], input_ids[own]])[None],
+        position_ids=torch.cat([beginning, position])[None],
+        rows=Rows(token_of, torch.cat([beginning, row * length + position])),
+        targets=torch.cat([no_targets, targets[own]])[None],
     )
 
 
 def takes_packed_rows(config: Any, length: int) -> bool:
     """Return whether a model of this configuration gives packed rows what it gives rows apart."""
     window = getattr(config, "sliding_window", None)
-    return (
-        config.model_type in PLAINLY_CAUSAL
-        and getattr(config, "_attn_implementation", None) == "sdpa"  # takes a mask of pairs
-        and (window is None or length <= window)
+    return getattr(config, "_attn_implementation", None) == BY_ROWS and (
+        window is None or length <= window
     )
 
 
-def is_less_work(found: Packed, input_ids: torch.Tensor, hidden_size: int) -> bool:
-    """Return whether packed rows take fewer operations than the padded ones, `input_ids`.
+def _attention_by_rows(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    packed_rows: Rows | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    if packed_rows is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    query, key, value = (packed_rows.apart(line) for line in (query, key, value))
+    options: dict[str, Any] = kwargs | {"is_causal": True}
+    output, _ = sdpa_attention_forward(module, query, key, value, None, **options)
+    return packed_rows.in_line(output), None
 
-    A layer's products take about 24 × hidden² operations a token and attention 4 × hidden a pair
-    of tokens; packed, each token is multiplied with those of all rows. Attention reaches about a
-    third of the products' rate on a CPU, hence the 2 × hidden where 6 × hidden would stand.
-    """
-    (rows, length), together = input_ids.shape, found.input_ids.shape[1]
-    apart_work = rows * length * (2 * hidden_size + length)
-    return together * (2 * hidden_size + together) < apart_work
+
+AttentionInterface.register(BY_ROWS, _attention_by_rows)
+AttentionMaskInterface.register(BY_ROWS, sdpa_mask)

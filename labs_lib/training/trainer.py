@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
 from labs_lib.training.head_loss import plain_head, summed_loss
-from labs_lib.training.layout import NOT_LEARNT, lay_out, next_labels
+from labs_lib.training.layout import NOT_LEARNT, attend_by_rows, lay_out, next_labels
 from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
@@ -95,6 +95,7 @@ class MeasuringTrainer(SFTTrainer):
     ):
         super().__init__(model=model, peft_config=peft_config, **kwargs)
         self.remove_callback(PrinterCallback)
+        attend_by_rows(self.model)
         self._recipe = recipe
         self._measured_step = _longest_step(
             self.train_dataset, recipe.batch_size * recipe.accumulation
@@ -132,8 +133,8 @@ class MeasuringTrainer(SFTTrainer):
         """Return the mean loss of the labelled tokens, with logits at their positions alone.
 
         The same loss as TRL's, for a third of its time on a CPU: its fused head also computes
-        each token's entropy and rank over the whole vocabulary, and each row goes through the
-        layers by itself (`layout`). `inputs`: `input_ids`, `attention_mask` and `labels`,
+        each token's entropy and rank over the whole vocabulary, and every padded row goes through
+        the layers whole (`layout`). `inputs`: `input_ids`, `attention_mask` and `labels`,
         each (batch, length), labels -100 where none.
         """
         rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}

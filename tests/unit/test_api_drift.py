@@ -96,6 +96,20 @@ def test_what_the_courses_loss_asks_of_a_model():
         assert hasattr(PreTrainedModel, name)
 
 
+def test_what_attention_by_rows_stands_on():
+    """Its parts are imported by `layout`; these are the names that it is called by."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.modeling_utils import AttentionInterface, PreTrainedModel
+    from transformers.models.llama import modeling_llama
+
+    wanted = "module query key value attention_mask is_causal"
+    assert missing(wanted, parameters(sdpa_attention_forward)) == []
+    assert missing("attn_implementation", parameters(PreTrainedModel.set_attn_implementation)) == []
+    assert callable(AttentionInterface.register)
+    for part in (modeling_llama.LlamaModel, modeling_llama.LlamaDecoderLayer):
+        assert "kwargs" in parameters(part.forward), "the layers no longer hand on what they get"
+
+
 def test_training_arguments_of_the_plain_trainer():
     from transformers import TrainingArguments
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from labs_lib.training.layout import (
+    BY_ROWS,
     NOT_LEARNT,
-    is_less_work,
+    attend_by_rows,
     lay_out,
     next_labels,
     packed,
@@ -42,10 +44,18 @@ def batch(rows: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def tiny(family: str) -> Any:
+    """Return a small model as transformers makes it."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **SHAPE))
+
+
+def by_rows(family: str) -> Any:
+    """Return the same model, taking packed rows."""
+    model = tiny(family)
+    attend_by_rows(model)
+    return model
 
 
 def loss_and_gradients(model: Any, rows: dict[str, Any], targets: torch.Tensor) -> list[Any]:
@@ -56,29 +66,43 @@ def loss_and_gradients(model: Any, rows: dict[str, Any], targets: torch.Tensor) 
     return [loss.detach(), *(each.grad.clone() for each in model.parameters())]
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
-def test_loss_and_gradients_are_those_of_the_rows_apart(family: str):
-    model, (ids, mask, labels) = tiny(family), batch()
-    assert takes_packed_rows(model.config, LENGTH)
-    together = packed(ids, mask, labels)
-    assert together is not None
-    assert together.input_ids.shape[1] == int(mask.sum()) - 2 * SHARED
+def test_loss_and_gradients_are_those_of_the_rows_apart(family: str, checkpointing: bool):
+    ids, mask, labels = batch()
+    model = by_rows(family)
+    if checkpointing:  # the layers run once more while the gradients are taken
+        model.gradient_checkpointing_enable()
+    rows, targets = lay_out(model.config, ids, mask, labels)
+    assert targets.shape[1] == int(mask.sum()) - 2 * SHARED
     apart = loss_and_gradients(
-        model, {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
+        tiny(family), {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
     )
-    ours = loss_and_gradients(model, together.inputs(), together.targets)
-    for one, other in zip(ours, apart, strict=True):
+    for one, other in zip(loss_and_gradients(model, rows, targets), apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
+def test_rows_that_share_nothing_lose_their_padding(family: str):
+    ids, mask, labels = batch()
+    ids[:, 0] = torch.arange(3)
+    model = by_rows(family)
+    rows, targets = lay_out(model.config, ids, mask, labels)
+    assert targets.shape[1] == int(mask.sum())
+    apart = loss_and_gradients(
+        tiny(family), {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
+    )
+    for one, other in zip(loss_and_gradients(model, rows, targets), apart, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_row_does_not_see_its_neighbours():
     ids, mask, labels = batch()
-    model = tiny("llama")
+    model = by_rows("llama")
     outputs = []
     for token in (20, 21):
         ids[1, SHARED + 2] = token
         together = packed(ids, mask, labels)
-        assert together is not None
         with torch.no_grad():
             outputs.append(model(**together.inputs(), use_cache=False).logits[0])
     own = slice(LENGTH + 2, LENGTH + 2 + LENGTH - 2 - SHARED - 2)  # of the second row, from there
@@ -93,41 +117,50 @@ def test_a_token_that_predicts_an_answer_is_not_shared():
     ids, mask, labels = batch()
     labels[:, SHARED] = ids[:, SHARED]
     together = packed(ids, mask, labels)
-    assert together is not None
     assert together.input_ids.shape[1] == int(mask.sum()) - 2 * (SHARED - 1)
     assert (together.targets != NOT_LEARNT).sum() == (labels != NOT_LEARNT).sum()
 
 
-def test_rows_that_share_nothing_stay_apart():
+def test_rows_that_gain_nothing_stay_as_they_are():
     ids, mask, labels = batch()
-    assert packed(ids[:1], mask[:1], labels[:1]) is None
+    config = by_rows("llama").config
+    assert list(lay_out(config, ids[:1], mask[:1], labels[:1])[0]) == ["input_ids"]
     ids[:, 0] = torch.arange(3)
-    assert packed(ids, mask, labels) is None
+    assert list(lay_out(config, ids, torch.ones_like(ids), labels)[0]) == ["input_ids"]
 
 
-def test_only_models_that_take_a_mask_of_ones_own_get_packed_rows():
-    llama = tiny("llama").config
-    llama._attn_implementation = "flash_attention_2"  # takes no mask of pairs
-    assert not takes_packed_rows(llama, LENGTH)
-    mistral = tiny("mistral").config
+def test_only_models_whose_attention_can_take_packed_rows_get_them():
+    eager = tiny("llama")
+    eager.config._attn_implementation = "eager"
+    attend_by_rows(eager)
+    assert not takes_packed_rows(eager.config, LENGTH)
+    falcon = tiny("llama")
+    falcon.config.model_type = "falcon"  # some of them bias attention by distance
+    attend_by_rows(falcon)
+    assert not takes_packed_rows(falcon.config, LENGTH)
+    mistral = by_rows("mistral").config
+    assert takes_packed_rows(mistral, LENGTH)
     mistral.sliding_window = LENGTH - 1
     assert not takes_packed_rows(mistral, LENGTH)
-    falcon = tiny("llama").config
-    falcon.model_type = "falcon"  # some of them bias attention by distance
-    assert not takes_packed_rows(falcon, LENGTH)
 
 
-@pytest.mark.parametrize(
-    ("rows", "length", "quicker"), [(4, 64, True), (8, 64, True), (4, 128, False), (4, 256, False)]
-)
-def test_long_rows_stay_apart_for_attention_sake(rows: int, length: int, quicker: bool):
-    """As measured for SmolLM2 with a system message of twenty-two tokens."""
-    ids = torch.randint(1, 64, (rows, length))
-    ids[:, :22] = 7
-    labels = torch.full_like(ids, NOT_LEARNT)
-    together = packed(ids, torch.ones_like(ids), labels)
-    assert together is not None
-    assert is_less_work(together, ids, hidden_size=576) == quicker
+def test_other_input_gives_what_it_gave_before():
+    """Padding on the left, a mask, a cache: what writing an answer needs."""
+    ids, mask, _ = batch()
+    rows = {"input_ids": ids.flip(1), "attention_mask": mask.flip(1)}
+    with torch.no_grad():
+        before, after = (model(**rows).logits for model in (tiny("llama"), by_rows("llama")))
+    torch.testing.assert_close(before, after, rtol=0, atol=0)
+    answers = [
+        model.generate(**rows, max_new_tokens=5, do_sample=False, pad_token_id=0)
+        for model in (tiny("llama"), by_rows("llama"))
+    ]
+    assert torch.equal(*answers)
+
+
+def test_a_saved_model_does_not_name_the_course_s_attention(tmp_path: Path):
+    by_rows("llama").save_pretrained(tmp_path)
+    assert BY_ROWS not in (tmp_path / "config.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
@@ -143,7 +176,7 @@ def test_padding_on_the_right_needs_no_mask(family: str):
 
 def test_padding_on_the_left_and_other_families_keep_their_mask():
     ids, mask, labels = batch()
-    config = tiny("llama").config
+    config = by_rows("llama").config
     assert "attention_mask" in lay_out(config, ids.flip(1), mask.flip(1), labels.flip(1))[0]
     config.model_type = "falcon"
     assert "attention_mask" in lay_out(config, ids, mask, labels)[0]
