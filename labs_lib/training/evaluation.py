@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -115,22 +116,51 @@ def evaluate(
 
 @torch.inference_mode()
 def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int) -> list[str]:
-    encoded = tokenizer(
-        texts,
-        return_tensors="pt",
-        padding=True,
-        padding_side="left",
-        add_special_tokens=not tokenizer.chat_template,
+    """Answer one batch; the beginning that all texts share goes through the model once.
+
+    A row is laid out as beginning, padding, its own tokens. Positions count the tokens that the
+    mask shows, so the padding between them changes nothing.
+    """
+    encoded = tokenizer(texts, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+    shared = _shared_tokens(model, encoded)
+    own = tokenizer.pad(
+        {"input_ids": [row[shared:] for row in encoded]}, padding_side="left", return_tensors="pt"
     ).to(model.device)
+    beginning = torch.tensor(encoded[0][:shared], dtype=torch.long, device=model.device)
+    beginning = beginning.expand(len(texts), shared)
+    ids = torch.cat([beginning, own["input_ids"]], dim=1)
+    known = {}
+    if shared:
+        cache = model(input_ids=beginning[:1], use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(texts))
+        known["past_key_values"] = cache
     output = model.generate(
-        input_ids=encoded["input_ids"],
-        attention_mask=encoded["attention_mask"],
+        input_ids=ids,
+        attention_mask=torch.cat([torch.ones_like(beginning), own["attention_mask"]], dim=1),
         max_new_tokens=max_new_tokens,
         do_sample=False,
         temperature=None,
         top_p=None,
         top_k=None,
         pad_token_id=tokenizer.pad_token_id,
+        **known,
     )
-    new = output[:, encoded["input_ids"].shape[1] :]
+    new = output[:, ids.shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+
+def _shared_tokens(model: Any, rows: list[list[int]]) -> int:
+    """Return how many tokens all rows begin with, each keeping one of its own at least.
+
+    None where a token knows of more than the tokens before it and its position (families with a
+    distance bias or a state), or where trained embeddings stand in front of a row.
+    """
+    from labs_lib.training.layout import PLAINLY_CAUSAL
+
+    adapter = getattr(model, "active_peft_config", None)
+    if len(rows) == 1 or model.config.model_type not in PLAINLY_CAUSAL:
+        return 0
+    if getattr(adapter, "is_prompt_learning", False):
+        return 0
+    columns = zip(*(row[:-1] for row in rows), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))

@@ -19,6 +19,7 @@ from labs_lib import data, hardware, models, paths
 from labs_lib.errors import LabError
 from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
 from labs_lib.quantization import restored_weights
+from labs_lib.training.adapters import folded_in
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.measure import process_peak_bytes
@@ -242,7 +243,7 @@ def _evaluate(
     loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
     model.gradient_checkpointing_disable()
     try:
-        with restored_weights(model):
+        with restored_weights(model), folded_in(model):
             return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
     finally:
         if recipe.checkpointing:

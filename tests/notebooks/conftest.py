@@ -21,12 +21,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for `lesson` each notebook; those that train count as slow.
 
     Side by side, a lesson stays with one worker, where its solved pass finds what it trained;
-    00 and 04 share their runs.
+    00 and 04 share their runs. The last lessons are the longest: they start first, or one worker
+    would end alone with them.
     """
     if "lesson" not in metafunc.fixturenames:
         return
     lessons = []
-    for path in sorted(notebooks.FOLDER.glob("*.ipynb")):
+    for path in sorted(notebooks.FOLDER.glob("*.ipynb"), key=turn_of):
         slow = notebooks.trains(notebooks.read(path)) and "runs_lesson" in metafunc.fixturenames
         marks = [pytest.mark.slow] if slow else []
         if "runs_lesson" in metafunc.fixturenames:
@@ -38,3 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def group_of(lesson: Path) -> str:
     """Return the name of the lessons that one worker takes in order."""
     return "00-04" if lesson.stem[:2] in ("00", "04") else lesson.stem[:2]
+
+
+def turn_of(lesson: Path) -> tuple[int, str]:
+    """Return what sorts the lessons: late ones first, those of one group in their order."""
+    return -int(group_of(lesson)[-2:]), lesson.stem
