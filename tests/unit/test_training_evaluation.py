@@ -48,9 +48,13 @@ def test_prompts_of_like_length_share_batches_of_like_size(
     assert model.training, "the model was left in another mode than it came in"
 
 
+def loaded(folder: Path) -> tuple[Any, Any]:
+    return models.load(str(folder), dtype="fp32")
+
+
 def load_to_read_tokens(folder: Path) -> tuple[Any, Any]:
     """Return a tiny model that never ends an answer, and a tokenizer that tells token numbers."""
-    model, tokenizer = models.load(str(folder), dtype="fp32")
+    model, tokenizer = loaded(folder)
     model.generation_config.eos_token_id = None
     tokenizer.batch_decode = lambda new, **_: [str(row.tolist()) for row in new]
     return model, tokenizer
@@ -86,7 +90,7 @@ def test_a_shared_beginning_changes_no_answer(
 
 
 def test_a_family_with_a_state_of_its_own_shares_nothing(tiny_model: Path):
-    model, _ = models.load(str(tiny_model), dtype="fp32")
+    model, _ = loaded(tiny_model)
     assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]]) == 2
     assert evaluation._shared_tokens(model, [[1, 2], [1, 2, 4]]) == 1, "a row keeps a token"
     model.config.model_type = "falcon"
