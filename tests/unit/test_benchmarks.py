@@ -75,3 +75,12 @@ def test_the_readmes_table_is_what_was_recorded():
         ).replace("%", " %")
         assert any(cells in line for line in lines), cells
     assert max(abs(row["loss_against_trl"]) for row in rows) < 0.01
+
+
+def test_the_readmes_waiting_times_are_what_was_recorded():
+    told = (FOLDER / "README.md").read_text("utf-8")
+    figures = json.loads((FOLDER / "results" / "waiting.json").read_text("utf-8"))["figures"]
+    assert len([name for name in figures if name.startswith("lesson 0")]) == 8  # 7, and a training
+    for what, number in figures.items():
+        cell = f"{number:,.1f}" if "(ms)" in what else f"{number:,.2f} s"
+        assert f"| {what} | {cell} |" in told, what
