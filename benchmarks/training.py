@@ -42,7 +42,7 @@ from record import write_record
 CONTENDERS = ("trl", "plain", "loop", "ours")
 METHODS = ("lora", "qlora", "full")
 LENGTHS = {"short": 0, "long": 3}
-"""Solved examples put before each request: a row of some 65 tokens, and one of some 250."""
+"""Solved examples put before each request: a row of some 65 tokens, and one of some 185."""
 
 BATCH_SIZE = 4
 HELD_OUT_ROWS = 16
