@@ -122,7 +122,7 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     mask shows, so the padding between them changes nothing.
     """
     encoded = tokenizer(texts, add_special_tokens=not tokenizer.chat_template)["input_ids"]
-    shared = _shared_tokens(model, encoded)
+    shared = _shared_tokens(model, encoded, max_new_tokens)
     own = tokenizer.pad(
         {"input_ids": [row[shared:] for row in encoded]}, padding_side="left", return_tensors="pt"
     ).to(model.device)
@@ -131,7 +131,7 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     ids = torch.cat([beginning, own["input_ids"]], dim=1)
     known = {}
     if shared:
-        cache = model(input_ids=beginning[:1], use_cache=True).past_key_values
+        cache = model(input_ids=beginning[:1], use_cache=True, logits_to_keep=1).past_key_values
         cache.batch_repeat_interleave(len(texts))
         known["past_key_values"] = cache
     output = model.generate(
@@ -149,16 +149,19 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
-def _shared_tokens(model: Any, rows: list[list[int]]) -> int:
+def _shared_tokens(model: Any, rows: list[list[int]], max_new_tokens: int) -> int:
     """Return how many tokens all rows begin with, each keeping one of its own at least.
 
-    None where a token knows of more than the tokens before it and its position (families with a
-    distance bias or a state), or where trained embeddings stand in front of a row.
+    0 where a token knows of more than the tokens before it and its position (families with a
+    distance bias or a state), where it sees a window alone, which the padding would fill, or
+    where trained embeddings stand in front of a row.
     """
-    from labs_lib.training.layout import PLAINLY_CAUSAL
+    from labs_lib.training.layout import PLAINLY_CAUSAL, sees_whole
 
     adapter = getattr(model, "active_peft_config", None)
     if len(rows) == 1 or model.config.model_type not in PLAINLY_CAUSAL:
+        return 0
+    if not sees_whole(model.config, max(map(len, rows)) + max_new_tokens):
         return 0
     if getattr(adapter, "is_prompt_learning", False):
         return 0

@@ -142,10 +142,13 @@ def packed(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
 
 def takes_packed_rows(config: Any, length: int) -> bool:
     """Return whether a model of this configuration gives packed rows what it gives rows apart."""
+    return getattr(config, "_attn_implementation", None) == BY_ROWS and sees_whole(config, length)
+
+
+def sees_whole(config: Any, length: int) -> bool:
+    """Return whether a token sees all of a row of `length` tokens, and not a window of it alone."""
     window = getattr(config, "sliding_window", None)
-    return getattr(config, "_attn_implementation", None) == BY_ROWS and (
-        window is None or length <= window
-    )
+    return window is None or length <= window
 
 
 def _attention_by_rows(

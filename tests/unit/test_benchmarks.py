@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -84,3 +85,12 @@ def test_the_readmes_waiting_times_are_what_was_recorded():
     for what, number in figures.items():
         cell = f"{number:,.1f}" if "(ms)" in what else f"{number:,.2f} s"
         assert f"| {what} | {cell} |" in told, what
+
+
+def test_the_readmes_exponents_are_what_was_recorded():
+    told = (FOLDER / "README.md").read_text("utf-8")
+    told = told[told.index("## Growth") : told.index("## What was tried")]
+    series = json.loads((FOLDER / "results" / "growth.json").read_text("utf-8"))["series"]
+    written = re.findall(r"(−?\d\.\d\d) (?:for|by)", told)
+    found = [f"{each['exponent']:.2f}".replace("-", "−") for each in series.values()]
+    assert written == [each.replace("−0.00", "0.00") for each in found]

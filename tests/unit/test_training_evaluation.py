@@ -91,10 +91,19 @@ def test_a_shared_beginning_changes_no_answer(
 
 def test_a_family_with_a_state_of_its_own_shares_nothing(tiny_model: Path):
     model, _ = loaded(tiny_model)
-    assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]]) == 2
-    assert evaluation._shared_tokens(model, [[1, 2], [1, 2, 4]]) == 1, "a row keeps a token"
+    assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]], 8) == 2
+    assert evaluation._shared_tokens(model, [[1, 2], [1, 2, 4]], 8) == 1, "a row keeps a token"
     model.config.model_type = "falcon"
-    assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]]) == 0
+    assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]], 8) == 0
+
+
+def test_a_window_is_not_filled_with_padding(tiny_model: Path):
+    model, _ = loaded(tiny_model)
+    rows = [[1, 2, 3], [1, 2, 4, 5]]
+    model.config.sliding_window = 12
+    assert evaluation._shared_tokens(model, rows, 8) == 2
+    model.config.sliding_window = 11  # the longest row and its answer are 12 tokens
+    assert evaluation._shared_tokens(model, rows, 8) == 0
 
 
 def test_prompt_tuning_shares_nothing(tiny_model: Path):
@@ -102,7 +111,7 @@ def test_prompt_tuning_shares_nothing(tiny_model: Path):
 
     model, tokenizer = load_to_read_tokens(tiny_model)
     tuned = get_peft_model(model, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4))
-    assert evaluation._shared_tokens(tuned, [[1, 2, 3], [1, 2, 4]]) == 0
+    assert evaluation._shared_tokens(tuned, [[1, 2, 3], [1, 2, 4]], 8) == 0
     together, alone = asked_together_and_alone(tuned, tokenizer, "Be brief.")
     assert together == alone
 
