@@ -228,8 +228,9 @@ for method in found.methods():
     print(f"{method:6} valid JSON {valid:4.0%}, exactly right {exact:4.0%}")
 
 # %% [markdown]
-# With so few rows, one seed and ten steps, this score ranks nothing: a difference of one or two
-# rows is luck. What the bench does show are the costs, which hardly vary from seed to seed.
+# With so few rows, one seed and ten steps, this score ranks nothing: a difference of one or two rows
+# is luck. What the bench does show are the costs: the bytes are counted, the seconds are those of
+# this machine and this hour.
 
 # %% [markdown]
 # ### Exercise: put numbers on it
