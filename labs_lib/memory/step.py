@@ -101,9 +101,10 @@ def materialise(model: nn.Module, device: str = "cpu") -> None:
     """Replace each meta parameter and buffer by a tensor on `device`, shared ones once.
 
     Under FakeTensorMode the tensors are fake; otherwise they are real and random, and 4-bit
-    matrices go through bitsandbytes' own quantisation.
+    matrices go through bitsandbytes' own quantisation, once for each shape: layers repeat.
     """
     made: dict[int, Any] = {}
+    packed: dict[torch.Size, Any] = {}
     for module in model.modules():
         for store in (module._parameters, module._buffers):
             for name, tensor in store.items():
@@ -111,16 +112,26 @@ def materialise(model: nn.Module, device: str = "cpu") -> None:
                     continue
                 if id(tensor) not in made:
                     # The old tensor is kept too: its id must not be used again meanwhile.
-                    made[id(tensor)] = (tensor, _tensor_like(module, name, tensor, device))
+                    made[id(tensor)] = (tensor, _tensor_like(module, name, tensor, device, packed))
                 store[name] = made[id(tensor)][1]
 
 
-def _tensor_like(module: nn.Module, name: str, tensor: torch.Tensor, device: str) -> torch.Tensor:
+def _tensor_like(
+    module: nn.Module,
+    name: str,
+    tensor: torch.Tensor,
+    device: str,
+    packed: dict[torch.Size, Any],
+) -> torch.Tensor:
     bnb: Any = importlib.import_module("bitsandbytes")
 
     fake = detect_fake_mode() is not None
     if name == "weight" and isinstance(module, bnb.nn.Linear4bit):
-        return _fake_4bit(module, tensor) if fake else _real_4bit(module, tensor, device)
+        if fake:
+            return _fake_4bit(module, tensor)
+        if tensor.shape not in packed:
+            packed[tensor.shape] = _real_4bit(module, tensor, device)
+        return _copied_4bit(packed[tensor.shape], module)
     if name == "weight" and isinstance(module, bnb.nn.Linear8bitLt):
         return _packed_8bit(module, tensor, device)
     made = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
@@ -140,9 +151,15 @@ def _real_4bit(module: Any, tensor: torch.Tensor, device: str) -> torch.Tensor:
         requires_grad=False,
         compress_statistics=module.weight.compress_statistics,
         quant_type=module.weight.quant_type,
-        module=module,
     )
     return quantised.to(device)
+
+
+def _copied_4bit(packed: Any, module: Any) -> torch.Tensor:
+    copied = copy.deepcopy(packed)
+    copied.module = module
+    module.quant_state = copied.quant_state
+    return copied
 
 
 def _fake_4bit(module: Any, tensor: torch.Tensor) -> nn.Parameter:

@@ -64,7 +64,7 @@ class _SummedLoss(torch.autograd.Function):
                 if hidden_grad is not None:
                     hidden_grad[part] = gradient @ weight
                 if weight_grad is not None:
-                    weight_grad += gradient.T @ hidden[part]
+                    weight_grad.addmm_(gradient.T, hidden[part])  # no second table of its size
                 del gradient
             del logits  # or the next part's would stand beside them
         ctx.save_for_backward(hidden_grad, weight_grad)

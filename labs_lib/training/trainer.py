@@ -15,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
+from labs_lib.training.gates import recompute_gates
 from labs_lib.training.head_loss import plain_head, summed_loss
 from labs_lib.training.layout import NOT_LEARNT, attend_by_rows, lay_out, next_labels
 from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
@@ -96,6 +97,7 @@ class MeasuringTrainer(SFTTrainer):
         super().__init__(model=model, peft_config=peft_config, **kwargs)
         self.remove_callback(PrinterCallback)
         attend_by_rows(self.model)
+        recompute_gates(self.model)
         self._recipe = recipe
         self._measured_step = _longest_step(
             self.train_dataset, recipe.batch_size * recipe.accumulation

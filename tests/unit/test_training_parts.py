@@ -135,6 +135,8 @@ def test_our_loss_is_trls_loss(
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
     assert (batch["labels"] == -100).any(), "the prompt is not masked"
     assert bool(made) == together, "rows that begin alike were not laid together"
+    gated = [module for module in ours.model.modules() if hasattr(module, "act_fn")]
+    assert all("forward" in vars(module) for module in gated), "silu(gate) is kept"
 
 
 @pytest.mark.parametrize(("cards", "used"), [(0, 0), (1, 1), (2, 1)])

@@ -1,0 +1,72 @@
+"""The gated feed-forward layer: the same bits, one large tensor less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_training_layout import batch, loss_and_gradients, tiny
+
+from labs_lib.training.gates import recompute_gates
+from labs_lib.training.layout import next_labels
+from labs_lib.training.measure import LiveBytes
+
+
+def with_gates_again(family: str) -> Any:
+    model = tiny(family)
+    recompute_gates(model)
+    return model
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
+def test_loss_and_gradients_are_the_models_own_to_the_bit(family: str, checkpointing: bool):
+    ids, mask, labels = batch()
+    rows = {"input_ids": ids, "attention_mask": mask}
+    model = with_gates_again(family)
+    if checkpointing:
+        model.gradient_checkpointing_enable()
+    own = loss_and_gradients(tiny(family), rows, next_labels(labels))
+    for one, other in zip(loss_and_gradients(model, rows, next_labels(labels)), own, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_each_layer_keeps_one_tensor_less():
+    ids, mask, _ = batch()
+    kept = []
+    for model in (tiny("llama"), with_gates_again("llama")):
+        with LiveBytes() as counter:
+            loss = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.sum()
+            kept.append(counter.live_bytes)
+        del loss
+    one = ids.numel() * model.config.intermediate_size * 4
+    assert kept[0] - kept[1] == model.config.num_hidden_layers * one
+
+
+def test_lora_on_its_matrices_learns_the_same():
+    from peft import LoraConfig, get_peft_model
+
+    ids, mask, labels = batch()
+    gradients = []
+    for change in (lambda model: None, recompute_gates):
+        model = tiny("llama")
+        torch.manual_seed(1)
+        model = get_peft_model(model, LoraConfig(r=2, target_modules=["gate_proj", "down_proj"]))
+        change(model)
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        gradients.append([p.grad for p in model.parameters() if p.requires_grad])
+    assert gradients[0]
+    for own, ours in zip(*gradients, strict=True):
+        assert torch.equal(own, ours)
+
+
+@pytest.mark.parametrize(("field", "value"), [("hidden_act", "gelu"), ("model_type", "falcon")])
+def test_another_activation_or_family_is_left_alone(field: str, value: str):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(**{**tiny("llama").config.to_dict(), "hidden_act": "silu"})
+    setattr(config, field, value)
+    model = LlamaForCausalLM(config)
+    recompute_gates(model)
+    assert not any("forward" in vars(module) for module in model.modules())
