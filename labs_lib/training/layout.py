@@ -94,17 +94,20 @@ def lay_out(
 
     The inputs are (batch, length). Rows are packed where the model attends by rows; else rows
     padded on the right go without a mask, since no token of a causal model sees the padding
-    behind it. Other families get the rows as they are.
+    behind it, and end where the last answer is predicted. Other families, and rows without any
+    answer, are left as they are.
     """
     rows = {"input_ids": input_ids, "attention_mask": attention_mask}
     targets = next_labels(labels)
-    if config.model_type not in PLAINLY_CAUSAL or (attention_mask.diff(dim=1) > 0).any():
+    length = int(_up_to_the_last_answer(targets).any(dim=0).sum())
+    left_padded = bool((attention_mask.diff(dim=1) > 0).any())
+    if config.model_type not in PLAINLY_CAUSAL or left_padded or not length:
         return rows, targets
-    if takes_packed_rows(config, input_ids.shape[1]):
+    if takes_packed_rows(config, length):
         together = packed(input_ids, attention_mask, labels)
-        if together.targets.shape[1] < targets.numel():
+        if together.targets.shape[1] < len(input_ids) * length:
             return together.inputs(), together.targets
-    return {"input_ids": input_ids}, targets
+    return {"input_ids": input_ids[:, :length]}, targets[:, :length]
 
 
 def next_labels(labels: torch.Tensor) -> torch.Tensor:
@@ -117,11 +120,12 @@ def packed(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
 
     In a causal model a token's vectors depend on the tokens before it alone, so rows that begin
     with the same system message share the vectors of that beginning, and its dropout where there
-    is any. A beginning is shared up to the first token that predicts an answer. All three inputs
-    are (batch, length), padded on the right.
+    is any. A beginning is shared up to the first token that predicts an answer, and a row ends
+    with the last one that does. All three inputs are (batch, length), padded on the right.
     """
     length = input_ids.shape[1]
-    real, targets = attention_mask.bool(), next_labels(labels)
+    targets = next_labels(labels)
+    real = attention_mask.bool() & _up_to_the_last_answer(targets)
     alike = (input_ids == input_ids[0]) & real & (targets == NOT_LEARNT)
     shared = int(alike.all(dim=0).long().cumprod(0).sum())
     own = real.clone()
@@ -138,6 +142,11 @@ def packed(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
         rows=Rows(token_of, torch.cat([beginning, row * length + position])),
         targets=torch.cat([no_targets, targets[own]])[None],
     )
+
+
+def _up_to_the_last_answer(targets: torch.Tensor) -> torch.Tensor:
+    """Return (batch, length): true up to each row's last token that predicts an answer."""
+    return (targets != NOT_LEARNT).flip(1).cumsum(1).flip(1) > 0
 
 
 def takes_packed_rows(config: Any, length: int) -> bool:

@@ -74,7 +74,7 @@ def test_loss_and_gradients_are_those_of_the_rows_apart(family: str, checkpointi
     if checkpointing:  # the layers run once more while the gradients are taken
         model.gradient_checkpointing_enable()
     rows, targets = lay_out(model.config, ids, mask, labels)
-    assert targets.shape[1] == int(mask.sum()) - 2 * SHARED
+    assert targets.shape[1] == int(mask.sum()) - len(ids) - 2 * SHARED
     apart = loss_and_gradients(
         tiny(family), {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
     )
@@ -88,7 +88,7 @@ def test_rows_that_share_nothing_lose_their_padding(family: str):
     ids[:, 0] = torch.arange(3)
     model = by_rows(family)
     rows, targets = lay_out(model.config, ids, mask, labels)
-    assert targets.shape[1] == int(mask.sum())
+    assert targets.shape[1] == int(mask.sum()) - len(ids)  # a row's last token predicts nothing
     apart = loss_and_gradients(
         tiny(family), {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
     )
@@ -105,7 +105,8 @@ def test_a_row_does_not_see_its_neighbours():
         together = packed(ids, mask, labels)
         with torch.no_grad():
             outputs.append(model(**together.inputs(), use_cache=False).logits[0])
-    own = slice(LENGTH + 2, LENGTH + 2 + LENGTH - 2 - SHARED - 2)  # of the second row, from there
+    first, second = LENGTH - 1, LENGTH - 3  # tokens of a row up to its last answer's prediction
+    own = slice(first + 2, first + second - SHARED)  # of the second row, from there
     changed = (outputs[0] != outputs[1]).any(-1)
     assert changed[own].all()
     changed[own] = False
@@ -117,7 +118,7 @@ def test_a_token_that_predicts_an_answer_is_not_shared():
     ids, mask, labels = batch()
     labels[:, SHARED] = ids[:, SHARED]
     together = packed(ids, mask, labels)
-    assert together.input_ids.shape[1] == int(mask.sum()) - 2 * (SHARED - 1)
+    assert together.input_ids.shape[1] == int(mask.sum()) - len(ids) - 2 * (SHARED - 1)
     assert (together.targets != NOT_LEARNT).sum() == (labels != NOT_LEARNT).sum()
 
 
@@ -126,7 +127,35 @@ def test_rows_that_gain_nothing_stay_as_they_are():
     config = by_rows("llama").config
     assert list(lay_out(config, ids[:1], mask[:1], labels[:1])[0]) == ["input_ids"]
     ids[:, 0] = torch.arange(3)
-    assert list(lay_out(config, ids, torch.ones_like(ids), labels)[0]) == ["input_ids"]
+    all_to_the_end = labels[:1].expand_as(labels)
+    rows, targets = lay_out(config, ids, torch.ones_like(ids), all_to_the_end)
+    assert list(rows) == ["input_ids"]
+    assert rows["input_ids"].shape == targets.shape == (3, LENGTH - 1)
+
+
+@pytest.mark.parametrize("attends", [by_rows, tiny])
+def test_nothing_after_the_last_answer_is_computed(attends: Any):
+    """As after a dialogue whose last turn is the user's; one row has no answer at all."""
+    ids, mask, labels = batch()
+    labels[:, 9:] = NOT_LEARNT
+    labels[1] = NOT_LEARNT
+    labels[0, 6:9] = ids[0, 6:9]
+    model = attends("llama")
+    rows, targets = lay_out(model.config, ids, mask, labels)
+    assert (targets != NOT_LEARNT).sum() == (labels != NOT_LEARNT).sum()
+    assert rows["input_ids"].shape[1] <= (len(ids) - 1) * 8
+    apart = loss_and_gradients(
+        tiny("llama"), {"input_ids": ids, "attention_mask": mask}, next_labels(labels)
+    )
+    for one, other in zip(loss_and_gradients(model, rows, targets), apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_without_any_answer_are_left_as_they_are():
+    ids, mask, labels = batch()
+    rows, targets = lay_out(by_rows("llama").config, ids, mask, labels.fill_(NOT_LEARNT))
+    assert rows == {"input_ids": ids, "attention_mask": mask}
+    assert targets.shape == ids.shape
 
 
 def test_only_models_whose_attention_can_take_packed_rows_get_them():
@@ -169,7 +198,9 @@ def test_padding_on_the_right_needs_no_mask(family: str):
     ids[:, 0] = torch.arange(3)  # they share nothing
     rows, targets = lay_out(model.config, ids, mask, labels)
     assert list(rows) == ["input_ids"]
-    with_mask = loss_and_gradients(model, {**rows, "attention_mask": mask}, targets)
+    with_mask = loss_and_gradients(
+        model, {**rows, "attention_mask": mask[:, : targets.shape[1]]}, targets
+    )
     for one, other in zip(loss_and_gradients(model, rows, targets), with_mask, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
