@@ -76,6 +76,9 @@ def test_the_readmes_table_is_what_was_recorded():
         ).replace("%", " %")
         assert any(cells in line for line in lines), cells
     assert max(abs(row["loss_against_trl"]) for row in rows) < 0.01
+    peaks = {(r["method"], r["length"], r["contender"]): r["peak_bytes"] for r in rows}
+    for (method, length, way), peak in peaks.items():
+        assert way != "ours" or peak <= peaks[method, length, "trl"], "told as never above TRL's"
 
 
 def test_the_readmes_waiting_times_are_what_was_recorded():
