@@ -81,6 +81,15 @@ def test_no_more_logits_than_one_part_exist_at_once():
     assert counter.peak_bytes < 1.6 * part
 
 
+def test_the_weights_gradient_exists_once():
+    hidden, weight, labels = case(2 * POSITIONS_AT_ONCE)
+    hidden, weight = hidden.repeat(1, 8), weight.repeat(1, 8).requires_grad_()
+    with LiveBytes() as counter:
+        summed_loss(hidden, weight, labels).backward()
+    part = POSITIONS_AT_ONCE * VOCABULARY * 4
+    assert counter.peak_bytes < 1.25 * (part + weight.numel() * 4)
+
+
 def test_a_head_that_is_not_plain_is_left_to_the_model():
     from peft import LoraConfig, get_peft_model
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
