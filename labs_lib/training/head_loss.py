@@ -64,7 +64,7 @@ class _SummedLoss(torch.autograd.Function):
                 if hidden_grad is not None:
                     hidden_grad[part] = gradient @ weight
                 if weight_grad is not None:
-                    weight_grad.addmm_(gradient.T, hidden[part])  # no second table of its size
+                    _add_product(weight_grad, gradient.T, hidden[part])
                 del gradient
             del logits  # or the next part's would stand beside them
         ctx.save_for_backward(hidden_grad, weight_grad)
@@ -77,3 +77,11 @@ class _SummedLoss(torch.autograd.Function):
             for gradient in ctx.saved_tensors
         )
         return hidden_grad, weight_grad, None
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add left @ right to `total`, without a second table of its size where that can be."""
+    if torch.is_autocast_enabled(total.device.type):
+        total += left @ right  # in autocast's precision, which `addmm_` knows nothing of
+    else:
+        total.addmm_(left, right)

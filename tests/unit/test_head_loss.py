@@ -50,12 +50,13 @@ def test_bf16_keeps_its_dtype_and_stays_near():
     assert h.grad.dtype == torch.bfloat16
 
 
-def test_under_autocast_weights_in_fp32_get_gradients_in_fp32():
+@pytest.mark.parametrize("of_hidden", [torch.float32, torch.bfloat16])
+def test_under_autocast_weights_in_fp32_get_gradients_in_fp32(of_hidden: torch.dtype):
     """As full fine-tuning in mixed precision has it: fp32 weights, products in bf16."""
     hidden, weight, labels = case(40)
     h, w = hidden.requires_grad_(), weight.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = summed_loss(h, w, labels)
+        loss = summed_loss(h.to(of_hidden), w, labels)
     loss.backward()
     expected = torch.autograd.grad(
         nn.functional.cross_entropy(hidden @ weight.T, labels, reduction="sum"), (hidden, weight)
