@@ -136,6 +136,7 @@ def test_our_loss_is_trls_loss(
     assert (batch["labels"] == -100).any(), "the prompt is not masked"
     assert bool(made) == together, "rows that begin alike were not laid together"
     gated = [module for module in ours.model.modules() if hasattr(module, "act_fn")]
+    assert len(gated) == model.config.num_hidden_layers
     assert all("forward" in vars(module) for module in gated), "silu(gate) is kept"
 
 
