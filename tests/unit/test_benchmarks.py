@@ -79,6 +79,15 @@ def test_the_readmes_table_is_what_was_recorded():
     peaks = {(r["method"], r["length"], r["contender"]): r["peak_bytes"] for r in rows}
     for (method, length, way), peak in peaks.items():
         assert way != "ours" or peak <= peaks[method, length, "trl"], "told as never above TRL's"
+    prose = " ".join(told.split())
+    rates = [row["matrix_gflops"] for row in rows]
+    assert f"ran at {min(rates):.0f} to {max(rates):.0f} GFLOP/s beside the cells" in prose
+    ours = {(r["method"], r["length"]): r for r in rows if r["contender"] == "ours"}
+    of_lora = {
+        length: ours["qlora", length]["seconds_per_step"] / ours["lora", length]["seconds_per_step"]
+        for length in ("short", "long")
+    }
+    assert f"{of_lora['short']:.2f} of LoRA's on short rows and {of_lora['long']:.2f} on" in prose
 
 
 def test_the_readmes_waiting_times_are_what_was_recorded():
