@@ -42,6 +42,12 @@ def choice_error(field: str, value: object, legal: Iterable[str]) -> LabError:
     )
 
 
+def kind_of(value: object) -> str:
+    """Return what a value is, by its type's name with its article: "an int", "a list"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def shorten(value: object, limit: int = 60) -> str:
     """Return `repr(value)`, cut in the middle to at most `limit` characters."""
     text = repr(value) if not isinstance(value, str) else repr(value[: 10 * limit])

@@ -24,7 +24,7 @@ from labs_lib.assessment.questions import (
     TextQuestion,
 )
 from labs_lib.assessment.units import NumberError, ascii_digits, byte_confusion, parse_quantity
-from labs_lib.errors import shorten
+from labs_lib.errors import kind_of, shorten
 
 Grader = Callable[[Any], Outcome]
 
@@ -41,7 +41,7 @@ def grade(question: Question, response: Response) -> Outcome:
     """
     asked = response.question_id
     if type(asked) is not str or asked != question.id:
-        named = shorten(asked) if type(asked) is str else f"a {type(asked).__name__}"
+        named = shorten(asked) if type(asked) is str else kind_of(asked)
         return Outcome(ERROR, f"This is an answer to question {named}, not to {question.id}.")
     value = response.value
     if is_blank(value):
@@ -49,7 +49,7 @@ def grade(question: Question, response: Response) -> Outcome:
     if isinstance(question, ParameterisedQuestion):
         seed = response.seed
         if type(seed) is not int:
-            return Outcome(ERROR, f"seed: a {type(seed).__name__} is not a whole number.")
+            return Outcome(ERROR, f"seed: {kind_of(seed)} is not a whole number.")
         question = question.draw(seed)
     return _grader(question)(value)
 
@@ -219,7 +219,7 @@ def _text(question: TextQuestion) -> Grader:
 
     def judge(value: Any) -> Outcome:
         if not isinstance(value, str):
-            return Outcome(ERROR, f"Answer in words; a {type(value).__name__} was given.")
+            return Outcome(ERROR, f"Answer in words; {kind_of(value)} was given.")
         if len(value) > LONGEST_TEXT:
             return Outcome(ERROR, f"{len(value):,} characters are too many for a short answer.")
         found = outcomes.get(normal_form(value, strict))
@@ -266,8 +266,8 @@ def _letters(value: Any, count: int) -> list[str] | Outcome:
         parts = [part.strip().casefold()[:20] for part in value]
         parts = parts if isinstance(value, (list, tuple)) else sorted(parts)
     else:
-        kind = type(value).__name__
-        return Outcome(ERROR, f"Type a letter from a to {legal[-1]}; a {kind} was given.")
+        told = f"Type a letter from a to {legal[-1]}; {kind_of(value)} was given."
+        return Outcome(ERROR, told)
     for part in parts:
         if len(part) != 1 or part not in legal:
             return Outcome(ERROR, f"{shorten(part)} is not one of {', '.join(legal)}.")

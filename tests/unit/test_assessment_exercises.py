@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +98,12 @@ def test_the_count_agrees_with_peft():
 def test_an_unknown_exercise_names_the_nearest():
     with pytest.raises(LabError, match=r"did you mean '04\.lora-config'"):
         find_exercise("04.lora-confg")
+
+
+def test_the_run_that_lesson_00_names_trains_what_its_recipe_trains(root: Path):
+    from labs_lib.assessment.exercises.lesson_00 import RUN_TRAINED
+    from labs_lib.lowrank import count_lora_parameters
+    from labs_lib.training import Recipe
+
+    recipe = Recipe.from_yaml(root / "recipes" / "sea-captain.yaml")
+    assert count_lora_parameters(recipe.model, recipe.target_modules, recipe.rank) == RUN_TRAINED

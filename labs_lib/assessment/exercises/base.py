@@ -13,7 +13,7 @@ from labs_lib.assessment.grading import BLANK, is_blank
 from labs_lib.assessment.plain import Other
 from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
 from labs_lib.assessment.sandbox import SECONDS, Apart, run_apart
-from labs_lib.errors import shorten
+from labs_lib.errors import kind_of, shorten
 
 # One seed for every check: the inputs look random to the student, and a verdict never flickers.
 SEED = 20240607
@@ -109,9 +109,7 @@ class ValueCheck:
             return Outcome(ERROR, f"{exercise.answer} should be a value; a function was given.")
         if self.legal is not None and not isinstance(answer, self.legal):
             name = self.legal_name or getattr(self.legal, "__name__", "value of another type")
-            return Outcome(
-                ERROR, f"{exercise.answer} should be a {name}, not a {type(answer).__name__}."
-            )
+            return Outcome(ERROR, f"{exercise.answer} should be a {name}, not {kind_of(answer)}.")
         observed = answer
         problem = ""
         if self.observe is not None:
@@ -156,8 +154,9 @@ class FunctionCheck:
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
         if not isinstance(answer, str) and not callable(answer):
-            kind = type(answer).__name__
-            return Outcome(ERROR, f"{exercise.answer} should be a function; a {kind} was given.")
+            return Outcome(
+                ERROR, f"{exercise.answer} should be a function; {kind_of(answer)} was given."
+            )
         if isinstance(answer, str) and len(answer) > 100_000:
             return Outcome(ERROR, f"{len(answer):,} characters are too long for a function.")
         if _is_starter(exercise, answer):

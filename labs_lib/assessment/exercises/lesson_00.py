@@ -7,6 +7,9 @@ from labs_lib.assessment.exercises.base import Exercise, Misconception, Property
 TRAINED = 460_800
 TOTAL = 134_515_008
 _SHARE = 100 * TRAINED / TOTAL
+# What lesson 00's own run trains: rank 8 on every linear layer.
+RUN_TRAINED = 2_442_240
+_RUN_SHARE = 100 * RUN_TRAINED / (TOTAL + RUN_TRAINED)
 
 
 def _near(value: float, wanted: float) -> bool:
@@ -46,6 +49,12 @@ EXERCISES = [
                     "fraction-for-percent",
                     "That is the share as a fraction; in percent it is 100 times as much.",
                     when=lambda value: _near(value, _SHARE / 100),
+                ),
+                Misconception(
+                    "share-of-the-run",
+                    "That is the share of the run above. The adapter asked for is smaller: it has "
+                    f"{TRAINED:,} parameters.",
+                    when=lambda value: _near(value, _RUN_SHARE),
                 ),
                 Misconception(
                     "upside-down",

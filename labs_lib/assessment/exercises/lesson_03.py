@@ -17,6 +17,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
+from labs_lib.errors import kind_of
 
 # --- scaling --------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ def _turned(value: Any) -> dict[str, Any]:
     from peft.tuners.lora import LoraLayer
 
     if not isinstance(value, LoraConfig):
-        raise TypeError(f"config should be a LoraConfig, not a {type(value).__name__}")
+        raise TypeError(f"config should be a LoraConfig, not {kind_of(value)}")
     with torch.random.fork_rng(devices=[]):
         model = get_peft_model(biased_model(), copy.deepcopy(value))  # pyright: ignore[reportArgumentType]
     layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}

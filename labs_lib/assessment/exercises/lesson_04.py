@@ -13,6 +13,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
+from labs_lib.errors import kind_of
 
 RANK = 8
 SCALING = 2.0
@@ -84,7 +85,7 @@ def _is_lora_config(value: Any) -> Any:
     from peft import LoraConfig
 
     if not isinstance(value, LoraConfig):
-        raise TypeError(f"config should be a LoraConfig, not a {type(value).__name__}")
+        raise TypeError(f"config should be a LoraConfig, not {kind_of(value)}")
     return _wrapped(value)
 
 

@@ -13,6 +13,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
+from labs_lib.errors import kind_of
 
 
 def _all(field: str, wanted: Any = True) -> Callable[[Any], bool]:
@@ -638,7 +639,7 @@ _LEDGER_RIGHT = {
 def _ledger_problem(value: Any) -> Any:
     """Return the ledger with its pairs as tuples; a message for what is not one."""
     if not isinstance(value, dict):
-        raise TypeError(f"ledger should be a dictionary, not a {type(value).__name__}")
+        raise TypeError(f"ledger should be a dictionary, not {kind_of(value)}")
     if missing := [name for name in _LEDGER_RIGHT if name not in value]:
         raise ValueError(f"ledger has no entry {missing[0]!r}")
     if extra := [name for name in value if name not in _LEDGER_RIGHT]:

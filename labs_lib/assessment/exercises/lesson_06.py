@@ -13,6 +13,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
+from labs_lib.errors import kind_of
 
 GIB = 2**30
 
@@ -203,7 +204,7 @@ def flawed_plan() -> dict[str, dict[str, Any]]:
 
 def _plan(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
-        raise TypeError(f"bench should be a dictionary, not a {type(value).__name__}")
+        raise TypeError(f"bench should be a dictionary, not {kind_of(value)}")
     arms: dict[str, dict[str, Any]] = {}
     for name in ("lora", "qlora"):
         arm = value.get(name)

@@ -13,6 +13,7 @@ CASES: list[Case] = [
     (SHARE, 460_800 / 134_515_008, "incorrect", "in percent it is 100 times"),
     (SHARE, 134_515_008 / 460_800, "incorrect", "how many times the model is larger"),
     (SHARE, 100 - 0.34257, "incorrect", "share that stayed frozen"),
+    (SHARE, 1.78, "incorrect", "share of the run above"),
     (SHARE, 7, "incorrect", "not the share"),
     (SHARE, "0.34", "error", "should be a number, not a str"),
     (SHARE, float("nan"), "incorrect", "not the share"),

@@ -159,7 +159,7 @@ CASES: list[Case] = [
     (COUNT, lambda rank, shapes: str(rank), "incorrect", "expected 5"),
     (COUNT, lambda rank: rank, "error", "takes 1 positional argument but 2 were given"),
     (COUNT, lambda rank, shapes: shapes[0], "error", "IndexError in line"),
-    (COUNT, 12, "error", "should be a function; a int was given"),
+    (COUNT, 12, "error", "should be a function; an int was given"),
     (COUNT, "total = 1", "error", "no function called count_lora"),
     (REPAIR, build(set_up(rate=2e-4)), "correct", "this set-up learns"),
     (REPAIR, build(set_up(config={"target_modules": "all-linear", "r": 2})), "correct", "learns"),
