@@ -70,6 +70,7 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     from labs_lib.hardware import detect
+    from labs_lib.quantization import forbid_repacking_if_loaded
 
     if checked_dtype is None:
         checked_dtype = _DTYPES[detect().precision]
@@ -86,6 +87,7 @@ def load_model(
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, trust_remote_code=False, use_safetensors=True, **options
         )
+    forbid_repacking_if_loaded()  # before the model is asked anything
     model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:

@@ -62,6 +62,12 @@ if TYPE_CHECKING:
         qlora_config,
         quiet_bitsandbytes,
     )
+    from labs_lib.quantization.repacking import (
+        forbid_repacking,
+        forbid_repacking_if_loaded,
+        refuse_repacked,
+        repacked_layers,
+    )
     from labs_lib.quantization.restoring import restored_weights
     from labs_lib.quantization.storage import (
         StoredBytes,
@@ -95,6 +101,8 @@ __all__ = [
     "double_dequantize",
     "double_quantize",
     "dynamic_codebook",
+    "forbid_repacking",
+    "forbid_repacking_if_loaded",
     "fp4_codebook",
     "int4_codebook",
     "layer_errors",
@@ -108,6 +116,8 @@ __all__ = [
     "quantization_error",
     "quantize",
     "quiet_bitsandbytes",
+    "refuse_repacked",
+    "repacked_layers",
     "replace_linear_layers",
     "restored_weights",
     "simulate_paging",
@@ -130,6 +140,7 @@ _LAZY = (
     "qlora",
     "paging",
     "linear",
+    "repacking",
     "restoring",
     "analysis",
 )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labs_lib.errors import LabError, choice_error
+from labs_lib.quantization.repacking import forbid_repacking
 from labs_lib.quantization.settings import check_block_size, check_quant_type, check_settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def qlora_config(
     quantisation and fp32 compute.  `compute_dtype` is "bf16", "fp16", "fp32" or a torch dtype;
     None takes the one this machine trains fastest in.  `block_size` is fixed at 64 in
     bitsandbytes' layers: another size can be studied with `quantize`, not trained with here.
-    LabError for any other value.
+    LabError for any other value.  From this call on bitsandbytes repacks no 4-bit weight
+    (`forbid_repacking`), so that a model may answer first and train afterwards.
     """
     if quant_type in (None, "none"):
         check_settings(quant_type, double_quant, block_size)
@@ -47,6 +49,7 @@ def qlora_config(
     with quiet_bitsandbytes():
         from transformers import BitsAndBytesConfig
 
+        forbid_repacking()
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type=legal_type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,20 +20,18 @@ def restored_weights(model: nn.Module) -> Iterator[int]:
     the copies would be the whole model in 16 bits.  Writing an answer calls every layer once a
     token, and there restoring is most of the time on a CPU.  Inside the block each 4-bit layer
     on a CPU holds its restored copy, in the compute dtype; the products are those of the
-    4-bit layer.  No gradients.  Layers elsewhere than on a CPU are left alone: their kernels
-    are fast and their memory is short.
+    4-bit layer.  No gradients.  Left alone are layers elsewhere than on a CPU (their kernels
+    are fast and their memory is short), layers that another such block has restored already,
+    and the course's own `quantization.Linear4bit`.
     """
     changed: list[tuple[dict[str, Any], Any]] = []
     try:
-        for module in model.modules():
-            # Its own class: PEFT's wrapper around the layer shows the layer's weight too.
-            if type(module).__name__ != "Linear4bit" or not hasattr(module, "compute_dtype"):
-                continue
+        for module in _four_bit_layers(model):
             weight: Any = module.weight
             state = getattr(weight, "quant_state", None)
             if state is None or weight.device.type != "cpu":
                 continue
-            if getattr(state, "packing_format_for_cpu", False):  # re-packed for a kernel of its own
+            if hasattr(vars(module).get("forward"), "restores"):
                 continue
             forward = _restored_forward(module, state)
             attributes = vars(module)
@@ -44,6 +43,15 @@ def restored_weights(model: nn.Module) -> Iterator[int]:
             del attributes["forward"]
             if earlier is not None:  # accelerate puts a forward of its own there
                 attributes["forward"] = earlier
+
+
+def _four_bit_layers(model: nn.Module) -> list[Any]:
+    """Return bitsandbytes' 4-bit layers; without bitsandbytes in use there are none."""
+    if "bitsandbytes" not in sys.modules:
+        return []
+    from bitsandbytes.nn.modules import Linear4bit
+
+    return [module for module in model.modules() if isinstance(module, Linear4bit)]
 
 
 def _restored_forward(module: Any, state: Any) -> Any:
@@ -60,4 +68,5 @@ def _restored_forward(module: Any, state: Any) -> Any:
         with torch.no_grad():
             return nn.functional.linear(x.to(compute_dtype), weight, bias).to(x.dtype)
 
+    forward.restores = module  # pyright: ignore[reportFunctionMemberAccess]
     return forward

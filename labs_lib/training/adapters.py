@@ -103,13 +103,14 @@ def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> t
 
 
 @contextmanager
-def folded_in(model: Any) -> Iterator[bool]:
+def folded_in(model: Any, wanted: bool = True) -> Iterator[bool]:
     """Fold an adapter into its base's fp32 weights inside the block; yields whether it was.
 
     Writing an answer then costs what the base's own costs, without an adapter's two more
     products a layer. Only in fp32, where folding rounds no more than adding the products does;
     a 4-bit base has no weights to fold into. Afterwards the weights are back up to a rounding
     error, exactly where B is zero: use it on a model that is thrown away next, or untrained.
+    `wanted` False leaves the model as it is.
     """
     import torch
     from peft import PeftModel
@@ -117,7 +118,7 @@ def folded_in(model: Any) -> Iterator[bool]:
 
     layers = [part for part in model.modules() if isinstance(part, LoraLayer)]
     in_fp32 = all(part.get_base_layer().weight.dtype == torch.float32 for part in layers)
-    if not (isinstance(model, PeftModel) and layers and in_fp32):
+    if not (wanted and isinstance(model, PeftModel) and layers and in_fp32):
         yield False
         return
     model.merge_adapter()

@@ -235,8 +235,7 @@ def compare(
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
-    from labs_lib.quantization import restored_weights
-    from labs_lib.training.adapters import folded_in
+    from labs_lib.training.evaluating import evaluating
     from labs_lib.training.evaluation import Evaluation, evaluate
     from labs_lib.training.quiet import quiet_libraries
 
@@ -247,7 +246,7 @@ def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
             return found
     with quiet_libraries():
         model, tokenizer = load_run(run, tuned=when == "after")
-        with restored_weights(model), folded_in(model):
+        with evaluating(model, fold=True):
             found = evaluate(model, tokenizer, probe, data.scorers(PROBE), PROBE_TOKENS)
     write_json(kept_file, found.as_dict())
     return found

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from labs_lib.training.evaluating import evaluating
+
 if TYPE_CHECKING:
     from labs_lib.data import Row
 
@@ -75,15 +77,13 @@ def answer(
     texts = [chat_text(tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     answers = [""] * len(texts)
-    was_training = model.training
-    model.eval()
     batches = math.ceil(len(order) / most_at_once)
-    for number in range(batches):
-        chosen = order[len(order) * number // batches : len(order) * (number + 1) // batches]
-        batch = _generate(model, tokenizer, [texts[index] for index in chosen], max_new_tokens)
-        for index, text in zip(chosen, batch, strict=True):
-            answers[index] = text
-    model.train(was_training)
+    with evaluating(model):
+        for number in range(batches):
+            chosen = order[len(order) * number // batches : len(order) * (number + 1) // batches]
+            batch = _generate(model, tokenizer, [texts[index] for index in chosen], max_new_tokens)
+            for index, text in zip(chosen, batch, strict=True):
+                answers[index] = text
     return answers
 
 

@@ -160,9 +160,9 @@ class _Judged:
 
 def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> _Judged:
     from labs_lib import data
-    from labs_lib.quantization import restored_weights
+    from labs_lib.training.evaluating import evaluating
 
-    with restored_weights(model):
+    with evaluating(model):
         logits, loss = _logits(model, tokenizer, rows)
         scorers = data.scorers(recipe.dataset)
         return _Judged(logits, loss, evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens))

@@ -18,9 +18,8 @@ from transformers import set_seed
 from labs_lib import data, hardware, models, paths
 from labs_lib.errors import LabError
 from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
-from labs_lib.quantization import restored_weights
-from labs_lib.training.adapters import folded_in
 from labs_lib.training.advice import does_not_fit
+from labs_lib.training.evaluating import evaluating
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.measure import process_peak_bytes
 from labs_lib.training.order import count_steps, row_order
@@ -223,8 +222,9 @@ def build_trainer(
         processing_class=tokenizer,
     )
     wrapped: Any = trainer.model
-    if recipe.method == "qlora" and precision == "fp32":
-        # TRL rounds a 4-bit model's adapter to bf16; a CPU without bf16 instructions would crawl.
+    if recipe.method == "qlora":
+        # TRL rounds a 4-bit model's adapter to bf16. It is trained in fp32, as LoRA's is: on every
+        # machine, and after a checkpoint, which PEFT reads back in fp32.
         for parameter in wrapped.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
@@ -241,13 +241,8 @@ def _evaluate(
     recipe: Recipe,
 ) -> Evaluation:
     loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
-    model.gradient_checkpointing_disable()
-    try:
-        with restored_weights(model), folded_in(model):
-            return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
-    finally:
-        if recipe.checkpointing:
-            model.gradient_checkpointing_enable()
+    with evaluating(model, fold=True):
+        return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
 
 
 def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> None:

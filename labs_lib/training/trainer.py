@@ -15,6 +15,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
+from labs_lib.quantization import refuse_repacked
+from labs_lib.training.evaluating import evaluating
 from labs_lib.training.gates import recompute_gates
 from labs_lib.training.head_loss import plain_head, summed_loss
 from labs_lib.training.layout import NOT_LEARNT, attend_by_rows, lay_out, next_labels
@@ -96,6 +98,7 @@ class MeasuringTrainer(SFTTrainer):
     ):
         super().__init__(model=model, peft_config=peft_config, **kwargs)
         self.remove_callback(PrinterCallback)
+        refuse_repacked(self.model)
         attend_by_rows(self.model)
         recompute_gates(self.model)
         self._recipe = recipe
@@ -124,6 +127,11 @@ class MeasuringTrainer(SFTTrainer):
             loss = super().training_step(*args, **kwargs)
         self._gradients_bytes = grad_bytes(self.model)
         return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Take the held-out loss; training goes on as if it had not been asked for."""
+        with evaluating(self.model):
+            return super().evaluate(*args, **kwargs)
 
     def compute_loss(
         self,

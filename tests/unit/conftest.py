@@ -20,8 +20,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, labs_home: Path) -> Pat
     bundled = models.prepare_bundled()
     config = LlamaConfig(
         vocab_size=49152,
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=64,  # a 4-bit block holds 64 weights
+        intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -1,0 +1,42 @@
+"""The one way into evaluation and out of it again, for every caller of the course."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labs_lib.quantization import refuse_repacked, restored_weights
+
+
+@contextmanager
+def evaluating(model: Any, fold: bool = False) -> Iterator[None]:
+    """Let a model answer inside the block; afterwards it trains on as if nothing had been asked.
+
+    Inside, every module is in evaluation mode, nothing is recomputed for gradients, and 4-bit
+    weights on a CPU are restored once instead of at every token. `fold` also folds an fp32
+    adapter into its base (see `folded_in`: for a model that is thrown away next, or untrained).
+    Afterwards each module's mode, checkpointing and weights are what they were, so a step's
+    gradient is the same with and without an evaluation before it. Raises `LabError` for a model
+    whose 4-bit weights bitsandbytes has already repacked.
+    """
+    from labs_lib.training.adapters import folded_in
+
+    refuse_repacked(model)
+    modes = [(module, module.training) for module in model.modules()]
+    checkpointed = [module for module in model.modules() if _is_checkpointed(module)]
+    model.eval()
+    for module in checkpointed:
+        module.gradient_checkpointing = False
+    try:
+        with restored_weights(model), folded_in(model, fold):
+            yield
+    finally:
+        for module in checkpointed:
+            module.gradient_checkpointing = True
+        for module, training in modes:
+            module.training = training
+
+
+def _is_checkpointed(module: Any) -> bool:
+    return getattr(module, "gradient_checkpointing", False) is True
