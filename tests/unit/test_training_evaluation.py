@@ -27,16 +27,7 @@ def test_prompts_of_like_length_share_batches_of_like_size(
         batches.append(texts)
         return [text.upper() for text in texts]
 
-    class Model:
-        training = True
-
-        def eval(self) -> None:
-            self.training = False
-
-        def train(self, mode: bool) -> None:
-            self.training = mode
-
-    model = Model()
+    model = torch.nn.Dropout()
     monkeypatch.setattr(evaluation, "_generate", echo)
     monkeypatch.setattr(evaluation, "chat_text", lambda tokenizer, prompt: prompt)
     asked = ["a" * (1 + 7 * index % 5) + str(index) for index in range(prompts)]
