@@ -213,6 +213,14 @@ axes.set_ylim(bottom=0)
 show(fig, alt="Training loss falling over the steps; held-out loss before and after.")
 
 # %% [markdown]
+# A run can end without an error and have learnt nothing: adapters that are frozen or cut off by
+# mistake are a known accident. So wherever this course trains, it checks that the held-out loss
+# fell.
+
+# %%
+assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
+
+# %% [markdown]
 # ## Play
 #
 # The trained adapter is a folder of a few megabytes. Ask the fine-tuned model anything: change the

@@ -279,6 +279,7 @@ print(f"in voice: {voice['before']:.0%} → {voice['after']:.0%} of {recipe.eval
 print(f"held-out loss: {run.before.loss:.2f} → {run.after.loss:.2f} nats per token")
 print(f"trained: {run.trainable_parameters:,} parameters")
 print(f"saved: {run.cost.adapter_bytes / 1e6:,.0f} MB, a whole model")
+assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
 
 # %% [markdown]
 # The model learnt the voice. What it learnt is the difference of two models, weight by weight. (The
@@ -643,6 +644,7 @@ compare_prediction("02.starts-that-learn", sum(fall > 0.1 for fall in learnt.val
 
 # %%
 stuck = outcome["both zero"][-1]
+assert all(fall > 0.1 for name, fall in learnt.items() if name != "both zero")
 assert max(stuck) - min(stuck) < 1e-3
 assert outcome["A random, B = 0"][0] < 1e-3 < outcome["both random"][0]
 worse = outcome["both random, B wide"][-1][0]

@@ -499,6 +499,7 @@ print(f"recorded over seeds: {known.text()}")
 print(f"run here, seed {my_seed}:    {mine.loss:.3f}, {'inside' if inside else 'outside'} the range, "
       f"{mine.loss / known.mean - 1:+.1%} from its mean")
 print("an answer:", mine.answers[0])
+assert mine.loss < 1.5 * known.mean, "this run learned less than the recorded ones"
 
 # %% [markdown]
 # The same seed on another machine need not give the same digits: threads add numbers in another

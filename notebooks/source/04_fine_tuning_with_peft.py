@@ -205,6 +205,20 @@ with quiet_libraries():
     plain.train()
 plain_losses = [line["loss"] for line in plain.state.log_history if "loss" in line]
 
+# %% [markdown]
+# Did anything move? A trainer ends without an error even where the adapter is frozen. $B$ was zero
+# in every layer, and the base must be what it was:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for name, trainer in (("SFTTrainer", sft), ("Trainer", plain)):
+    parts = dict(trainer.model.named_parameters())
+    moved = [part.abs().max() > 0 for key, part in parts.items() if "lora_B" in key]
+    layer = parts["base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight"]
+    same_base = torch.equal(layer.cpu(), model.model.layers[0].self_attn.q_proj.weight.cpu())
+    print(f"{name}: {sum(moved)} of {len(moved)} B have moved; the base is as it was: {same_base}")
+    assert all(moved) and same_base
+
 # %%
 steps = range(1, 5)
 lines = zip(steps, sft_losses, plain_losses, strict=True)
@@ -248,6 +262,7 @@ run = train(recipe, reuse=True)
 run
 
 # %%
+assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
 exact = run.scores()["exactly_right"]
 compare_prediction("04.exact-percent-before", round(100 * exact["before"]), unit="%")
 
@@ -385,8 +400,10 @@ def short_training(peft_config, learning_rate):
         peft_config=peft_config,
     )
     trainer.remove_callback(PrinterCallback)
+    before = trainer.evaluate()["eval_loss"]
     seconds = trainer.train().metrics["train_runtime"]
     loss = trainer.evaluate()["eval_loss"]
+    assert loss < 0.9 * before, f"nothing learned: {before:.2f} → {loss:.2f}"
     voice = {"in_voice": lambda row, text: data.in_voice(text)}
     score = evaluate(trainer.model, tokenizer, captain.test[:8], voice, max_new_tokens=24)
     return trainer.model.get_nb_trainable_parameters()[0], seconds, loss, score.rate("in_voice")
@@ -463,6 +480,7 @@ for _ in range(10):
     optimizer.zero_grad()
     gpt2_losses.append(loss.item())
 print(f"loss {gpt2_losses[0]:.2f} → {gpt2_losses[-1]:.2f} in 10 steps")
+assert gpt2_losses[-1] < gpt2_losses[0] - 0.1
 
 # %% [markdown]
 # ## Exercises

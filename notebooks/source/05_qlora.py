@@ -572,7 +572,27 @@ Table.of(
 # %% [markdown]
 # No gradient collects in the base, but one passes *through* it to x. `lora_A`'s is zero in the
 # first step, since `lora_B` starts at zero (lesson 02).
+
+# %% [markdown]
+# ### Answering first, training afterwards
 #
+# On a CPU with AVX512-BF16 bitsandbytes 0.50 repacks a 4-bit weight as soon as the model answers in
+# evaluation mode. The new format is for answering alone: no gradient passes through it. Train
+# afterwards, and nearly nothing is learnt, without an error. `qlora_config` has forbidden it for
+# every layer (`quant.forbid_repacking`). With the libraries alone, set each layer's
+# `support_avx512bf16_for_cpu` to `False` before the first answer. Here the layer answers, then
+# learns:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+with torch.no_grad():
+    layer.eval()(x)
+layer.train().zero_grad()
+layer(x).sum().backward()
+print("repacked layers:", len(quant.repacked_layers(adapted)))
+print("B has a gradient:", bool(layer.lora_B["default"].weight.grad.abs().sum() > 0))
+
+# %% [markdown]
 # Why restore twice? Because a copy kept for the backward pass would be kept by every layer at once.
 # Count the bytes that stay alive between the two passes:
 
@@ -616,6 +636,7 @@ run = train(recipe, reuse=True)
 run
 
 # %%
+assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
 exact = run.scores()["exactly_right"]
 compare_prediction("05.exact-percent-after", round(100 * exact["after"]), unit="%")
 

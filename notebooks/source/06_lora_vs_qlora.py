@@ -152,6 +152,10 @@ found = compare(recipe, runs, probe_rows=24, reuse=True)
 found.table()
 
 # %%
+for arm in found.arms:  # an arm that learned nothing would compare well in bytes and seconds
+    assert arm.loss < arm.loss_before / 2, f"{arm.method}: the held-out loss did not fall by half"
+
+# %%
 less = found.mean("full", "peak_bytes") / found.mean("lora", "peak_bytes")
 slower = found.mean("qlora", "seconds_per_step") / found.mean("lora", "seconds_per_step") - 1
 title = f"LoRA: {less:.1f} times less memory than full. A QLoRA step: {1 + slower:.2f} LoRA steps"

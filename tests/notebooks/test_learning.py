@@ -1,0 +1,72 @@
+"""A lesson that shows a method fails where the method learns nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labs_lib import notebooks
+
+# What bitsandbytes does on a CPU that repacks, made to happen on any: a 4-bit layer that has
+# answered in evaluation mode passes no gradient on. The course's two guards are taken away.
+REPACKING = """
+import torch
+from bitsandbytes.nn.modules import Linear4bit
+from labs_lib.training import evaluating
+from contextlib import nullcontext
+
+evaluating.restored_weights = lambda model: nullcontext(0)
+multiply = Linear4bit.forward
+
+def forward(layer, x):
+    layer.repacked = getattr(layer, "repacked", False) or not layer.training
+    product = multiply(layer, x)
+    return product.detach() if layer.repacked else product
+
+Linear4bit.forward = forward
+"""
+
+
+@pytest.fixture
+def runs_lesson() -> None:
+    """Marks the tests that execute a lesson: slow where the lesson trains."""
+
+
+def cells_to_train(lesson: Path):
+    """Return a lesson's notebook with its imports, its recipe, its training and what checks it."""
+    import nbformat
+
+    notebook = notebooks.read(lesson)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    trained = next(
+        index for index, cell in enumerate(code)
+        if "trains" in cell.metadata.get("tags", []) and re.search("(train|compare)\\(", cell.source)
+    )  # fmt: skip
+    wanted = r"^(import|from) |^recipe = "
+    before = [cell for cell in code[:trained] if re.search(wanted, cell.source, re.MULTILINE)]
+    checks = next(cell for cell in code[trained:] if "\n    assert " in f"\n{cell.source}"
+                  or cell.source.startswith("assert "))  # fmt: skip
+    notebook.cells = [*before, nbformat.v4.new_code_cell(REPACKING), code[trained], checks]
+    return notebook
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=[pytest.mark.slow, pytest.mark.xdist_group(n)]) for n in ("05", "06")],
+)
+def test_a_qlora_that_learns_nothing_fails_the_lesson(number: str, student_home: Path):
+    lesson = next(notebooks.FOLDER.glob(f"{number}_*.ipynb"))
+    with notebooks.scratch_home() as home:
+        if (trained := student_home / "data" / "runs" / f"lesson-{number}").exists():
+            # The arms that are not in 4 bits are read back.
+            shutil.copytree(trained, home / "data" / "runs" / trained.name)
+            shutil.rmtree(home / "data" / "runs" / trained.name / "compare-qlora-0")
+        with pytest.raises(Exception, match="held-out loss did not fall by half"):
+            notebooks.execute(
+                cells_to_train(lesson), environment={**os.environ, "LABS_HOME": str(home)}
+            )
