@@ -17,6 +17,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from labs_lib.assessment.questions import KINDS, Question, Record, Slug, Text
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+from labs_lib.texts import UnreadableError, read_bytes
+from labs_lib.yamls import NotYamlError, compose
 
 LARGEST_BYTES = 5 * 2**20
 LESSONS = Annotated[str, StringConstraints(pattern=r"^\d\d$")]
@@ -130,24 +132,17 @@ def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
     The bank is None if its header cannot be read; questions that cannot be read are left out.
     """
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            return None, [Problem(path, 1, f"more than {LARGEST_BYTES // 2**20} MiB")]
-        raw = path.read_bytes()
+        raw = read_bytes(path, LARGEST_BYTES)
         text = raw.decode("utf-8-sig")
-    except OSError as error:
-        return None, [Problem(path, 1, f"cannot be read: {error.strerror}")]
+    except UnreadableError as error:
+        return None, [Problem(path, 1, f"cannot be read: {error.reason}")]
     except UnicodeDecodeError:
         return None, [Problem(path, 1, "is not UTF-8 text")]
     try:
-        node, content = _parse(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        reason = " ".join((getattr(error, "problem", None) or str(error)).split())
-        return None, [Problem(path, mark.line + 1 if mark else 1, f"not YAML: {reason}")]
-    except RecursionError:
-        return None, [Problem(path, 1, "not YAML: nested too deeply")]
-    except ValueError as error:  # a date such as 2024-99-99
-        return None, [Problem(path, 1, f"not YAML: {error}")]
+        # Without aliases, so that every part has a line of its own.
+        content, node = compose(text, aliases=False)
+    except NotYamlError as error:
+        return None, [Problem(path, error.line, f"not YAML: {error.reason}")]
     if not isinstance(content, dict):
         legal = ", ".join(Header.model_fields)
         return None, [Problem(path, 1, f"a bank is a mapping of {legal}")]
@@ -205,7 +200,7 @@ def _belongs(
 
 def _problems(
     path: Path,
-    node: yaml.Node,
+    node: yaml.Node | None,
     at: tuple[Any, ...],
     error: ValidationError,
     model: type[BaseModel],
@@ -248,8 +243,10 @@ def _named(entry: dict[Any, Any]) -> str:
     return f"{known}: " if isinstance(known, str) and len(known) < 80 else ""
 
 
-def _line(node: yaml.Node, loc: tuple[Any, ...]) -> int:
+def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
     """Return the line of the deepest part of `loc` that stands in the file."""
+    if node is None:
+        return 1
     for part in loc:
         below = None
         if isinstance(node, yaml.MappingNode):
@@ -265,38 +262,3 @@ def _line(node: yaml.Node, loc: tuple[Any, ...]) -> int:
             break
         node = below
     return node.start_mark.line + 1
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with no anchors (which can blow up) and no key given twice (YAML keeps the last)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.constructor.ConstructorError(
-                None, None, "anchors and aliases are not used in a bank", mark
-            )
-        node = super().compose_node(parent, index)
-        if isinstance(node, yaml.MappingNode):
-            seen = set()
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    problem = "a key must be a plain word"
-                elif key.value in seen:
-                    problem = f"{key.value!r} is given twice"
-                else:
-                    seen.add(key.value)
-                    continue
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        return node
-
-
-def _parse(text: str) -> tuple[yaml.Node, Any]:
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return yaml.ScalarNode("", "", yaml.Mark("", 0, 0, 0, "", 0)), None
-        return node, loader.construct_document(node)
-    finally:
-        loader.dispose()

@@ -45,11 +45,11 @@ def load_set(name: str) -> DataSet:
 
 def card(name: str) -> dict[str, Any]:
     """Return the set's card: what it is, its licence, how it was made, its metrics and sizes."""
-    import yaml
+    from labs_lib.yamls import read_yaml
 
     if name not in SETS:
         raise choice_error("dataset", name, SETS)
-    return yaml.safe_load((folder_of(name) / "card.yaml").read_text(encoding="utf-8"))
+    return read_yaml(folder_of(name) / "card.yaml")
 
 
 def scorers(name: str) -> dict[str, scoring.Scorer]:

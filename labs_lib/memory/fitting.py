@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labs_lib.errors import LabError, choice_error
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
+from labs_lib.yamls import read_yaml
 
 # What the driver, the CUDA context, the allocator's rounding and fragmentation take.
 OVERHEAD_SHARE = 0.06
@@ -84,7 +83,7 @@ class Fit:
 @functools.cache
 def cards() -> dict[str, Card]:
     """Return the known cards by name, small ones first."""
-    rows = yaml.safe_load(Path(__file__).with_name("cards.yaml").read_text(encoding="utf-8"))
+    rows = read_yaml(Path(__file__).with_name("cards.yaml"))
     found = [Card(row["name"], int(row["memory_gib"] * GIB)) for row in rows]
     return {card.name: card for card in sorted(found, key=lambda card: card.memory_bytes)}
 

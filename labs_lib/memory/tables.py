@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.yamls import read_yaml
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class Compared:
 @functools.cache
 def published() -> tuple[PublishedRow, ...]:
     """Return the published rows, in the order of `published.yaml`."""
-    text = Path(__file__).with_name("published.yaml").read_text(encoding="utf-8")
+    content = read_yaml(Path(__file__).with_name("published.yaml"))
     rows: list[PublishedRow] = []
-    for table in yaml.safe_load(text)["tables"]:
+    for table in content["tables"]:
         for row in table["rows"]:
             unit = 10**9 if "peak_gb" in row else 2**30
             peak = row.get("peak_gb", row.get("peak_gib"))

@@ -6,10 +6,10 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from labs_lib.errors import choice_error
+from labs_lib.yamls import read_yaml
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -176,8 +176,7 @@ class Entry(_Frozen):
 @functools.cache
 def catalogue() -> dict[str, Entry]:
     """Return every entry by its catalogue name, in the order of the file."""
-    text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    content = read_yaml(Path(__file__).with_name("catalogue.yaml"))
     families = {name: Family(**fields) for name, fields in content["families"].items()}
     return {
         name: Entry(name=name, **{**fields, "family": families[fields["family"]]})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from labs_lib.errors import LabError, choice_error, explain_validation, nearest
+from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
 
 Method = Literal["full", "lora", "qlora"]
 
@@ -56,13 +56,20 @@ class Recipe(BaseModel):
     @field_validator("alpha", "dropout", "learning_rate", "epochs", mode="before")
     @classmethod
     def _whole_numbers_are_numbers(cls, value: Any) -> Any:
-        # YAML reads 1e-3 as text and 16 as an int; both are what a student means by a number.
+        # "1e-3" in quotes and the int 16 are both what a student means by a number.
         if isinstance(value, str):
             try:
                 return float(value)
             except ValueError:
                 return value
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("rslora", "double_quantization", "checkpointing", mode="before")
+    @classmethod
+    def _yes_is_true(cls, value: Any) -> Any:
+        # YAML 1.1 reads yes and on as true, and people write them so.
+        words = {"yes": True, "on": True, "no": False, "off": False}
+        return words.get(value.lower(), value) if isinstance(value, str) else value
 
     @field_validator("target_modules")
     @classmethod
@@ -101,23 +108,19 @@ class Recipe(BaseModel):
         """
         path = Path(path)
         try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+            fields = read_yaml(path)
         except FileNotFoundError:
             known = sorted(str(file) for file in path.parent.glob("*.yaml"))
             raise LabError(f"recipe: no file {path}{nearest(str(path), known)}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise LabError(f"recipe: cannot read {path}: {error}") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "not YAML"
-            raise LabError(f"recipe: {path.name}{line}: {problem}") from None
+        except LabError as error:
+            raise LabError(f"recipe: {error}") from None
         if not isinstance(fields, dict):
             raise LabError(
-                f"recipe: {path.name}: expected fields such as 'rank: 8', got {fields!r}"
+                f"recipe: {path.name}: expected fields such as 'rank: 8', got {shorten(fields)}"
             )
         if not all(isinstance(key, str) for key in fields):
-            raise LabError(f"recipe: {path.name}: field names must be words, got {list(fields)!r}")
+            names = shorten(list(fields))
+            raise LabError(f"recipe: {path.name}: field names must be words, got {names}")
         return cls.of(path.name, **{**fields, **overrides})
 
     def but(self, **changes: Any) -> Recipe:
@@ -133,9 +136,10 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if key.strip() not in Recipe.model_fields:
         raise choice_error("--set", key.strip(), Recipe.model_fields)
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise LabError(f"--set {key}: {value!r} is not a value that YAML reads") from None
+        return key.strip(), parse_yaml(value)
+    except NotYamlError as error:
+        value = shorten(value)
+        raise LabError(f"--set {key}: {value} is not a value that YAML reads: {error}") from None
 
 
 def _one_line(error: ValidationError, where: str) -> LabError:

@@ -13,13 +13,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation
 from labs_lib.files import write_json
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
+from labs_lib.yamls import read_yaml
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
@@ -100,12 +100,11 @@ class Sweep(BaseModel):
         """Read a sweep; `LabError` for a missing file, broken YAML or an illegal field."""
         path = Path(path)
         try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+            fields = read_yaml(path)
         except FileNotFoundError:
             raise choice_error("sweep", path.stem, sweeps(path.parent)) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            problem = " ".join(str(error).split())
-            raise LabError(f"sweep: cannot read {path.name}: {problem}") from None
+        except LabError as error:
+            raise LabError(f"sweep: {error}") from None
         if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
             raise LabError(f"sweep: {path.name}: expected fields such as 'grid:'")
         try:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labs_lib.data.rows import SPLITS, Row
+from labs_lib.yamls import read_yaml
 
 SEED = 2106
 
@@ -84,9 +83,9 @@ def sea_captain() -> dict[str, list[Row]]:
 
 def _facts(name: str, split: str) -> Iterator[Fact]:
     """Yield the split's facts in an order that is mixed, and the same at every run."""
-    text = Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8")
     facts = []
-    for category, table in yaml.safe_load(text)[name].items():
+    content = read_yaml(Path(__file__).with_name("facts.yaml"))
+    for category, table in content[name].items():
         questions = table["questions"]
         for place, (subject, answer) in enumerate((table.get(split) or {}).items()):
             answers = tuple(map(str, answer if isinstance(answer, list) else [answer]))

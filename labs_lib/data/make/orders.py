@@ -7,9 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labs_lib.data.rows import SPLITS, Row
+from labs_lib.yamls import read_yaml
 
 SEED = 2305
 SIZES = {"train": 640, "validation": 24, "test": 48}
@@ -17,8 +16,7 @@ SIZES = {"train": 640, "validation": 24, "test": 48}
 
 def structured_output() -> dict[str, list[Row]]:
     """Return order sentences and their JSON, by split; no split shares a name, city or item."""
-    text = Path(__file__).with_name("orders.yaml").read_text(encoding="utf-8")
-    parts = yaml.safe_load(text)
+    parts = read_yaml(Path(__file__).with_name("orders.yaml"))
     return {split: _orders(parts, split) for split in SPLITS}
 
 
