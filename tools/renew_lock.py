@@ -46,6 +46,24 @@ def resolve(extras: list[str], known: str, options: list[str]) -> list[str]:
     return [line for line in lines if line and not TORCH_BUILD_ONLY.match(line)]
 
 
+def fresh(pins: list[str], listed: dict[str, list[str]]) -> list[str]:
+    """Return the pins that no section before has.
+
+    A pin that the extras need on more machines than the course takes the narrower one's place,
+    so that no machine finds a name twice.
+    """
+    found = []
+    for pin in pins:
+        package = pin.partition(" ;")[0]
+        for lines in listed.values():
+            for place, line in enumerate(lines):
+                if line.partition(" ;")[0] == package and line not in pins:
+                    lines[place] = pin
+        if not any(pin in lines for lines in listed.values()):
+            found.append(pin)
+    return found
+
+
 def main() -> None:
     """Write the lock: one section for the course, one for its tests, one for its developers."""
     options: list[str] = []
@@ -54,12 +72,13 @@ def main() -> None:
     known = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
     everything = resolve(SECTIONS["dev"], known, options)
     known = "\n".join(everything)
-    text, listed = HEADER, set()
+    listed: dict[str, list[str]] = {}
     for section, extras in SECTIONS.items():
         pins = everything if section == "dev" else resolve(extras, known, [])
-        fresh = [pin for pin in pins if pin not in listed]
-        listed.update(fresh)
-        text += f"\n# [{section}]\n" + "\n".join(fresh) + "\n"
+        listed[section] = fresh(pins, listed)
+    text = HEADER
+    for section, lines in listed.items():
+        text += f"\n# [{section}]\n" + "\n".join(lines) + "\n"
     LOCK.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -247,8 +247,9 @@ def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
     """Return the line of the deepest part of `loc` that stands in the file."""
     if node is None:
         return 1
+    at = node
     for part in loc:
-        below = None
+        node, below = at, None
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 if key.value == part:
@@ -260,5 +261,5 @@ def _line(node: yaml.Node | None, loc: tuple[Any, ...]) -> int:
             below = node.value[part] if part < len(node.value) else None
         if below is None:
             break
-        node = below
-    return node.start_mark.line + 1
+        at = below
+    return at.start_mark.line + 1

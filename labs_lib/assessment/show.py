@@ -72,10 +72,10 @@ def show(panel: Panel) -> None:
 
 
 def markdown_html(text: str) -> str:
-    """Return Markdown as HTML; HTML inside it is shown, not obeyed."""
+    """Return Markdown, tables among it, as HTML; HTML inside it is shown, not obeyed."""
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).render(text)
+    return MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
 
 
 def markdown_inline_html(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from labs_lib.errors import LabError, choice_error
+from labs_lib.files import friendly_os_errors
 
 SUFFIXES = {"csv": ".csv", "qti": ".zip", "moodle": ".xml", "anki": ".apkg"}
 
@@ -21,10 +22,12 @@ def command() -> None:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def check(paths: tuple[Path, ...], as_json: bool) -> int:
-    """Check banks (all of the course's, or the files PATHS) and name every problem's line."""
+    """Check banks (all of the course's, or PATHS: files, folders); name every problem's line."""
+    from labs_lib.assessment.banks import bank_files
     from labs_lib.assessment.lint import check_banks
 
-    banks, problems = check_banks(paths or None)
+    files = [each for path in paths for each in (bank_files(path) if path.is_dir() else [path])]
+    banks, problems = check_banks(files if paths else None)
     if not banks and not problems:
         raise LabError("quiz: no bank found (*.yaml)")
     if as_json:
@@ -58,13 +61,23 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
 @click.option("--lesson", "lessons", multiple=True, help="Only this lesson (may be repeated).")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write.")
 @click.option("--seed", default=0, show_default=True, help="Numbers of parameterised questions.")
+@click.option(
+    "--ordering-as-choice",
+    is_flag=True,
+    help="For a Moodle without ordering questions (before 4.4): a choice between four orders.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def export(
-    form: str, lessons: tuple[str, ...], output: Path | None, seed: int, as_json: bool
+    form: str,
+    lessons: tuple[str, ...],
+    output: Path | None,
+    seed: int,
+    ordering_as_choice: bool,
+    as_json: bool,
 ) -> None:
-    """Write the banks' questions and answers for another system."""
+    """Write the banks' questions and answers for another system; an older file is replaced."""
     from labs_lib.assessment.banks import load_banks
-    from labs_lib.assessment.export import export_banks
+    from labs_lib.assessment.export import export_banks, left_out
 
     if form not in SUFFIXES:
         raise choice_error("format", form, SUFFIXES)
@@ -74,8 +87,16 @@ def export(
             raise choice_error("lesson", lesson, banks)
     chosen = [bank for lesson, bank in banks.items() if not lessons or lesson in lessons]
     path = output or Path(f"lora-lab-quizzes{SUFFIXES[form]}")
-    count = export_banks(chosen, form, path, seed)
+    with friendly_os_errors(path):
+        replaced = path.is_file()
+    count = export_banks(chosen, form, path, seed, ordering_as_choice=ordering_as_choice)
+    without = left_out(chosen, form, seed)
     if as_json:
-        click.echo(json.dumps({"file": str(path), "format": form, "questions": count}))
+        content = {"file": str(path), "format": form, "questions": count, "left_out": without,
+                   "replaced": replaced}  # fmt: skip
+        click.echo(json.dumps(content, ensure_ascii=False))
     else:
-        click.echo(f"{path}: {count} questions, with their answers")
+        before = "; the file that stood there is replaced" if replaced else ""
+        click.echo(f"{path}: {count} questions, with their answers{before}")
+        if without:
+            click.echo(f"left out, since {form} cannot hold them: {', '.join(without)}")

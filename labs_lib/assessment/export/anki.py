@@ -1,0 +1,97 @@
+"""An Anki deck, one note a question; a corrected deck renews the notes of the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from labs_lib.assessment.export.parts import Exported, lettered
+from labs_lib.assessment.export.revisions import revised
+from labs_lib.assessment.grading import right_answer
+from labs_lib.assessment.questions import CodeQuestion, Question
+from labs_lib.assessment.show import markdown_html
+
+DECK = "LoRA Lab"
+STYLE = """\
+.card { font-family: sans-serif; font-size: 18px; text-align: left; max-width: 42em; margin: auto }
+pre { overflow-x: auto }
+table { border-collapse: collapse }
+th, td { border: 1px solid; padding: 2px 8px }
+"""
+# Anki plays, typesets or translates what stands in these brackets.
+_OBEYED = re.compile(r"\[(?=sound:|latex\]|\$|anki:)")
+
+
+def holds(question: Question) -> bool:
+    """Return True: a card can hold every kind."""
+    return True
+
+
+def write(exported: Exported, path: Path) -> None:
+    """Write the deck, each note stamped with the time at which its text last changed.
+
+    Anki renews a note that it knows (by its guid, from the question's id) only if the stamp is
+    later than its own.
+    """
+    import genanki
+
+    class StampedNote(genanki.Note):
+        stamp = 0
+
+        def write_to_db(self, cursor: Any, timestamp: float, deck_id: int, id_gen: Any) -> None:
+            super().write_to_db(cursor, self.stamp, deck_id, id_gen)
+
+    model = genanki.Model(
+        _number("lora-lab model"),
+        DECK,
+        fields=[{"name": "Id"}, {"name": "Question"}, {"name": "Answer"}],
+        templates=[
+            {
+                "name": "Card",
+                "qfmt": "{{Question}}",
+                "afmt": "{{FrontSide}}<hr id=answer>{{Answer}}",
+            }
+        ],
+        css=STYLE,
+    )
+    deck = genanki.Deck(_number("lora-lab deck"), DECK)
+    fields = {question.id: _fields(question) for _, question in exported.questions}
+    times = {question.id: _written(bank.path) for bank, question in exported.questions}
+    stamps = revised(fields, times)
+    for _, question in exported.questions:
+        note = StampedNote(
+            model=model,
+            fields=fields[question.id],
+            guid=genanki.guid_for(question.id),
+            tags=[f"lesson-{question.lesson}", question.objective, question.kind],
+        )
+        note.stamp = stamps[question.id]
+        deck.add_note(note)
+    buffer = io.BytesIO()
+    # The numbers of notes and cards count from the stamp too; Anki takes 0 for none.
+    genanki.Package(deck).write_to_file(buffer, timestamp=float(max(stamps.values())))
+    path.write_bytes(buffer.getvalue())
+
+
+def _fields(question: Question) -> list[str]:
+    front = "\n\n".join([question.prompt, *lettered(question)])
+    right = right_answer(question)
+    shown = f"```python\n{right}\n```" if isinstance(question, CodeQuestion) else f"**{right}**"
+    texts = [markdown_html(front), markdown_html(f"{shown}\n\n{question.explanation}")]
+    return [question.id, *(_OBEYED.sub("&#91;", text) for text in texts)]
+
+
+def _written(bank: Path) -> int:
+    """Return when the bank's file was written, in seconds; 0 for a bank that is in no file."""
+    try:
+        return int(bank.stat().st_mtime)
+    except OSError:
+        return 0
+
+
+def _number(name: str) -> int:
+    """Return a number that is always the same for this name, in the range that Anki uses."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") | 1 << 30

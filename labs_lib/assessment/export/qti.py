@@ -1,0 +1,135 @@
+"""QTI for Canvas and others, through text2qti, with the course's own reading of Markdown.
+
+text2qti's Markdown obeys HTML, takes dollars for LaTeX and puts the file that an image names into
+the archive. So its source text holds only labels, for which its converter finds the course's HTML.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from pathlib import Path
+from typing import Any
+
+from labs_lib.assessment.export.parts import Exported, asked, options_of, orders_of, width_of
+from labs_lib.assessment.questions import (
+    LETTERS,
+    CodeQuestion,
+    MultipleChoice,
+    NumericQuestion,
+    OrderingQuestion,
+    Question,
+    SingleChoice,
+    TextQuestion,
+)
+from labs_lib.assessment.show import markdown_html
+from labs_lib.errors import LabError
+
+# Canvas keeps four decimals of a number's bounds.
+DECIMALS = 4
+
+
+def holds(question: Question) -> bool:
+    """Return whether Canvas can ask it: no code, no number that four decimals cannot tell."""
+    if isinstance(question, NumericQuestion):
+        low, high = question.answer - width_of(question), question.answer + width_of(question)
+        told = round(low, DECIMALS) <= question.answer <= round(high, DECIMALS)
+        return told and min(abs(low), abs(high)) >= 10**-DECIMALS
+    return not isinstance(question, CodeQuestion)
+
+
+def write(exported: Exported, path: Path) -> None:
+    """Write the archive; LabError with the library's reason for what it refuses."""
+    from text2qti.config import Config
+    from text2qti.err import Text2qtiError
+    from text2qti.qti import QTI
+
+    texts: dict[str, str] = {}
+    source = _source([question for _, question in exported.questions], texts)
+    try:
+        # The class's own defaults: its `load` would write a settings file into the user's home.
+        quiz = _quiz_class()(source, texts, config=Config(), source_name="bank")
+        for question in quiz.questions_and_delims:
+            # By the course's id, not by the text: it stays when the text is corrected.
+            question.id = hashlib.blake2b(question.title_raw.encode()).hexdigest()[:64]
+        path.write_bytes(QTI(quiz).zip_bytes())
+    except Text2qtiError as error:
+        raise LabError(f"export: text2qti: {str(error).strip().splitlines()[-1]}") from error
+
+
+def _quiz_class() -> Any:
+    from text2qti.markdown import Markdown
+    from text2qti.quiz import Quiz
+
+    class CourseMarkdown(Markdown):
+        def __init__(self, config: Any, texts: dict[str, str]):
+            super().__init__(config)
+            self._texts = texts
+
+        def md_to_html_xml(self, markdown_string: str, strip_p_tags: bool = False) -> str:
+            return html.escape(markdown_html(self._texts[markdown_string]), quote=False)
+
+        def xml_escape(self, string: str, **quotes: bool) -> str:
+            return super().xml_escape(self._texts.get(string, string), **quotes)
+
+    class CourseQuiz(Quiz):
+        def __init__(self, string: str, texts: dict[str, str], **options: Any):
+            self._texts = texts
+            super().__init__(string, **options)
+
+        @property
+        def md(self) -> Any:
+            return self._md
+
+        @md.setter
+        def md(self, given: Any) -> None:
+            # Where the class makes a converter of its own, it gets the course's.
+            self._md = CourseMarkdown(self.config, self._texts)
+
+        @property
+        def question_set(self) -> set[str]:
+            # Two questions may ask the same thing; the library would refuse the second.
+            return set()
+
+        @question_set.setter
+        def question_set(self, given: set[str]) -> None:
+            pass
+
+    return CourseQuiz
+
+
+def _source(questions: list[Question], texts: dict[str, str]) -> str:
+    """Return text2qti's plain-text format, each text as a label that `texts` explains."""
+    out = ["Quiz title: LoRA Lab"]
+    for number, question in enumerate(questions, start=1):
+
+        def label(text: str, question_id: str = question.id) -> str:
+            name = f"{question_id}#{len(texts)}"
+            texts[name] = text
+            return name
+
+        out += ["", f"Title: {question.id}"]
+        out.append(f"{number}. {label(asked(question, items=True))}")
+        out.append(f"... {label(question.explanation)}")
+        if isinstance(question, SingleChoice):
+            for letter, (text, correct, feedback) in zip(
+                LETTERS, options_of(question), strict=False
+            ):
+                out.append(f"{'*' if correct else ''}{letter}) {label(text)}")
+                out += [f"... {label(feedback)}"] if feedback else []
+        elif isinstance(question, MultipleChoice):
+            for text, correct, feedback in options_of(question):
+                out.append(f"[{'*' if correct else ' '}] {label(text)}")
+                out += [f"... {label(feedback)}"] if feedback else []
+        elif isinstance(question, OrderingQuestion):
+            for letter, (text, correct) in zip(LETTERS, orders_of(question), strict=False):
+                out.append(f"{'*' if correct else ''}{letter}) {label(text)}")
+        elif isinstance(question, NumericQuestion):
+            out.append(f"= {_exact(question.answer)} +- {_exact(width_of(question))}")
+        elif isinstance(question, TextQuestion):
+            out += [f"* {label(form)}" for form in question.accept]
+    return "\n".join(out) + "\n"
+
+
+def _exact(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else f"{number:.12f}".rstrip("0")

@@ -1,0 +1,56 @@
+"""CSV for a spreadsheet, in which no cell is run as a formula."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+from labs_lib.assessment.export.parts import Exported, lettered
+from labs_lib.assessment.grading import right_answer
+from labs_lib.assessment.questions import NumericQuestion, Question
+
+COLUMNS: tuple[str, ...] = (
+    "id", "lesson", "objective", "kind", "difficulty", "prompt", "options", "unit",
+    "tolerance", "answer", "hint", "explanation", "source",
+)  # fmt: skip
+# What a spreadsheet takes for the start of a formula; a number is none.
+_FORMULA = re.compile(r"\s*[=+\-@|％＝＋－＠\t\r]")
+_NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?", re.I)
+
+
+def holds(question: Question) -> bool:
+    """Return True: a table can hold every kind."""
+    return True
+
+
+def write(exported: Exported, path: Path) -> None:
+    """Write one row a question, with a byte order mark for the spreadsheets that need one."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for _, question in exported.questions:
+            numeric = isinstance(question, NumericQuestion)
+            row = {
+                "id": question.id,
+                "lesson": question.lesson,
+                "objective": question.objective,
+                "kind": question.kind,
+                "difficulty": question.difficulty,
+                "prompt": question.prompt,
+                "options": "\n".join(lettered(question)),
+                "unit": question.unit if numeric else "",
+                "tolerance": question.tolerance.width(question.answer) if numeric else "",
+                "answer": right_answer(question),
+                "hint": question.hint,
+                "explanation": question.explanation,
+                "source": question.source,
+            }
+            writer.writerow({name: as_text(value) for name, value in row.items()})
+
+
+def as_text(value: object) -> object:
+    """Return a cell that a spreadsheet shows as it stands: a formula gets an apostrophe."""
+    if not isinstance(value, str) or _NUMBER.fullmatch(value) or not _FORMULA.match(value):
+        return value
+    return f"'{value}"
