@@ -2,52 +2,87 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from labs_lib.data.records import Read, records_to_rows
 from labs_lib.data.rows import SPLITS, DataSet, Row
+from labs_lib.data.tables import table_records
 from labs_lib.errors import LabError, nearest, shorten
+from labs_lib.texts import NotTextError, decode, read_bytes
 
 VALIDATION_SHARE = 0.1
+LARGEST_BYTES = 4 * 2**30
+JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv")
+
+# How files begin that are no text, whatever their name says.
+_BINARIES = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive; save the sheet as CSV (UTF-8)",
+    b"\x1f\x8b": "compressed by gzip; unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed by zstandard; unpack it first",
+    b"BZh": "compressed by bzip2; unpack it first",
+    b"\xfd7zXZ": "compressed by xz; unpack it first",
+    b"PAR1": "Parquet; put it into a folder of its own and name that",
+    b"ARROW1": "Arrow; put it into a folder of its own and name that",
+    b"SQLite format": "an SQLite database; export the table as CSV",
+    b"%PDF": "a PDF; the course reads .jsonl and .csv",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV (UTF-8)",
+}
+# Which split a file of a folder is, by its name; as `datasets` goes by it.
+_SPLIT_NAMES = {
+    "train": r"train(ing)?", "validation": r"validation|valid|val|dev",
+    "test": r"test(ing)?|eval(uation)?",
+}  # fmt: skip
 
 
 def from_jsonl(path: str | Path, *, seed: int = 0) -> DataSet:
     """Read a JSONL file: one object a line, with `prompt` and `completion`, or `messages`.
 
-    A `split` field (train, validation, test) is honoured; without one, a tenth of the rows
-    (at least one) is held out for validation, drawn by `seed`.  Other fields go to `meta`.
-    Exact duplicates are left out and noted.  Raises LabError naming the file and line.
+    Alpaca's `instruction`, `input` and `output` and ShareGPT's `conversations` are read too, and
+    a file that is one JSON array.  A `split` field (train, validation, test) is honoured; without
+    one, a tenth of the rows (at least one) is held out for validation, drawn by `seed`.  Other
+    fields go to `meta`.  Exact duplicates are left out and noted.  Raises LabError naming the
+    file and line.
     """
     path = _existing(path)
-    return _assembled(path.stem, _numbered_rows(path.name, _json_lines(path)), seed)
+    return _assembled(path.stem, records_to_rows(path.name, _json_records(path)), seed)
 
 
 def from_csv(path: str | Path, *, seed: int = 0) -> DataSet:
-    """Read a CSV file whose header names at least `prompt` and `completion`; see `from_jsonl`."""
+    """Read a CSV file whose header names at least `prompt` and `completion`; see `from_jsonl`.
+
+    The cells are separated by commas, semicolons, tabs or bars.
+    """
     path = _existing(path)
-    return _assembled(path.stem, _numbered_rows(path.name, _csv_lines(path)), seed)
+    records = table_records(path.name, _text(path))
+    return _assembled(path.stem, records_to_rows(path.name, records), seed)
 
 
 def from_hub_or_local(name: str, *, seed: int = 0) -> DataSet:
     """Load what `datasets.load_dataset` knows by `name`: a hub's data set or a local folder.
 
     Columns `prompt` and `completion`, or `messages`; splits train, validation and test, of
-    which only train must be there.  No code of the data set's is run.
+    which only train must be there.  No code of the data set's is run.  A folder that the library
+    refuses, since its files differ in columns, is read file by file.
     """
     import datasets
 
+    folder = expanded(name)
+    local = is_folder(folder)
     try:
-        loaded: Any = datasets.load_dataset(name)
+        loaded: Any = datasets.load_dataset(str(folder) if local else name)
     except Exception as error:  # The library raises many kinds, each with a long text.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        files = _files_of(folder) if local else []
+        if files:
+            return _assembled(folder.name, _rows_of_files(files), seed)
         raise LabError(
-            f"dataset: cannot load {shorten(name)}: {reason}; legal: a set of the course, a"
-            " .jsonl or .csv file, a folder, or a hub name"
+            f"dataset: cannot load {shorten(name)}: {_reason(error)}; legal: a set of the course,"
+            f" a .jsonl or .csv file, a folder, or a hub name{_near_files(folder)}"
         ) from error
     if "train" not in loaded:
         raise LabError(f"dataset {name}: no train split; it has {', '.join(map(str, loaded))}")
@@ -57,170 +92,162 @@ def from_hub_or_local(name: str, *, seed: int = 0) -> DataSet:
             for number, fields in enumerate(loaded.get(split, []), start=1):
                 yield f"{split} row {number}", {**fields, "split": split}
 
-    return _assembled(name, _numbered_rows(f"dataset {name}", numbered()), seed)
+    return _assembled(name, records_to_rows(f"dataset {name}", numbered()), seed)
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read every row of a JSONL file, in order, its `meta` as it stands."""
-    return [row for _, row, _ in _numbered_rows(path.name, _json_lines(path))]
+    return [read.row for read in records_to_rows(path.name, _json_records(path))]
+
+
+def expanded(path: str | Path) -> Path:
+    """Return the path with `~` written out; LabError for another user's that is not there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~nobody/…
+        raise LabError(f"dataset: {path}: no such user's home folder") from None
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; False where the system refuses to look."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; False where the system refuses to look."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _existing(path: str | Path) -> Path:
-    path = Path(path).expanduser()
-    if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise LabError(f"dataset: no file {path}{nearest(path.name, beside)}")
+    path = expanded(path)
+    try:
+        found, folder = path.is_file(), path.is_dir()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LabError(f"cannot read {str(path)[:300]}: {reason}") from None
+    if folder:
+        raise LabError(f"dataset: {path} is a folder; name the file in it, or rename the folder")
+    if not found:
+        raise LabError(f"dataset: no file {path}{_near_files(path)}")
     return path
 
 
+def _near_files(path: Path) -> str:
+    try:
+        return nearest(path.name, [beside.name for beside in path.parent.glob("*")])
+    except (OSError, ValueError):
+        return ""
+
+
 def _text(path: Path) -> str:
+    content = read_bytes(path, LARGEST_BYTES)
+    for start, kind in _BINARIES.items():
+        if content.startswith(start):
+            raise LabError(f"{path.name} is {kind}")
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LabError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise LabError(
-            f"{path.name}, line {line}: byte {content[error.start]:#04x} is not UTF-8;"
-            " save the file as UTF-8"
-        ) from error
+        return decode(content)
+    except NotTextError as error:
+        raise LabError(f"{path.name}, line {error.line}: {error.reason}") from None
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"line {number}"
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or large"
-            column = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise LabError(f"{path.name}, {where}: not JSON: {reason}{column}") from error
+def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    text = _text(path)
+    if re.match(r"\s*\[\s*([{\]]|$)", text):
+        yield from _array_records(path, text)
+        return
+    # No text of JSON holds a raw line end, so that any of the three ends a line.
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
+        if line.strip():
+            where = f"line {number}"
+            fields = _json(f"{path.name}, {where}", line, "; one whole object a line")
+            if not isinstance(fields, dict):
+                raise LabError(
+                    f"{path.name}, {where}: {shorten(fields)} is not an object with prompt and"
+                    " completion"
+                )
+            yield where, fields
+
+
+def _array_records(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects of a file that is one JSON array."""
+    for number, fields in enumerate(_json(path.name, text), start=1):
         if not isinstance(fields, dict):
             raise LabError(
-                f"{path.name}, {where}: {shorten(fields)} is not an object with prompt and"
+                f"{path.name}, row {number}: {shorten(fields)} is not an object with prompt and"
                 " completion"
             )
-        yield where, fields
+        yield f"row {number}", fields
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    header: list[str] | None = None
+def _json(place: str, text: str, advice: str = "") -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise LabError(f"{place}: {shorten(twice)} stands twice in one object")
+        return fields
+
     try:
-        for cells in reader:
-            where = f"line {reader.line_num}"
-            if not any(cell.strip() for cell in cells):
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                if len(set(header)) < len(header):
-                    twice = next(name for name in header if header.count(name) > 1)
-                    raise LabError(f"{path.name}, {where}: column {twice!r} stands twice")
-                _column_check(f"{path.name}, {where}", header)
-                continue
-            if len(cells) != len(header):
-                raise LabError(
-                    f"{path.name}, {where}: {len(cells)} cells where the header has"
-                    f" {len(header)}; put text that holds a comma in double quotes"
-                )
-            yield where, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise LabError(f"{path.name}, line {reader.line_num}: not CSV: {error}") from error
+        return json.loads(text, object_pairs_hook=once)
+    except LabError:
+        raise
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        reason = f"{error.msg} at {line}column {error.colno}"
+        raise LabError(f"{place}: not JSON: {reason}{advice}") from None
+    except (ValueError, RecursionError):
+        raise LabError(f"{place}: not JSON: too deep or large") from None
 
 
-def _column_check(where: str, columns: Iterable[str]) -> None:
-    """Raise unless the columns hold prompt and completion, or messages."""
-    columns = [str(column) for column in columns if column != "split"]
-    if "messages" in columns and "prompt" not in columns:
-        return
-    for needed in ("prompt", "completion"):
-        if needed not in columns:
-            hint = nearest(needed, columns).replace("did you mean", "is it")
-            raise LabError(f"{where}: no {needed}; it has {shorten(', '.join(columns))}{hint}")
+def _files_of(folder: Path) -> list[Path]:
+    suffixes = (*JSON_SUFFIXES, *TABLE_SUFFIXES)
+    files = [file for file in folder.rglob("*") if file.suffix.lower() in suffixes]
+    return sorted(file for file in files if file.is_file() and not file.name.startswith("."))
 
 
-def _numbered_rows(
-    source: str, lines: Iterable[tuple[str, Mapping[str, Any]]]
-) -> Iterator[tuple[str, Row, str | None]]:
-    """Yield (where, row, split or None) for each line's fields, checked."""
-    for where, fields in lines:
-        place = f"{source}, {where}"
-        _column_check(place, fields)
-        rest = {key: value for key, value in fields.items() if key not in _KNOWN}
-        split = fields.get("split")
-        if split in ("", None):
-            split = None
-        elif split not in SPLITS:
-            raise LabError(
-                f"{place}: split: {shorten(split)} is not one of {', '.join(SPLITS)}"
-                f"{nearest(str(split), SPLITS)}"
-            )
-        if "prompt" in fields:
-            system, prompt, completion = (
-                fields.get("system"),
-                fields["prompt"],
-                fields["completion"],
-            )
-        else:
-            system, prompt, completion = _from_messages(place, fields["messages"])
-        prompt = _from_turns(place, "prompt", prompt, "user")
-        completion = _from_turns(place, "completion", completion, "assistant")
-        if not isinstance(system or "", str):
-            raise LabError(f"{place}: system: {shorten(system)} is not text")
-        meta = fields.get("meta")
-        if meta is None or meta == "":
-            meta = {}
-        if not isinstance(meta, Mapping):
-            raise LabError(f"{place}: meta: {shorten(meta)} is not an object")
-        yield where, Row(prompt, completion, {**rest, **meta}, system or ""), split
+def _rows_of_files(files: list[Path]) -> Iterator[Read]:
+    for file in files:
+        table = file.suffix.lower() in TABLE_SUFFIXES
+        records = table_records(file.name, _text(file)) if table else _json_records(file)
+        for read in records_to_rows(file.name, records):
+            split = read.split or _split_of(file)
+            yield read._replace(where=f"{file.name} {read.where}", split=split)
 
 
-_KNOWN = {"prompt", "completion", "messages", "system", "split", "meta"}
+def _split_of(file: Path) -> str:
+    """Return the split that a file's name tells, or its folder's; train otherwise."""
+    for name in (file.stem, file.parent.name):
+        words = re.split(r"[^a-z]+", name.lower())
+        for split, pattern in _SPLIT_NAMES.items():
+            if any(re.fullmatch(pattern, word) for word in words):
+                return split
+    return "train"
 
 
-def _from_turns(place: str, field: str, value: Any, role: str) -> str:
-    """Return the text of a field that is text, or a list of one message of the right role."""
-    if isinstance(value, list):
-        if len(value) != 1 or not isinstance(value[0], Mapping) or value[0].get("role") != role:
-            raise LabError(f"{place}: {field}: a list must hold one message, of role {role}")
-        value = value[0].get("content")
-    if not isinstance(value, str):
-        raise LabError(f"{place}: {field}: {shorten(value)} is not text")
-    if not value.strip():
-        raise LabError(f"{place}: {field}: empty")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise LabError(f"{place}: {field}: holds half of a character pair; no such text") from error
-    return value
+def _reason(error: BaseException) -> str:
+    """Return the first line of what went wrong first, where a library wraps one in another."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
-def _from_messages(place: str, messages: Any) -> tuple[Any, Any, Any]:
-    """Return (system, prompt, completion) of a chat of one question and one answer."""
-    if not isinstance(messages, list) or not all(isinstance(m, Mapping) for m in messages):
-        raise LabError(f"{place}: messages: {shorten(messages)} is not a list of messages")
-    roles = [str(message.get("role")) for message in messages]
-    system = ""
-    if roles and roles[0] == "system":
-        system, messages, roles = messages[0].get("content"), messages[1:], roles[1:]
-    if roles != ["user", "assistant"]:
-        raise LabError(
-            f"{place}: messages: roles {shorten(', '.join(roles))}; legal: an optional system"
-            " message, one user message, one assistant message"
-        )
-    return system, messages[0].get("content"), messages[1].get("content")
-
-
-def _assembled(name: str, rows: Iterable[tuple[str, Row, str | None]], seed: int) -> DataSet:
+def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:
     """Sort rows into splits, leave out duplicates, and hold some out if none are."""
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     seen: dict[tuple[str, str, str], str] = {}
     duplicates = []
-    for where, row, split in rows:
+    forms: dict[str, None] = {}
+    for where, row, split, note in rows:
+        if note:
+            forms[note] = None
         key = (row.system, row.prompt, row.completion)
         if key in seen:
             duplicates.append(f"{where} (as {seen[key]})")
@@ -228,7 +255,7 @@ def _assembled(name: str, rows: Iterable[tuple[str, Row, str | None]], seed: int
         seen[key] = where
         splits[split or "train"].append(row)
     if not splits["train"]:
-        raise LabError(f"{name}: no rows to train on")
+        raise LabError(f"{name}: no rows to train on{_other_rows(splits)}")
     notes = []
     if duplicates:
         shown = ", ".join(duplicates[:5]) + (" …" if len(duplicates) > 5 else "")
@@ -243,6 +270,9 @@ def _assembled(name: str, rows: Iterable[tuple[str, Row, str | None]], seed: int
         splits["validation"] = [row for i, row in enumerate(everything) if i in chosen]
         splits["train"] = [row for i, row in enumerate(everything) if i not in chosen]
         notes.append(f"{held} of {len(everything)} rows held out for validation by seed {seed}")
+    notes += forms
+    if not splits["test"]:
+        notes.append("no test rows; a split field of test makes a row one")
     return DataSet(
         name,
         tuple(splits["train"]),
@@ -251,3 +281,8 @@ def _assembled(name: str, rows: Iterable[tuple[str, Row, str | None]], seed: int
         metrics=("exact_match",),
         notes=tuple(notes),
     )
+
+
+def _other_rows(splits: Mapping[str, list[Row]]) -> str:
+    others = [f"{len(rows)} {split}" for split, rows in splits.items() if rows]
+    return f"; {' and '.join(others)} rows" if others else ""
