@@ -21,6 +21,8 @@ from labs_lib.texts import NotTextError, decode, read_bytes
 LARGEST_BYTES = 2**20
 DEEPEST = 50
 LONGEST_NUMBER = 40
+# The course's largest file holds a tenth; a million would take a minute to read.
+MOST_NODES = 50_000
 # What aliases may expand to, in values and characters: a file of 300 bytes can ask for 10**9.
 LARGEST_EXPANDED = 2**20
 
@@ -102,6 +104,7 @@ class _Loader(yaml.SafeLoader):
     aliases_allowed = True
     aliases_seen = False
     depth = 0
+    nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()
@@ -116,6 +119,9 @@ class _Loader(yaml.SafeLoader):
             )
         if self.depth >= DEEPEST:
             raise _error(f"nested more than {DEEPEST} levels deep", event)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise _error(f"more than {MOST_NODES:,} values", event)
         self.depth += 1
         try:
             return super().compose_node(parent, index)

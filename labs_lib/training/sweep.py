@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 RECORDED = "recorded"
 """The folder of this package that holds the sweeps that ship with the course."""
 
+MOST_POINTS = 10_000
+
 # Points that answered other rows could not be compared, and each seed is trained anyway.
 _NEVER_VARIES = ("name", "seed", "model", "dataset", "eval_rows", "eval_tokens", "max_length")
 
@@ -50,6 +53,8 @@ class Sweep(BaseModel):
 
     @model_validator(mode="after")
     def _every_point_is_a_recipe(self) -> Sweep:
+        if math.prod(len(values) for values in self.grid.values()) > MOST_POINTS:
+            raise ValueError(f"the grid has more than {MOST_POINTS:,} points")
         if not self.combinations():
             raise ValueError("give grid or points")
         for field in self.varied():

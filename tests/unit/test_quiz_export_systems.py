@@ -263,6 +263,16 @@ def test_a_table_is_a_table_wherever_a_question_is_shown():
         assert page.find_all("p")[-1].get_text() == "Choose."
 
 
+def test_the_card_of_a_question_with_a_table_shows_one():
+    from labs_lib.widgets import ask
+
+    (question_id, *_) = [key for key, each in QUESTIONS.items() if "\n|---" in each.prompt]
+    card = ask(question_id)
+    pages = [card.children[0].value, card._repr_mimebundle_()["text/html"]]
+    for page in pages:
+        assert len(BeautifulSoup(page, "html.parser").find("table").find_all("tr")) > 2  # pyright: ignore
+
+
 def test_a_pipe_in_a_sentence_is_no_table():
     assert "<table>" not in markdown_html("p(x | y) and | a | b |\nno dashes")
 

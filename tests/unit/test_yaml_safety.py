@@ -33,6 +33,8 @@ REFUSED: list[tuple[str, str]] = [
     (MERGES, "aliases that expand to more than"),
     (LONG_TEXT, "aliases that expand to more than"),
     (CHAIN, "aliases that nest more than"),
+    ("- a\n" * 400_000, "line 50000: more than 50,000 values"),
+    ("{" + "a, " * 300_000 + "}", "more than 50,000 values"),
     ("a: &a [*a]", "inside its own anchor"),
     ("a: &a {b: {<<: *a}}", "inside its own anchor"),
     ("a: *nowhere", "undefined alias"),
@@ -265,6 +267,15 @@ def test_a_hostile_sweep_is_one_line(tmp_path, capsys, text):
     path = tmp_path / "hostile.yaml"
     path.write_text(text, encoding="utf-8")
     labs(capsys, "sweep", str(path))
+
+
+def test_a_grid_of_too_many_points_is_one_line(tmp_path, capsys):
+    fields = ("rank", "alpha", "batch_size", "accumulation", "warmup_steps", "train_rows")
+    values = list(range(1, 101))
+    grid = "".join(f"  {field}: {values}\n" for field in fields)
+    path = tmp_path / "wide.yaml"
+    path.write_text(f"name: wide\nrecipe: {{steps: 200}}\ngrid:\n{grid}", encoding="utf-8")
+    assert "more than 10,000 points" in labs(capsys, "sweep", str(path))
 
 
 @pytest.mark.parametrize(
