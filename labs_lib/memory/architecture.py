@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError, choice_error, nearest
+from labs_lib.memory.borders import first_line, in_one_line
+from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
+from labs_lib.memory.known_fields import families, understood
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, Family, catalogue, find
 from labs_lib.models.targets import resolve_targets
 
-_NEEDED = {
-    "hidden_size": ("hidden_size", "n_embd"),
-    "num_hidden_layers": ("num_hidden_layers", "n_layer"),
-    "num_attention_heads": ("num_attention_heads", "n_head"),
-    "vocab_size": ("vocab_size",),
-    "max_position_embeddings": ("max_position_embeddings", "n_positions"),
-}
-# Whether the output head is the embedding where config.json leaves it out (transformers'
-# own defaults).
-_TIED_BY_DEFAULT = {"gpt2": True, "falcon": True}
+# Under these names a configuration says how many positions the model has.
+_POSITIONS = ("max_position_embeddings", "max_target_positions", "max_seq_len")
 
 
 def architecture(model: str) -> Entry:
     """Return the shapes of `model` without loading torch.
 
     `model` is a catalogue name, or the path of a `config.json` or of its folder. Raises
-    `LabError` for an unknown name (with the nearest), a configuration that lacks a needed field,
-    or a family that the closed form has no formula for.
+    `LabError` for an unknown name (with the nearest) or a configuration that lacks a needed
+    field, and `NoFormulaError` for one with a field that the formula has no place for.
     """
     found = find(model)
     if found is not None:
@@ -41,16 +34,11 @@ def architecture(model: str) -> Entry:
     return _entry_of(str(path), path.stat().st_mtime_ns)
 
 
-def config_file(model: str) -> Path | None:
-    """Return the `config.json` that `model` points to, or None if it points to no file."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        path = path / "config.json"
-    return path if path.is_file() else None
+def config_of(model: str, request: MemoryRequest | None = None) -> Any:
+    """Return the transformers configuration of `model`; raises `LabError` in one line.
 
-
-def config_of(model: str) -> Any:
-    """Return the transformers configuration of `model`; raises `LabError` in one line."""
+    With a `request`, a base that is stored quantised is refused where its bytes are others.
+    """
     from labs_lib import models
 
     if find(model) is not None:
@@ -60,26 +48,55 @@ def config_of(model: str) -> Any:
         raise _unknown(model)
     import transformers
 
-    if path is not None:
-        _checked_fields(path)
-    try:
+    method = request.method if request else "qlora"
+    if path is None:
+        config = _config_from_hub(model)
+        check_quantised(config.to_dict(), model, method)
+        return config
+    fields = read_fields(path)
+    check_quantised(fields, path, method)
+    if fields["model_type"] in families():
+        check_needed(fields, path)
+    if "auto_map" in fields and fields["model_type"] not in transformers.CONFIG_MAPPING:
+        raise LabError(
+            f"model_type: {fields['model_type']!r} in {path} needs code of its own, which the "
+            "course does not run"
+        )
+    if fields["model_type"] not in transformers.CONFIG_MAPPING:
+        raise LabError(
+            f"model_type: {fields['model_type']!r} in {path} is none that transformers "
+            f"{transformers.__version__} knows"
+            f"{nearest(fields['model_type'], transformers.CONFIG_MAPPING)}"
+        )
+    with in_one_line(f"model: {path}"):
         return transformers.AutoConfig.from_pretrained(
-            str(path.parent) if path is not None and path.name == "config.json" else path or model,
+            str(path.parent) if path.name == "config.json" else str(path),
             trust_remote_code=False,
         )
-    except (OSError, ValueError, KeyError) as error:
-        if path is not None:
-            raise LabError(f"model: {path}: {first_line(error)}") from None
+
+
+def _config_from_hub(name: str) -> Any:
+    import transformers
+
+    try:
+        return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # a file of anyone's, read by any class
         raise LabError(
-            f"model: {model!r} is not in the catalogue and the hub gives no configuration: "
-            f"{first_line(error)}{nearest(model, catalogue())}"
+            f"model: {name!r} is not in the catalogue and the hub gives no configuration: "
+            f"{first_line(error)}{nearest(name, catalogue())}"
         ) from None
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an exception says."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+def positions_of(config: Any) -> int | None:
+    """Return how many positions a transformers configuration has, or None if it sets no end."""
+    from labs_lib.memory.building import text_config
+
+    for part in (text_config(config), config):
+        for name in _POSITIONS:
+            value = getattr(part, name, None)
+            if isinstance(value, int) and value > 0:
+                return value
+    return None
 
 
 def targets_of(shapes: Entry, request: MemoryRequest) -> list[str]:
@@ -111,42 +128,14 @@ def _unknown(model: str) -> LabError:
 
 @functools.lru_cache(maxsize=64)
 def _entry_of(path: str, changed: int) -> Entry:
-    fields = _checked_fields(Path(path))
-    families: dict[str, Family] = {
+    fields = read_fields(Path(path))
+    by_type: dict[str, Family] = {
         each.family.model_type: each.family for each in catalogue().values()
     }
-    kind = fields.get("model_type")
-    if kind not in families:
-        raise LabError(
-            f"model_type: {kind!r} in {path} has no closed form (it has: {', '.join(families)}); "
-            "--trace forecasts any architecture"
-        )
-    fields.setdefault("tie_word_embeddings", _TIED_BY_DEFAULT.get(kind, False))
+    kind = fields["model_type"]
+    if kind in by_type:
+        check_needed(fields, Path(path))
+    known = understood(fields)
     return Entry(
-        name=path, family=families[kind], hub_name="", licence="", parameters=0, config=fields
+        name=path, family=by_type[kind], hub_name="", licence="", parameters=0, config=known
     )
-
-
-def _checked_fields(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise LabError(f"model: cannot read {path}: {first_line(error)}") from None
-    if not isinstance(fields, dict) or not fields.get("model_type"):
-        raise LabError(f"model: {path} has no model_type: not a model's config.json")
-    for name, keys in _NEEDED.items():
-        value = next((fields[key] for key in keys if fields.get(key) is not None), None)
-        if value is None:
-            raise LabError(f"{name}: missing from {path}, and a forecast needs it")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise LabError(f"{name}: {value!r} in {path} is not a whole number above 0")
-    return fields
-
-
-def with_depth(config: Any, layers: int) -> Any:
-    """Return a copy of a transformers configuration with `layers` decoder layers."""
-    shallow = copy.deepcopy(config)
-    shallow.num_hidden_layers = layers
-    if getattr(shallow, "layer_types", None):
-        shallow.layer_types = list(shallow.layer_types)[:layers]
-    return shallow

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.memory.architecture import check_length, config_of
+from labs_lib.memory.architecture import config_of
+from labs_lib.memory.borders import in_one_line
+from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, format_bytes
-from labs_lib.memory.tracing import adopt, summarise, trace, with_targets
+from labs_lib.memory.tracing import adopt, summarise, trace
 
 # What a step may take of the memory that is free, so that the machine stays usable.
 _SHARE_OF_FREE = 0.8
@@ -64,27 +66,23 @@ def measure(
     """
     import torch
 
-    from labs_lib.memory import step
+    from labs_lib.memory import building, optimizers, placing, step
     from labs_lib.memory.recorder import StepRecorder
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    request = request_of(model, **fields).but(device=device)
-    config = config_of(request.model)
-    check_length(getattr(config, "max_position_embeddings", None), request)
-    request = with_targets(request)
-    forecast = trace(request)
+    forecast = trace(request_of(model, **fields).but(device=device))
+    request = forecast.request
+    config = config_of(request.model, request)
     _refuse_what_does_not_fit(forecast, device)
     torch.manual_seed(0)
-    with step.quiet():
-        net = step.meta_model(config, request)
+    running = in_one_line(f"measure: {config.model_type} cannot be run")
+    with quiet(), running:
+        net = building.meta_model(config, request)
         before = torch.cuda.memory_allocated() if device == "cuda" else 0
-        step.materialise(net, device=device)
-        optimizer = step.optimizer_of(net, request)
-        step.create_states(net, optimizer)
-        vocabulary = getattr(config, "vocab_size", 2)
-        shape = (request.batch, request.seq_len)
-        ids = torch.randint(0, vocabulary, shape, device=device)
-        inputs = {"input_ids": ids, "labels": ids}
+        placing.materialise(net, device=device)
+        optimizer = optimizers.optimizer_of(net, request)
+        optimizers.create_states(net, optimizer)
+        inputs = building.inputs_of(net, request, device)
         if device == "cuda":
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
@@ -95,7 +93,7 @@ def measure(
             recorder = StepRecorder()
             with recorder:
                 adopt(recorder, net, optimizer, request)
-                recorder.adopt([ids], "activations")
+                recorder.adopt(inputs.values(), "activations")
                 loaded = sum(each.size_bytes for each in recorder.allocations)
                 rise = _AllocatorRise() if ask_allocator else None
                 with rise or contextlib.nullcontext():

@@ -8,17 +8,23 @@ the line gives any depth: the cost of a forecast does not depend on the model's.
 from __future__ import annotations
 
 import re
+import threading
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
-from labs_lib.memory.architecture import check_length, config_of, targets_of, with_depth
+from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
+from labs_lib.memory.borders import in_one_line
+from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
 
-# Below three layers the first and the last are not yet apart from the ones between them.
-SHALLOW = (2, 3)
+if TYPE_CHECKING:
+    from labs_lib.memory.building import Plan
+
+# Tracing stands in for some of torch's functions meanwhile, in all threads at once.
+_ONE_AT_A_TIME = threading.RLock()
 
 Bytes = dict[str, int]
 Key = tuple[str, ...]
@@ -36,21 +42,24 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     buffers inside a kernel.
     """
     request = request_of(model, **fields)
-    config = config_of(request.model)
-    check_length(getattr(config, "max_position_embeddings", None), request)
-    request = with_targets(request)
+    config = config_of(request.model, request)
+    check_length(positions_of(config), request)
     kind = config.model_type
     if request.dora and request.method == "qlora" and kind != "falcon":
         raise LabError(
             "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
         )
-    layers = config.num_hidden_layers
-    if whole or layers <= SHALLOW[1]:
-        shot = snapshot(config, request)
-        return _forecast(request, shot, kind, shot["timeline"] if whole else None)
-    low, high = (snapshot(with_depth(config, depth), request) for depth in SHALLOW)
-    return _forecast(request, _extrapolate(low, high, layers), kind)
+    from labs_lib.memory.building import SHALLOW, plan_of
+
+    with _ONE_AT_A_TIME:
+        plan = plan_of(config, with_targets(request))
+        if plan.uniform and not whole:
+            low, high = (snapshot(config, plan.request, depth) for depth in SHALLOW)
+            if low["peaks"].keys() <= high["peaks"].keys():
+                return _forecast(plan, _extrapolate(low, high, plan.layers), kind)
+        shot = snapshot(config, plan.request)
+        return _forecast(plan, shot, kind, shot["timeline"] if whole else None)
 
 
 def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
@@ -61,47 +70,48 @@ def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
 
 
 def with_targets(request: MemoryRequest) -> MemoryRequest:
-    if request.method == "full":
-        return request
+    """Return a request for a catalogue model with the names that PEFT matches filled in."""
     shapes = find(request.model)
-    if shapes is not None:
-        return request.but(targets=targets_of(shapes, request))
-    return request if request.targets is not None else request.but(targets=["q_proj", "v_proj"])
+    if request.method == "full" or shapes is None:
+        return request
+    return request.but(targets=targets_of(shapes, request))
 
 
-def snapshot(config: Any, request: MemoryRequest) -> dict[str, Any]:
-    """Trace one model and return its peaks by moment, sizes and counts, as plain numbers."""
-    import torch
+def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> dict[str, Any]:
+    """Trace one model, its main stack cut to `depth` layers, in plain numbers.
+
+    Returns its peaks by moment, sizes and counts.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from labs_lib.memory import step
+    from labs_lib.memory import building, optimizers, placing, step
     from labs_lib.memory.recorder import StepRecorder
+    from labs_lib.memory.stacks import main_stack
 
-    with step.quiet():
-        model = step.meta_model(config, request)
+    with quiet():
+        model = building.meta_model(config, request, depth)
         # Counted here, where a 4-bit matrix still has its own shape.
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         total = sum(p.numel() for p in model.parameters())
-        with FakeTensorMode(), step.steps_without_values(request):
-            step.materialise(model)
-            optimizer = step.optimizer_of(model, request)
-            step.create_states(model, optimizer)
+        running = in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
+        with running, FakeTensorMode(), optimizers.steps_without_values(request):
+            placing.materialise(model)
+            optimizer = optimizers.optimizer_of(model, request)
+            optimizers.create_states(model, optimizer)
             recorder = StepRecorder()
-            ids = torch.zeros((request.batch, request.seq_len), dtype=torch.long)
+            inputs = building.inputs_of(model, request)
             with recorder:
                 adopt(recorder, model, optimizer, request)
-                recorder.adopt([ids], "activations")
-                step.run_step(
-                    model, optimizer, request, {"input_ids": ids, "labels": ids}, recorder
-                )
+                recorder.adopt(inputs.values(), "activations")
+                step.run_step(model, optimizer, request, inputs, recorder)
             sizes = {
-                "optimizer": _size(step.all_states(optimizer)),
+                "optimizer": _size(optimizers.all_states(optimizer)),
                 "gradients": sum(
                     p.numel() * p.element_size() for p in model.parameters() if p.requires_grad
                 ),
             }
     return summarise(recorder) | {
-        "layers": config.num_hidden_layers,
+        "layers": depth or len(main_stack(model).layers),
         "sizes": sizes,
         "trainable": trainable,
         "total": total,
@@ -110,13 +120,14 @@ def snapshot(config: Any, request: MemoryRequest) -> dict[str, Any]:
 
 def adopt(recorder: Any, model: Any, optimizer: Any, request: MemoryRequest) -> None:
     """Count what is there before the step: weights, adapter, optimiser states."""
-    from labs_lib.memory import step
+    from labs_lib.memory.optimizers import states_on_device
+    from labs_lib.memory.placing import weights_of
 
-    base, adapter = step.weights_of(model)
+    base, adapter = weights_of(model)
     recorder.mark("load", "model", "0")
     recorder.adopt(base, "weights")
     recorder.adopt(adapter, "adapter")
-    recorder.adopt(step.states_on_device(optimizer, request), "optimizer")
+    recorder.adopt(states_on_device(optimizer, request), "optimizer")
 
 
 def summarise(recorder: Any) -> dict[str, Any]:
@@ -256,8 +267,9 @@ def _by_place(shot: dict[str, Any]) -> dict[Key, tuple[Key, dict[str, Any]]]:
 
 
 def _forecast(
-    request: MemoryRequest, shot: dict[str, Any], kind: str, timeline: Timeline | None = None
+    plan: Plan, shot: dict[str, Any], kind: str, timeline: Timeline | None = None
 ) -> Forecast:
+    request = plan.request
     key, peak = max(shot["peaks"].items(), key=lambda item: item[1]["total"])
     ends = shot["ends"]
     loaded = ends[("load", "model", "0")]
@@ -283,7 +295,7 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
-        notes=notes_on(request, kind),
+        notes=(*notes_on(request, kind), *plan.notes),
         timeline=timeline,
     )
 

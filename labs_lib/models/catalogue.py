@@ -112,13 +112,14 @@ class Entry(_Frozen):
 
     @property
     def head_size(self) -> int:
-        """Return the width of one head."""
-        return self.hidden_size // self.heads
+        """Return the width of one head: its share of hidden where the configuration names none."""
+        return self.config.get("head_dim") or self.hidden_size // self.heads
 
     @property
     def intermediate_size(self) -> int:
         """Return the width inside the MLP: 4 × hidden where the configuration names none."""
-        return self.config.get("intermediate_size") or 4 * self.hidden_size
+        names = ("intermediate_size", "n_inner", "ffn_hidden_size")
+        return next((self.config[n] for n in names if self.config.get(n)), 4 * self.hidden_size)
 
     @property
     def vocab_size(self) -> int:

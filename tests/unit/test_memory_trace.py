@@ -7,7 +7,8 @@ import pytest
 
 from labs_lib.errors import LabError
 from labs_lib.memory import measure, trace
-from labs_lib.memory.architecture import config_of, with_depth
+from labs_lib.memory.architecture import config_of
+from labs_lib.memory.building import plan_of
 from labs_lib.memory.request import request_of
 from labs_lib.memory.tracing import _extrapolate, _forecast, snapshot, with_targets
 
@@ -27,9 +28,10 @@ DEPTH = 6
 def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
     request = with_targets(request_of(model, seq_len=64, **fields))
     config = config_of(model)
-    low, high, deep = (snapshot(with_depth(config, depth), request) for depth in (2, 3, DEPTH))
-    quick = _forecast(request, _extrapolate(low, high, DEPTH), config.model_type)
-    slow = _forecast(request, deep, config.model_type)
+    plan = plan_of(config, request)
+    low, high, deep = (snapshot(config, request, depth) for depth in (2, 3, DEPTH))
+    quick = _forecast(plan, _extrapolate(low, high, DEPTH), config.model_type)
+    slow = _forecast(plan, deep, config.model_type)
     assert quick.peak_bytes == slow.peak_bytes
     assert quick.at_peak == slow.at_peak
     assert quick.moments == slow.moments
@@ -69,7 +71,7 @@ def test_the_timeline_peaks_where_the_forecast_does():
 def test_a_run_in_another_thread_keeps_its_own_optimiser_and_masks():
     import torch
 
-    from labs_lib.memory.step import steps_without_values
+    from labs_lib.memory.optimizers import steps_without_values
 
     with steps_without_values(request_of("gpt2")):
         # torch.optim hides its modules' names once it is imported.

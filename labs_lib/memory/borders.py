@@ -1,0 +1,68 @@
+"""Where libraries work on a stranger's configuration: what they raise, in one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from labs_lib.errors import LabError
+
+# What fake tensors raise where an operation's result depends on values.
+_NEEDS_VALUES = ("DynamicOutputShapeException", "DataDependentOutputException")
+_LONGEST = 300
+
+
+@contextlib.contextmanager
+def in_one_line(doing: str, model: Any = None) -> Iterator[None]:
+    """Turn what a library raises inside the block into one `LabError` line.
+
+    The line says what was being done, in which part of `model` if that is known, and what the
+    library says last.
+    """
+    try:
+        yield
+    except (LabError, MemoryError):
+        raise
+    except Exception as error:
+        # A class of any library, built from a file of anyone's: what it raises has no bounds.
+        part = _part_of(model, error.__traceback__) if model is not None else ""
+        where = f" in {part}" if part else ""
+        raise LabError(f"{doing}{where}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    kind = type(error).__name__
+    said = last_line(error)
+    if kind in _NEEDS_VALUES:
+        operation = said.removesuffix(".default")
+        return (
+            f"{operation} depends on values, and a trace has shapes alone; for a model of this "
+            "kind that is small enough, measure a real step"
+        )
+    if kind in ("KeyError", "AttributeError", "TypeError", "ImportError", "IndexError"):
+        said = f"{kind}: {said}"
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of what an exception says, its class where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _part_of(model: Any, traceback: TracebackType | None) -> str:
+    """Return the name of the innermost of the model's modules that was running."""
+    names = {id(module): name for name, module in model.named_modules()}
+    found = ""
+    while traceback is not None:
+        running = traceback.tb_frame.f_locals.get("self")
+        found = names.get(id(running), "") or found
+        traceback = traceback.tb_next
+    return found

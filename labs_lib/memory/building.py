@@ -1,0 +1,277 @@
+"""The model of a forecast on the meta device: its class, its adapter, its 4-bit layers."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from labs_lib.errors import LabError
+from labs_lib.memory.borders import in_one_line, last_line
+from labs_lib.memory.request import MemoryRequest
+from labs_lib.memory.stacks import is_uniform, main_stack
+
+DTYPES = {2: torch.bfloat16, 4: torch.float32}
+
+# Below three layers the first and the last are not yet apart from the ones between them.
+SHALLOW = (2, 3)
+
+# The heads that a language model is trained with, by the name of transformers' auto class.
+_CAUSAL = ("CausalLM", "ImageTextToText", "MultimodalLM")
+_ENCODER_DECODER = ("Seq2SeqLM", "SpeechSeq2Seq")
+_MASKED = ("MaskedLM",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a request is traced: with which class, which attention, and whether layers repeat.
+
+    `request` has its targets and its attention filled in; `layers` is the depth of the main
+    stack; `uniform` says that two shallow models tell what any depth costs.
+    """
+
+    request: MemoryRequest
+    layers: int
+    uniform: bool
+    notes: tuple[str, ...]
+
+
+def plan_of(config: Any, request: MemoryRequest) -> Plan:
+    """Look at the bare model: settle what the request leaves open, or say what cannot be."""
+    notes: list[str] = []
+    try:
+        model = bare_model(config, request)
+    except _NoAttentionError:
+        request = request.but(attention="eager")
+        model = bare_model(config, request)
+        notes.append(f"transformers has no sdpa attention for {config.model_type}: eager is used.")
+    wanted = (getattr(config, "architectures", None) or [type(model).__name__])[0]
+    if wanted != type(model).__name__:
+        notes.append(f"Traced as {type(model).__name__}, not as {wanted}.")
+    stack = main_stack(model)
+    request = request.but(targets=targets_on(model, request))
+    named = [target for target in request.targets or () if _names_a_layer(target)]
+    uniform = len(stack.layers) > SHALLOW[1] and not named and is_uniform(stack, config)
+    return Plan(request, len(stack.layers), uniform, tuple(notes))
+
+
+def _names_a_layer(target: str) -> bool:
+    return any(part.isdigit() for part in target.split("."))
+
+
+class _NoAttentionError(LabError):
+    """The class has not got the attention that was asked for."""
+
+
+def bare_model(config: Any, request: MemoryRequest) -> Any:
+    """Build the model on the meta device: classes, shapes and dtypes, no storage.
+
+    Raises `LabError` for a configuration that no language model's class can be built from.
+    """
+    config = copy.deepcopy(config)
+    config.use_cache = False
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config  # the request says how the base is held
+    if request.device == "cuda" and request.attention == "sdpa":
+        # On CUDA the fused kernel drops attention weights itself; a CPU's cannot, and would be
+        # replaced by one that holds them all.
+        for part in {id(each): each for each in (config, text_config(config))}.values():
+            for name in ("attn_pdrop", "attention_dropout"):
+                if getattr(part, name, None):
+                    setattr(part, name, 0.0)
+    dtype = DTYPES[request.weight_itemsize]
+    auto = auto_class(config)
+    with in_one_line(f"model: {config.model_type} cannot be built from its configuration"):
+        try:
+            with torch.device("meta"):
+                return auto.from_config(
+                    config,
+                    dtype=dtype,
+                    attn_implementation=request.attention,
+                    trust_remote_code=False,
+                )
+        except ValueError as error:
+            if request.attention != "eager" and "scaled_dot_product_attention" in str(error):
+                raise _NoAttentionError(f"attention: {last_line(error)}") from error
+            raise
+
+
+def auto_class(config: Any) -> Any:
+    """Return the auto class of the head that the model is trained with.
+
+    The configuration's own `architectures` decides; where it names no language model, an
+    encoder-decoder gets its own kind of head, a BERT a masked one, all others a causal one.
+    Raises `LabError` for a kind of model that writes no text.
+    """
+    import transformers
+
+    def known(*heads: str) -> list[Any]:
+        autos = [getattr(transformers, f"AutoModelFor{head}") for head in heads]
+        return [auto for auto in autos if type(config) in auto._model_mapping]
+
+    named = getattr(config, "architectures", None) or []
+    for auto in known(*_CAUSAL, *_ENCODER_DECODER, *_MASKED):
+        classes = auto._model_mapping[type(config)]
+        each = classes if isinstance(classes, (tuple, list)) else (classes,)
+        if any(one.__name__ in named for one in each):
+            return auto
+    if getattr(config, "is_encoder_decoder", False):
+        order = known(*_ENCODER_DECODER, *_CAUSAL, *_MASKED)
+    elif getattr(config, "is_decoder", True):
+        order = known(*_CAUSAL, *_ENCODER_DECODER, *_MASKED)
+    else:
+        order = known(*_MASKED, *_CAUSAL, *_ENCODER_DECODER)
+    if not order:
+        raise LabError(
+            f"model_type: transformers has no language model for {config.model_type!r}: "
+            "there is no next-token loss to train it with"
+        )
+    return order[0]
+
+
+def text_config(config: Any) -> Any:
+    """Return the part of a configuration that describes the model which writes the text."""
+    try:
+        return config.get_text_config(decoder=True)
+    except ValueError:  # a composite whose two halves are both text
+        return config
+
+
+def meta_model(config: Any, request: MemoryRequest, depth: int | None = None) -> nn.Module:
+    """Build and wrap the model on the meta device, its main stack cut to `depth` layers."""
+    model = bare_model(config, request)
+    if depth is not None:
+        stack = main_stack(model)
+        del stack.layers[depth:]
+    if request.method == "qlora":
+        _quantise_shapes(model, request)
+    wrapped = model if request.method == "full" else wrap_with_adapter(model, request)
+    prepare(wrapped, request)
+    return wrapped
+
+
+def targets_on(model: Any, request: MemoryRequest) -> list[str] | None:
+    """Return the names that PEFT matches: the request's, or q and v (fused where they are).
+
+    Raises `LabError` with the names that the model has, where it has no such matrix.
+    """
+    from labs_lib.models.targets import resolve_targets
+
+    if request.method == "full":
+        return None
+    if request.targets is not None:
+        # PEFT's own word takes in what stands outside the layers' linear maps too.
+        if "all-linear" in request.targets:
+            return ["all-linear"]
+        return resolve_targets(model, request.targets)
+    for usual in ("q,v", "q,k,v"):  # the second is a matrix that holds all three
+        try:
+            return resolve_targets(model, usual)
+        except LabError as error:
+            reason = error
+    raise LabError(f"targets: no q and v by name in this model, so name them: {reason}")
+
+
+def wrap_with_adapter(model: Any, request: MemoryRequest) -> nn.Module:
+    """Add PEFT's adapter as the request says."""
+    import peft
+
+    targets: Any = list(request.targets or ())
+    causal = hasattr(model, "prepare_inputs_for_generation")
+    causal = causal and not getattr(model.config, "is_encoder_decoder", False)
+    with in_one_line(f"targets: {', '.join(targets)}"):
+        wrapped = peft.get_peft_model(
+            model,
+            peft.LoraConfig(
+                task_type="CAUSAL_LM" if causal else None,
+                r=request.rank,
+                lora_alpha=2 * request.rank,
+                lora_dropout=request.dropout,
+                target_modules="all-linear" if targets == ["all-linear"] else targets,
+                use_rslora=request.rslora,
+                use_dora=request.dora,
+            ),
+            autocast_adapter_dtype=False,
+        )
+    dtype = DTYPES[request.adapter_itemsize]
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+    return wrapped
+
+
+def prepare(model: Any, request: MemoryRequest) -> None:
+    """Put the model in training mode, with checkpointing if asked for."""
+    model.train()
+    model.config.use_cache = False
+    if request.checkpointing:
+        # The random state that checkpointing keeps for each layer is 5 KB and not a tensor of
+        # the model; fake tensors cannot hold it.
+        with in_one_line("checkpointing"):
+            model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False, "preserve_rng_state": False}
+            )
+
+
+def inputs_of(model: Any, request: MemoryRequest, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Return one batch for the model's forward pass: token ids, or a speech model's features.
+
+    An encoder-decoder reads `seq_len` tokens and writes as many. Raises `LabError` for a model
+    that has no loss, or that needs what a text has not.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    name, takes = type(inner).__name__, inspect.signature(inner.forward).parameters
+    config = inner.config
+    if "labels" not in takes:
+        raise LabError(f"model: {name} takes no labels: it has no loss to train with")
+    vocabulary = getattr(text_config(config), "vocab_size", None) or 2
+    shape = (request.batch, request.seq_len)
+    ids = torch.randint(0, vocabulary, shape, device=device)
+    inputs = {"labels": ids}
+    if getattr(config, "is_encoder_decoder", False):
+        inputs["decoder_input_ids"] = ids
+    if "input_ids" in takes:
+        inputs["input_ids"] = ids
+    elif "input_features" in takes and hasattr(config, "max_source_positions"):
+        # Whisper's encoder takes 30 seconds of sound, whatever the text: two frames a position.
+        frames = 2 * config.max_source_positions
+        inputs["input_features"] = torch.zeros(
+            (request.batch, config.num_mel_bins, frames),
+            device=device,
+            dtype=DTYPES[request.weight_itemsize],
+        )
+    else:
+        needed = next(iter(takes))
+        raise LabError(f"model: {name} needs {needed}, and a forecast has only tokens to give")
+    return inputs
+
+
+def _quantise_shapes(model: Any, request: MemoryRequest) -> None:
+    import transformers
+    from transformers.integrations.bitsandbytes import replace_with_bnb_linear
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    compute = DTYPES[request.compute_itemsize]
+    if request.quantization == "int8":
+        quantization = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        quantization = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=request.quantization,
+            bnb_4bit_use_double_quant=request.double_quant,
+            bnb_4bit_compute_dtype=compute,
+        )
+    replace_with_bnb_linear(model, get_keys_to_not_convert(model), quantization)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):  # the new layers' are in fp32 until a checkpoint is loaded
+            parameter.data = parameter.data.to(DTYPES[request.weight_itemsize])
+    model.is_loaded_in_8bit = request.quantization == "int8"
+    model.is_loaded_in_4bit = not model.is_loaded_in_8bit
+    if request.prepare_kbit:
+        import peft
+
+        peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

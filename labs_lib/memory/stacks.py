@@ -1,0 +1,103 @@
+"""The stacks of repeated layers in a model: which there are, whether their layers are alike."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from labs_lib.errors import LabError
+
+# What tells a layer its place in the stack, and changes nothing that it computes.
+_PLACE = re.compile(r"(^|_)(idx|index|id|number|name)$")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A list of layers that run one after the other; `path` is its name in the model."""
+
+    path: str
+    layers: nn.ModuleList
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of parameters of all its layers."""
+        return sum(p.numel() for p in self.layers.parameters())
+
+
+def stacks_of(model: nn.Module) -> list[Stack]:
+    """Return the model's lists of layers, the outermost ones only, in the order of its code.
+
+    A list inside a layer (experts, a convolution's stages) belongs to that layer. Raises
+    `LabError` for a model without one: there is nothing to follow.
+    """
+    found: list[Stack] = []
+    for path, module in model.named_modules():
+        inside = any(path.startswith(each.path + ".") for each in found)
+        if isinstance(module, nn.ModuleList) and len(module) > 0 and not inside:
+            found.append(Stack(path, module))
+    found = [each for each in found if each.parameters > 0]
+    if not found:
+        raise LabError(f"model: {type(model).__name__} has no list of layers to follow")
+    return found
+
+
+def main_stack(model: nn.Module) -> Stack:
+    """Return the stack that holds most of the model's parameters; of two alike the later one."""
+    return max(reversed(stacks_of(model)), key=lambda each: each.parameters)
+
+
+def is_uniform(stack: Stack, config: Any) -> bool:
+    """Return whether every layer of the stack is built and run as its first one is.
+
+    Compared are the classes, parameters, buffers and plain settings of all modules in a layer,
+    and the entries of the configuration's lists that have one for each layer. A module that
+    stands in several layers (a shared block) makes them differ.
+    """
+    layers = list(stack.layers)
+    lists = _lists_by_layer(config, len(layers))
+    seen = {
+        (_signature(layer), tuple(each[index] for each in lists))
+        for index, layer in enumerate(layers)
+    }
+    parts = [id(part) for layer in layers for part in layer.modules()]
+    return len(seen) == 1 and len(parts) == len(set(parts))
+
+
+def _signature(layer: nn.Module) -> tuple[Any, ...]:
+    return tuple(
+        (path, type(part).__name__, _tensors(part), _settings(part))
+        for path, part in layer.named_modules()
+    )
+
+
+def _tensors(part: nn.Module) -> tuple[Any, ...]:
+    own = [*part._parameters.items(), *part._buffers.items()]
+    return tuple((name, tuple(t.shape), str(t.dtype)) for name, t in own if t is not None)
+
+
+def _settings(part: nn.Module) -> tuple[Any, ...]:
+    return tuple(
+        sorted(
+            (name, repr(value))
+            for name, value in vars(part).items()
+            if isinstance(value, (bool, int, float, str, type(None), torch.dtype))
+            and not _PLACE.search(name)
+        )
+    )
+
+
+def _lists_by_layer(config: Any, layers: int) -> list[list[str]]:
+    """Return each of the configuration's lists with one entry a layer, nested ones too."""
+    found: list[list[str]] = []
+    waiting = [config.to_dict()]
+    while waiting:
+        for value in waiting.pop().values():
+            if isinstance(value, dict):
+                waiting.append(value)
+            elif isinstance(value, (list, tuple)) and len(value) == layers:
+                found.append([repr(entry) for entry in value])
+    return found
