@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from labs_lib.memory.closed_form import forecast
+from labs_lib.commands.numbers import DECIMAL, WHOLE
+from labs_lib.errors import LabError
+from labs_lib.memory.estimating import estimate, traced
 from labs_lib.memory.fitting import Fit, cards, describe, fit
 from labs_lib.memory.fitting import card as find_card
 from labs_lib.memory.request import (
@@ -25,10 +27,10 @@ from labs_lib.memory.result import KINDS, Forecast, format_bytes
 @click.command("memory", context_settings={"show_default": True})
 @click.argument("model")
 @click.option("--method", default="lora", help=" | ".join(METHODS))
-@click.option("--rank", default=8, help="Rank of the adapter.")
+@click.option("--rank", type=WHOLE, default=8, help="Rank of the adapter.")
 @click.option("--targets", default=None, help="q_proj,v_proj | all-linear | …  [default: q and v]")
-@click.option("--batch", default=1, help="Sequences a step.")
-@click.option("--seq-len", default=512, help="Tokens a sequence.")
+@click.option("--batch", type=WHOLE, default=1, help="Sequences a step.")
+@click.option("--seq-len", type=WHOLE, default=512, help="Tokens a sequence.")
 @click.option("--precision", default="bf16", help=" | ".join(PRECISIONS))
 @click.option("--adapter-precision", default="fp32", help="bf16 | fp32 (PEFT's default)")
 @click.option("--optimizer", default="adamw", help=" | ".join(OPTIMIZERS))
@@ -36,19 +38,19 @@ from labs_lib.memory.result import KINDS, Forecast, format_bytes
 @click.option("--double-quant/--no-double-quant", default=True, help="8-bit absmax, for qlora.")
 @click.option("--prepare-kbit", is_flag=True, help="PEFT's prepare_model_for_kbit_training.")
 @click.option("--attention", default="sdpa", help=" | ".join(ATTENTIONS))
-@click.option("--accumulation", default=1, help="Micro-batches an optimiser step.")
-@click.option("--dropout", default=0.0, help="LoRA dropout.")
+@click.option("--accumulation", type=WHOLE, default=1, help="Micro-batches an optimiser step.")
+@click.option("--dropout", type=DECIMAL, default=0.0, help="LoRA dropout.")
 @click.option("--rslora", is_flag=True, help="Scale by alpha/√rank (costs no memory).")
 @click.option("--dora", is_flag=True, help="Weight-decomposed LoRA.")
 @click.option("--checkpointing", is_flag=True, help="Recompute activations layer by layer.")
-@click.option("--trace", "traced", is_flag=True, help="Run the real code on shapes.")
+@click.option("--trace", "by_trace", is_flag=True, help="Run the real code on shapes.")
 @click.option("--measure", "measured", is_flag=True, help="Also run one real step here.")
 @click.option("--card", default=None, help="Does it fit this GPU, and what to turn.")
 @click.option("--timeline", type=click.Path(path_type=Path), help="Draw the step to this PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(
     model: str,
-    traced: bool,
+    by_trace: bool,
     measured: bool,
     card: str | None,
     timeline: Path | None,
@@ -57,19 +59,21 @@ def command(
 ) -> None:
     """Forecast the memory of fine-tuning MODEL: a catalogue name, or a config.json.
 
-    Without --trace the answer is a formula's, at once. Figures for people are in GiB (2³⁰
-    bytes); JSON holds bytes.
+    Without --trace the answer is a formula's, at once; a model that the formula does not know is
+    traced. Figures for people are in GiB (2³⁰ bytes); JSON holds bytes.
     """
     request = request_of(model, **fields)
-    on = find_card(card) if card else None
-    if traced or measured or timeline:
+    on = find_card(card) if card is not None else None
+    if timeline:
+        _check_picture(timeline)
+    if timeline:
         from labs_lib.memory.tracing import trace
 
-        result = trace(request, whole=timeline is not None)
+        result = trace(request, whole=True)
     else:
-        result = forecast(request)
+        result = traced(request) if by_trace or measured else estimate(request)
     content = result.as_dict()
-    fitted = fit(request, on) if on else None
+    fitted = fit(request, on, by=traced if by_trace else estimate) if on else None
     if fitted:
         content["fit"] = fitted.as_dict()
     if measured:
@@ -83,9 +87,17 @@ def command(
         figures.save(timeline_figure(result.timeline, str(result))[0], timeline)
         content["timeline"] = str(timeline)
     if as_json:
-        click.echo(json.dumps(content, indent=2))
+        click.echo(json.dumps(content, indent=2, allow_nan=False))
         return
     _print(result, content, fitted)
+
+
+def _check_picture(path: Path) -> None:
+    """Raise `LabError` before the seconds of a trace, not after them."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir():
+        reason = "is a folder" if path.is_dir() else f"there is no folder {str(folder)!r}"
+        raise LabError(f"timeline: {str(path)!r}: {reason}; give the name of a PNG file")
 
 
 def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> None:

@@ -1,7 +1,8 @@
 """What fine-tuning costs in bytes: closed form, trace, published and measured.
 
 `forecast` answers by formula at once; `trace` runs the real code on shapes; `measure` runs it
-for real. All three take the same `MemoryRequest` fields.
+for real; `estimate` takes the formula where it knows the model, and the trace elsewhere. All
+take the same `MemoryRequest` fields.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labs_lib.memory.closed_form import forecast
     from labs_lib.memory.decision import PRIORITIES, Decision, decide
+    from labs_lib.memory.estimating import estimate
     from labs_lib.memory.fitting import Card, Change, Fit, card, cards, describe, fit
     from labs_lib.memory.measuring import Measurement, measure
     from labs_lib.memory.picture import timeline_figure
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "forecast": "closed_form",
     **dict.fromkeys(("PRIORITIES", "Decision", "decide"), "decision"),
+    "estimate": "estimating",
     **dict.fromkeys(("Card", "Change", "Fit", "card", "cards", "describe", "fit"), "fitting"),
     **dict.fromkeys(("Forecast", "Timeline", "format_bytes"), "result"),
     **dict.fromkeys(("Measurement", "measure"), "measuring"),
@@ -49,6 +52,7 @@ __all__ = [
     "cards",
     "decide",
     "describe",
+    "estimate",
     "fit",
     "forecast",
     "format_bytes",

@@ -9,7 +9,7 @@ from typing import Any
 from labs_lib.errors import LabError, choice_error, nearest
 from labs_lib.memory.borders import first_line, in_one_line
 from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
-from labs_lib.memory.known_fields import families, understood
+from labs_lib.memory.known_fields import NoFormulaError, families, understood
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, Family, catalogue, find
 from labs_lib.models.targets import resolve_targets
@@ -85,6 +85,14 @@ def _config_from_hub(name: str) -> Any:
             f"model: {name!r} is not in the catalogue and the hub gives no configuration: "
             f"{first_line(error)}{nearest(name, catalogue())}"
         ) from None
+
+
+def positions(model: str) -> int | None:
+    """Return how many positions a model has, or None if it sets no end; loads torch if it must."""
+    try:
+        return architecture(model).max_positions
+    except NoFormulaError:
+        return positions_of(config_of(model))
 
 
 def positions_of(config: Any) -> int | None:

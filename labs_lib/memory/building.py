@@ -13,12 +13,9 @@ from torch import nn
 from labs_lib.errors import LabError
 from labs_lib.memory.borders import in_one_line, last_line
 from labs_lib.memory.request import MemoryRequest
-from labs_lib.memory.stacks import is_uniform, main_stack
+from labs_lib.memory.stacks import Pattern, main_stack, pattern_of
 
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
-
-# Below three layers the first and the last are not yet apart from the ones between them.
-SHALLOW = (2, 3)
 
 # The heads that a language model is trained with, by the name of transformers' auto class.
 _CAUSAL = ("CausalLM", "ImageTextToText", "MultimodalLM")
@@ -28,15 +25,14 @@ _MASKED = ("MaskedLM",)
 
 @dataclass(frozen=True)
 class Plan:
-    """How a request is traced: with which class, which attention, and whether layers repeat.
+    """How a request is traced: with which class, which attention, and how its layers repeat.
 
-    `request` has its targets and its attention filled in; `layers` is the depth of the main
-    stack; `uniform` says that two shallow models tell what any depth costs.
+    `request` has its targets and its attention filled in; `pattern` says how the layers of the
+    main stack repeat, or is None where each of them is to be traced.
     """
 
     request: MemoryRequest
-    layers: int
-    uniform: bool
+    pattern: Pattern | None
     notes: tuple[str, ...]
 
 
@@ -53,10 +49,11 @@ def plan_of(config: Any, request: MemoryRequest) -> Plan:
     if wanted != type(model).__name__:
         notes.append(f"Traced as {type(model).__name__}, not as {wanted}.")
     stack = main_stack(model)
-    request = request.but(targets=targets_on(model, request))
+    targets, remark = targets_on(model, request)
+    request = request.but(targets=targets)
+    notes += [remark] if remark else []
     named = [target for target in request.targets or () if _names_a_layer(target)]
-    uniform = len(stack.layers) > SHALLOW[1] and not named and is_uniform(stack, config)
-    return Plan(request, len(stack.layers), uniform, tuple(notes))
+    return Plan(request, None if named else pattern_of(stack, config), tuple(notes))
 
 
 def _names_a_layer(target: str) -> bool:
@@ -154,26 +151,37 @@ def meta_model(config: Any, request: MemoryRequest, depth: int | None = None) ->
     return wrapped
 
 
-def targets_on(model: Any, request: MemoryRequest) -> list[str] | None:
-    """Return the names that PEFT matches: the request's, or q and v (fused where they are).
+def targets_on(model: Any, request: MemoryRequest) -> tuple[list[str] | None, str]:
+    """Return (names that PEFT matches, a remark): the request's, or the usual ones.
 
-    Raises `LabError` with the names that the model has, where it has no such matrix.
+    Usual are q and v, or the matrix that holds them; where a model has none by these names,
+    what PEFT itself adapts in this architecture, and else its whole attention or all it has.
+    The remark says which of these last were taken. Raises `LabError` for a name that the model
+    has not.
     """
     from labs_lib.models.targets import resolve_targets
 
     if request.method == "full":
-        return None
+        return None, ""
     if request.targets is not None:
         # PEFT's own word takes in what stands outside the layers' linear maps too.
         if "all-linear" in request.targets:
-            return ["all-linear"]
-        return resolve_targets(model, request.targets)
-    for usual in ("q,v", "q,k,v"):  # the second is a matrix that holds all three
+            return ["all-linear"], ""
+        return resolve_targets(model, request.targets), ""
+    for usual in (["q,v"], ["q,k,v"], _of_peft(model.config.model_type), ["attention"]):
         try:
-            return resolve_targets(model, usual)
-        except LabError as error:
-            reason = error
-    raise LabError(f"targets: no q and v by name in this model, so name them: {reason}")
+            names = resolve_targets(model, ",".join(usual))
+        except LabError:
+            continue
+        plain = usual[0] in ("q,v", "q,k,v")
+        return names, "" if plain else f"No q and v by name in this model: {', '.join(names)}."
+    return ["all-linear"], "No attention by name in this model: the adapter is on all-linear."
+
+
+def _of_peft(model_type: str) -> list[str]:
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+
+    return list(TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type, ()))
 
 
 def wrap_with_adapter(model: Any, request: MemoryRequest) -> nn.Module:

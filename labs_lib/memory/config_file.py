@@ -13,12 +13,10 @@ from labs_lib.memory.borders import first_line
 
 _MOST_BYTES = 4 * 2**20
 # Above these no model is described, but a mistake or an attack: building would not end.
-_MOST_LAYERS = 4096
+_MOST_LAYERS, _MOST_EXPERTS = 4096, 2**16
 _MOST = 2**40
-_COUNTS_LAYERS = re.compile(
-    r"^(n|num)_.*(layers?|blocks?|experts?|stages?|depth)$|^(n_layer|depth|encoder_layers|"
-    r"decoder_layers)$"
-)
+_COUNTS_LAYERS = re.compile(r"(^|_)(layers?|blocks?|stages?|depths?)$")
+_COUNTS_EXPERTS = re.compile(r"(^|_)experts?$")
 _NEEDED = {
     "hidden_size": ("hidden_size", "n_embd"),
     "num_hidden_layers": ("num_hidden_layers", "n_layer"),
@@ -139,8 +137,9 @@ def _numbers(fields: Fields) -> Iterator[tuple[str, Any]]:
 
 
 def _check_number(name: str, value: float, path: Path) -> None:
-    if _COUNTS_LAYERS.search(name) and value > _MOST_LAYERS:
-        raise LabError(f"{name}: {shorten(value)} in {path} is more than any model has")
+    for counts, most in ((_COUNTS_LAYERS, _MOST_LAYERS), (_COUNTS_EXPERTS, _MOST_EXPERTS)):
+        if counts.search(name) and value > most:
+            raise LabError(f"{name}: {shorten(value)} in {path} is more than any model has")
     if abs(value) > _MOST and isinstance(value, int):
         raise LabError(f"{name}: {shorten(value)} in {path} is beyond any model's size")
     if abs(value) == float("inf"):  # 1e999 is how JSON smuggles it in

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, choice_error
-from labs_lib.memory.architecture import architecture
+from labs_lib.errors import LabError, choice_error, shorten
+from labs_lib.memory.architecture import positions
 from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.estimating import estimate
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
@@ -18,6 +20,9 @@ from labs_lib.yamls import read_yaml
 
 # What the driver, the CUDA context, the allocator's rounding and fragmentation take.
 OVERHEAD_SHARE = 0.06
+_LONGEST_SEARCHED = 32_768
+
+By = Callable[[MemoryRequest], Forecast]
 
 
 @dataclass(frozen=True)
@@ -89,23 +94,43 @@ def cards() -> dict[str, Card]:
 
 
 def card(name: str) -> Card:
-    """Return the card of this name in any case; `LabError` with the nearest for another."""
+    """Return the card of this name, in any case and with any spaces or dashes.
+
+    Raises `LabError` with the nearest name, or with the cards of that size for a size in GB.
+    """
     for each in cards().values():
-        if each.name.lower().replace(" ", "") == name.strip().lower().replace(" ", ""):
+        if _plain(each.name) == _plain(name):
             return each
+    size = re.fullmatch(r"\s*(\d+(?:[.,]\d+)?)\s*(?:gi?b?)?\s*", str(name), re.IGNORECASE)
+    if size:
+        wanted = float(size[1].replace(",", ".")) * GIB
+        alike = [each.name for each in cards().values() if each.memory_bytes == wanted]
+        part = [each for each in cards() if _plain(name) in _plain(each)]
+        if alike and not part:
+            raise LabError(
+                f"card: {shorten(name)} is a size, not a name; with {size[1]} GiB there are "
+                f"{', '.join(alike)}"
+            )
+        if part:
+            raise LabError(f"card: {shorten(name)} is no name; did you mean {part[0]!r}?")
     raise choice_error("card", name, cards())
 
 
-def fit(request: MemoryRequest, on: Card | str) -> Fit:
-    """Say whether the request fits the card, what the largest settings are, and what to turn."""
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", str(name)).lower()
+
+
+def fit(request: MemoryRequest, on: Card | str, by: By = estimate) -> Fit:
+    """Say whether the request fits the card, what the largest settings are, and what to turn.
+
+    `by` gives the figures: the formula where it knows the model, or `traced` for every one.
+    """
     on = card(on) if isinstance(on, str) else on
     room = on.usable_bytes
-    now = forecast(request)
+    now = by(request)
 
     def largest(setting: str, most: int, least: int = 1) -> int:
-        return _largest(
-            lambda v: forecast(request.but(**{setting: v})).peak_bytes <= room, least, most
-        )
+        return _largest(lambda v: by(request.but(**{setting: v})).peak_bytes, room, least, most)
 
     adapted = request.method != "full"
     return Fit(
@@ -114,33 +139,52 @@ def fit(request: MemoryRequest, on: Card | str) -> Fit:
         fits=now.peak_bytes <= room,
         spare_bytes=room - now.peak_bytes,
         largest_batch=largest("batch", 4096),
-        largest_seq_len=longest_sequence(request, on),
+        largest_seq_len=longest_sequence(request, on, by),
         largest_rank=largest("rank", 4096) if adapted else 0,
         largest_model=largest_model(request, on),
-        changes=() if now.peak_bytes <= room else changes_to_fit(request, now, room),
+        changes=() if now.peak_bytes <= room else changes_to_fit(request, now, room, by),
     )
 
 
-def longest_sequence(request: MemoryRequest, on: Card) -> int:
+def longest_sequence(request: MemoryRequest, on: Card, by: By = estimate) -> int:
     """Return the most tokens a sequence may have on the card, all else unchanged; 0 if none fits.
 
-    It ends at the model's own number of positions.
+    It ends at the model's own number of positions; one that has no end is followed to 32,768.
     """
-    positions = architecture(request.model).max_positions
     return _largest(
-        lambda tokens: forecast(request.but(seq_len=tokens)).peak_bytes <= on.usable_bytes,
+        lambda tokens: by(request.but(seq_len=tokens)).peak_bytes,
+        on.usable_bytes,
         2,
-        positions,
+        positions(request.model) or _LONGEST_SEARCHED,
     )
 
 
-def _largest(fits: Callable[[int], bool], least: int, most: int) -> int:
-    if not fits(least):
+def _largest(peak: Callable[[int], int], room: int, least: int, most: int) -> int:
+    """Return the largest value whose peak is within the room; 0 if the least is not.
+
+    A peak grows with every setting, nearly in a line, so each guess lies on the line through
+    the two values that are known to fit and not to fit: a trace takes a second, and this takes
+    a few of them.
+    """
+    low, at_low = least, peak(least)
+    if at_low > room:
         return 0
-    low, high = least, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    high, at_high = most, peak(most)
+    if at_high <= room:
+        return most
+    halve = False
+    while high - low > 1:
+        guess = (low + high) // 2
+        if not halve and at_high > at_low:
+            guess = low + (high - low) * (room - at_low) // (at_high - at_low)
+            guess = min(max(guess, low + 1), high - 1)
+        at_guess = peak(guess)
+        before = high - low
+        if at_guess <= room:
+            low, at_low = guess, at_guess
+        else:
+            high, at_high = guess, at_guess
+        halve = 2 * (high - low) > before  # the line did not win half: a bend is between
     return low
 
 
@@ -161,7 +205,9 @@ def largest_model(request: MemoryRequest, on: Card) -> str:
     return max(fitting)[1] if fitting else ""
 
 
-def changes_to_fit(request: MemoryRequest, now: Forecast, room: int) -> tuple[Change, ...]:
+def changes_to_fit(
+    request: MemoryRequest, now: Forecast, room: int, by: By = estimate
+) -> tuple[Change, ...]:
     """Turn settings, the cheapest in quality and time first, until the request fits."""
     turned: list[Change] = []
     peak = now.peak_bytes
@@ -171,7 +217,7 @@ def changes_to_fit(request: MemoryRequest, now: Forecast, room: int) -> tuple[Ch
             continue
         try:
             candidate = request.but(**fields)
-            after = forecast(candidate).peak_bytes
+            after = by(candidate).peak_bytes
         except LabError:
             continue
         if after >= peak:

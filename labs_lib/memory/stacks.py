@@ -50,21 +50,51 @@ def main_stack(model: nn.Module) -> Stack:
     return max(reversed(stacks_of(model)), key=lambda each: each.parameters)
 
 
-def is_uniform(stack: Stack, config: Any) -> bool:
-    """Return whether every layer of the stack is built and run as its first one is.
+@dataclass(frozen=True)
+class Pattern:
+    """How a stack's layers repeat: `prefix` layers of their own, then `period` over and over.
+
+    `shallow` are the depths of two smaller stacks that begin and end as the whole one does, the
+    second longer by one period: what they cost gives the cost of every depth.
+    """
+
+    prefix: int
+    period: int
+    layers: int
+
+    @property
+    def shallow(self) -> tuple[int, int]:
+        """Return the two depths. Below three periods the first and the last are not yet apart."""
+        rest = (self.layers - self.prefix) % self.period
+        low = self.prefix + rest + 2 * self.period
+        return low, low + self.period
+
+
+def pattern_of(stack: Stack, config: Any) -> Pattern | None:
+    """Return how the stack's layers repeat, or None where tracing them all is as quick.
 
     Compared are the classes, parameters, buffers and plain settings of all modules in a layer,
     and the entries of the configuration's lists that have one for each layer. A module that
-    stands in several layers (a shared block) makes them differ.
+    stands in several layers (a shared block) leaves no pattern.
     """
     layers = list(stack.layers)
+    parts = [id(part) for layer in layers for part in layer.modules()]
+    if len(parts) != len(set(parts)):
+        return None
     lists = _lists_by_layer(config, len(layers))
-    seen = {
+    kinds = [
         (_signature(layer), tuple(each[index] for each in lists))
         for index, layer in enumerate(layers)
-    }
-    parts = [id(part) for layer in layers for part in layer.modules()]
-    return len(seen) == 1 and len(parts) == len(set(parts))
+    ]
+    found = []
+    for period in range(1, len(kinds) // 2 + 1):
+        differs = [i for i in range(len(kinds) - period) if kinds[i] != kinds[i + period]]
+        found.append(Pattern(differs[-1] + 1 if differs else 0, period, len(kinds)))
+    quickest = min(found, key=lambda each: sum(each.shallow), default=None)
+    usable = quickest is not None and (
+        quickest.shallow[1] < len(kinds) and sum(quickest.shallow) <= 1.5 * len(kinds)
+    )
+    return quickest if usable else None
 
 
 def _signature(layer: nn.Module) -> tuple[Any, ...]:

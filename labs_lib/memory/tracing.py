@@ -1,8 +1,9 @@
 """What a training step costs, traced: the real code with shapes only, at any depth.
 
 Layers repeat, so every moment of the step (each layer's turn forward and backward, the loss,
-the optimiser) grows linearly with their number. Two traces of shallow models give the line, and
-the line gives any depth: the cost of a forecast does not depend on the model's.
+the optimiser) grows linearly with the number of repetitions. Two traces of shallow models give
+the line, and the line gives any depth: the cost of a forecast does not depend on the model's.
+Where layers do not repeat, all of them are traced.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from labs_lib.models.catalogue import find
 
 if TYPE_CHECKING:
     from labs_lib.memory.building import Plan
+    from labs_lib.memory.stacks import Pattern
 
 # Tracing stands in for some of torch's functions meanwhile, in all threads at once.
 _ONE_AT_A_TIME = threading.RLock()
@@ -50,14 +52,15 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
             "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
         )
-    from labs_lib.memory.building import SHALLOW, plan_of
+    from labs_lib.memory.building import plan_of
 
     with _ONE_AT_A_TIME:
         plan = plan_of(config, with_targets(request))
-        if plan.uniform and not whole:
-            low, high = (snapshot(config, plan.request, depth) for depth in SHALLOW)
-            if low["peaks"].keys() <= high["peaks"].keys():
-                return _forecast(plan, _extrapolate(low, high, plan.layers), kind)
+        if plan.pattern is not None and not whole:
+            low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
+            deep = _extrapolate(low, high, plan.pattern)
+            if deep is not None:
+                return _forecast(plan, deep, kind)
         shot = snapshot(config, plan.request)
         return _forecast(plan, shot, kind, shot["timeline"] if whole else None)
 
@@ -214,8 +217,11 @@ def _groups(recorder: Any, kinds: list[str], alive: Any) -> dict[Group, tuple[in
     return {key: (count, size) for key, (count, size) in groups.items()}
 
 
-def _extrapolate(low: dict[str, Any], high: dict[str, Any], layers: int) -> dict[str, Any]:
-    steps = layers - low["layers"]
+def _extrapolate(
+    low: dict[str, Any], high: dict[str, Any], pattern: Pattern
+) -> dict[str, Any] | None:
+    """Return the deep model's figures; None where the shallow ones did not run alike."""
+    steps = (pattern.layers - low["layers"]) // pattern.period
 
     def line(at_low: int, at_high: int) -> int:
         return at_low + (at_high - at_low) * steps
@@ -223,7 +229,9 @@ def _extrapolate(low: dict[str, Any], high: dict[str, Any], layers: int) -> dict
     def by_kind(at_low: Bytes, at_high: Bytes) -> Bytes:
         return {kind: line(at_low[kind], at_high[kind]) for kind in at_low}
 
-    low_peaks, high_peaks = _by_place(low), _by_place(high)
+    low_peaks, high_peaks = _by_place(low, pattern), _by_place(high, pattern)
+    if not low_peaks.keys() <= high_peaks.keys():
+        return None
     peaks: dict[Key, dict[str, Any]] = {}
     groups: dict[Key, dict[Group, tuple[int, int]]] = {}
     for key in low_peaks:
@@ -236,7 +244,7 @@ def _extrapolate(low: dict[str, Any], high: dict[str, Any], layers: int) -> dict
             for group, (count, size) in others.items()
         }
     return {
-        "layers": layers,
+        "layers": pattern.layers,
         "peaks": peaks,
         "groups": groups,
         "ends": {
@@ -250,9 +258,9 @@ def _extrapolate(low: dict[str, Any], high: dict[str, Any], layers: int) -> dict
     }
 
 
-def _by_place(shot: dict[str, Any]) -> dict[Key, tuple[Key, dict[str, Any]]]:
-    """Name each layer's moments by its place: the first, the second, or the last."""
-    last = shot["layers"] - 1
+def _by_place(shot: dict[str, Any], pattern: Pattern) -> dict[Key, tuple[Key, dict[str, Any]]]:
+    """Name each layer's moments by its place: before the pattern, in its first period, or last."""
+    prefix, period, layers = pattern.prefix, pattern.period, shot["layers"]
     places: dict[Key, tuple[Key, dict[str, Any]]] = {}
     for key, peak in shot["peaks"].items():
         phase, where, micro = key
@@ -260,9 +268,10 @@ def _by_place(shot: dict[str, Any]) -> dict[Key, tuple[Key, dict[str, Any]]]:
             places[key] = (key, peak)
             continue
         index = int(where.removeprefix("layer "))
-        for name, at in (("layer first", 0), ("layer second", 1), ("layer last", last)):
-            if index == at:
-                places[(phase, name, micro)] = (key, peak)
+        if index < prefix + 2 * period:
+            places[(phase, f"layer {index}", micro)] = (key, peak)
+        if index >= layers - period:
+            places[(phase, f"layer last{index - layers + 1 or ''}", micro)] = (key, peak)
     return places
 
 

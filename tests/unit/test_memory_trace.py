@@ -10,6 +10,7 @@ from labs_lib.memory import measure, trace
 from labs_lib.memory.architecture import config_of
 from labs_lib.memory.building import plan_of
 from labs_lib.memory.request import request_of
+from labs_lib.memory.stacks import Pattern
 from labs_lib.memory.tracing import _extrapolate, _forecast, snapshot, with_targets
 
 DEPTH = 6
@@ -29,8 +30,11 @@ def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
     request = with_targets(request_of(model, seq_len=64, **fields))
     config = config_of(model)
     plan = plan_of(config, request)
+    assert plan.pattern == Pattern(0, 1, config.num_hidden_layers)
     low, high, deep = (snapshot(config, request, depth) for depth in (2, 3, DEPTH))
-    quick = _forecast(plan, _extrapolate(low, high, DEPTH), config.model_type)
+    figures = _extrapolate(low, high, Pattern(0, 1, DEPTH))
+    assert figures is not None
+    quick = _forecast(plan, figures, config.model_type)
     slow = _forecast(plan, deep, config.model_type)
     assert quick.peak_bytes == slow.peak_bytes
     assert quick.at_peak == slow.at_peak
