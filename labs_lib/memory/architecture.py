@@ -10,6 +10,7 @@ from labs_lib.errors import LabError, choice_error, nearest
 from labs_lib.memory.borders import first_line, in_one_line
 from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
 from labs_lib.memory.known_fields import NoFormulaError, families, understood
+from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, Family, catalogue, find
 from labs_lib.models.targets import resolve_targets
@@ -68,7 +69,7 @@ def config_of(model: str, request: MemoryRequest | None = None) -> Any:
             f"{transformers.__version__} knows"
             f"{nearest(fields['model_type'], transformers.CONFIG_MAPPING)}"
         )
-    with in_one_line(f"model: {path}"):
+    with quiet(), in_one_line(f"model: {path}"):
         return transformers.AutoConfig.from_pretrained(
             str(path.parent) if path.name == "config.json" else str(path),
             trust_remote_code=False,

@@ -37,10 +37,7 @@ def _words(error: Exception) -> str:
     said = last_line(error)
     if kind in _NEEDS_VALUES:
         operation = said.removesuffix(".default")
-        return (
-            f"{operation} depends on values, and a trace has shapes alone; for a model of this "
-            "kind that is small enough, measure a real step"
-        )
+        return f"{operation} depends on values, and a trace has shapes alone"
     if kind in ("KeyError", "AttributeError", "TypeError", "ImportError", "IndexError"):
         said = f"{kind}: {said}"
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"

@@ -167,6 +167,9 @@ def targets_on(model: Any, request: MemoryRequest) -> tuple[list[str] | None, st
         # PEFT's own word takes in what stands outside the layers' linear maps too.
         if "all-linear" in request.targets:
             return ["all-linear"], ""
+        paths = [path for path, _ in model.named_modules()]
+        if all(_names_a_layer(name) and name in paths for name in request.targets):
+            return list(request.targets), ""  # single modules, by their whole path
         return resolve_targets(model, request.targets), ""
     for usual in (["q,v"], ["q,k,v"], _of_peft(model.config.model_type), ["attention"]):
         try:
@@ -175,7 +178,11 @@ def targets_on(model: Any, request: MemoryRequest) -> tuple[list[str] | None, st
             continue
         plain = usual[0] in ("q,v", "q,k,v")
         return names, "" if plain else f"No q and v by name in this model: {', '.join(names)}."
-    return ["all-linear"], "No attention by name in this model: the adapter is on all-linear."
+    names = resolve_targets(model, "all-linear")
+    if "mamba" in model.config.model_type:
+        # PEFT refuses it there: the fused kernel reads that weight past any adapter.
+        names = [name for name in names if name != "out_proj"]
+    return names, f"No attention by name in this model: {', '.join(names)}."
 
 
 def _of_peft(model_type: str) -> list[str]:
@@ -253,9 +260,16 @@ def inputs_of(model: Any, request: MemoryRequest, device: str = "cpu") -> dict[s
             dtype=DTYPES[request.weight_itemsize],
         )
     else:
-        needed = next(iter(takes))
-        raise LabError(f"model: {name} needs {needed}, and a forecast has only tokens to give")
+        raise _needs(name, next(iter(takes)))
+    for needed, parameter in takes.items():
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if named and parameter.default is parameter.empty and needed not in inputs:
+            raise _needs(name, needed)
     return inputs
+
+
+def _needs(name: str, argument: str) -> LabError:
+    return LabError(f"model: {name} needs {argument}, and a forecast has only tokens to give")
 
 
 def _quantise_shapes(model: Any, request: MemoryRequest) -> None:

@@ -1,21 +1,14 @@
-"""The optimisers of a forecast: built, with their states, and able to step without values."""
+"""The optimisers of a forecast: built, and with their states."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import pkgutil
-from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import nn
-from torch._guards import detect_fake_mode
 
 from labs_lib.memory.request import MemoryRequest
-
-_BITSANDBYTES = ("adamw_32bit", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
 
 # bitsandbytes pages a state only if the parameter has at least this many elements
 # (bitsandbytes/optim/optimizer.py, get_state_buffer).
@@ -69,46 +62,6 @@ def all_states(optimizer: Any) -> list[torch.Tensor]:
         for value in state.values()
         if isinstance(value, torch.Tensor)
     ]
-
-
-@contextlib.contextmanager
-def steps_without_values(request: MemoryRequest) -> Iterator[None]:
-    """Let optimisers run on fake tensors, which have no values.
-
-    torch reads its step counter, bitsandbytes computes the entries of its two 8-bit code books,
-    and transformers looks whether a row holds several packed texts (which would need a mask).
-    Real tensors, of a training run in another thread, go the usual way.
-    """
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    def unless_fake(path: str, stand_in: Callable[..., Any], tells: Callable[..., bool]) -> Any:
-        real = pkgutil.resolve_name(path)
-        return mock.patch(path, lambda *a, **k: stand_in() if tells(*a, **k) else real(*a, **k))
-
-    def first_is_fake(*arguments: Any, **named: Any) -> bool:
-        return isinstance((*arguments, *named.values())[0], FakeTensor)
-
-    def under_fake_mode(*arguments: Any, **named: Any) -> bool:
-        return detect_fake_mode() is not None
-
-    with contextlib.ExitStack() as patches:
-        for path, stand_in, tells in (
-            ("torch.optim.adam._get_value", lambda: 1.0, first_is_fake),
-            (
-                "transformers.masking_utils.find_packed_sequence_indices",
-                lambda: None,
-                first_is_fake,
-            ),
-            (
-                "bitsandbytes.functional.create_dynamic_map",
-                lambda: torch.empty(256),
-                under_fake_mode,
-            ),
-        ):
-            if path.startswith("bitsandbytes") and request.optimizer not in _BITSANDBYTES:
-                continue
-            patches.enter_context(unless_fake(path, stand_in, tells))
-        yield
 
 
 def create_states(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _HUSHED = ("transformers", "bitsandbytes", "peft")
+# torch logs what no fake tensor can do before it raises it, as an error.
+_RAISED_ANYWAY = "torch._subclasses"
 _here = threading.local()
 
 
@@ -30,8 +32,8 @@ class _RemarksWhereQuiet(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is to be shown."""
-        hushed = record.name.partition(".")[0] in _HUSHED and record.levelno < logging.ERROR
-        return not (hushed and _is_quiet())
+        remark = record.name.partition(".")[0] in _HUSHED and record.levelno < logging.ERROR
+        return not (_is_quiet() and (remark or record.name.startswith(_RAISED_ANYWAY)))
 
 
 _WARNINGS: Any = ("ignore", _WhereQuiet(), Warning, None, 0)
@@ -49,7 +51,7 @@ def quiet() -> Iterator[None]:
     if _WARNINGS not in warnings.filters:
         warnings.filters.insert(0, _WARNINGS)  # type: ignore[attr-defined]
     last = [logging.lastResort] if logging.lastResort else []
-    loggers = [logging.getLogger(name) for name in ("", *_HUSHED)]
+    loggers = [logging.getLogger(name) for name in ("", "torch", *_HUSHED)]
     for handler in (*last, *(each for logger in loggers for each in logger.handlers)):
         handler.addFilter(_REMARKS)
     _here.depth = getattr(_here, "depth", 0) + 1

@@ -44,6 +44,13 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     buffers inside a kernel.
     """
     request = request_of(model, **fields)
+    with _ONE_AT_A_TIME, quiet():
+        return _traced(request, whole)
+
+
+def _traced(request: MemoryRequest, whole: bool) -> Forecast:
+    from labs_lib.memory.building import plan_of
+
     config = config_of(request.model, request)
     check_length(positions_of(config), request)
     kind = config.model_type
@@ -52,17 +59,14 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
             "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
         )
-    from labs_lib.memory.building import plan_of
-
-    with _ONE_AT_A_TIME:
-        plan = plan_of(config, with_targets(request))
-        if plan.pattern is not None and not whole:
-            low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
-            deep = _extrapolate(low, high, plan.pattern)
-            if deep is not None:
-                return _forecast(plan, deep, kind)
-        shot = snapshot(config, plan.request)
-        return _forecast(plan, shot, kind, shot["timeline"] if whole else None)
+    plan = plan_of(config, with_targets(request))
+    if plan.pattern is not None and not whole:
+        low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
+        deep = _extrapolate(low, high, plan.pattern)
+        if deep is not None:
+            return _forecast(plan, deep, kind)
+    shot = snapshot(config, plan.request)
+    return _forecast(plan, shot, kind, shot["timeline"] if whole else None)
 
 
 def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
@@ -87,7 +91,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from labs_lib.memory import building, optimizers, placing, step
+    from labs_lib.memory import building, fakes, optimizers, placing, step
     from labs_lib.memory.recorder import StepRecorder
     from labs_lib.memory.stacks import main_stack
 
@@ -97,7 +101,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         total = sum(p.numel() for p in model.parameters())
         running = in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
-        with running, FakeTensorMode(), optimizers.steps_without_values(request):
+        with running, FakeTensorMode(), fakes.steps_without_values(request):
             placing.materialise(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)

@@ -75,7 +75,7 @@ def test_the_timeline_peaks_where_the_forecast_does():
 def test_a_run_in_another_thread_keeps_its_own_optimiser_and_masks():
     import torch
 
-    from labs_lib.memory.optimizers import steps_without_values
+    from labs_lib.memory.fakes import steps_without_values
 
     with steps_without_values(request_of("gpt2")):
         # torch.optim hides its modules' names once it is imported.
