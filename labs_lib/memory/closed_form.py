@@ -76,6 +76,10 @@ class _Step:
         self.h, self.v = shapes.hidden_size, shapes.vocab_size
         self.c, self.a = request.compute_itemsize, request.adapter_itemsize
         self.depth = shapes.layers
+        # A window that the text does not fit into needs a mask, and a mask the general kernel.
+        window = shapes.config.get("sliding_window")
+        self.masked = shapes.family.model_type == "mistral" and bool(window)
+        self.masked = self.masked and request.seq_len > window
         kept = 4 if request.prepare_kbit and request.method == "qlora" else request.weight_itemsize
         self.w = kept
         if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
@@ -266,6 +270,8 @@ class _Step:
         if self.request.device == "cpu" and self.dropout_of("attn_pdrop", 0.0) > 0:
             # The CPU's fused kernel has no dropout: plain attention in fp32, scores kept thrice.
             return 4 * t * 3 * query + 4 * 3 * scores
+        if self.masked:  # keys and values are repeated for each head, the mask is turned to bf16
+            return c * t * 4 * query + c * self.request.batch * s * s + 4 * t * heads
         return c * t * (2 * query + 2 * key_value) + 4 * t * heads
 
     def layer(self) -> _Layer:
@@ -399,6 +405,8 @@ class _Step:
         carried = gradients if request.accumulation > 1 else 0
 
         outer = self.final_norm() + 4 * t * self.v + 8 * t
+        if self.masked and request.checkpointing:  # each layer's arguments are kept, the mask too
+            outer += request.batch * request.seq_len**2
         if request.checkpointing:
             layers = self.depth * self.c * t * self.h
             one = layer.saved

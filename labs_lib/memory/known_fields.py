@@ -96,7 +96,8 @@ def _check_type(name: str, value: Any, default: Any) -> None:
         legal, words = is_number and 0 <= value <= 1, "a number from 0 to 1"
     else:
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        legal, words = whole or (value is None and default is None), "a whole number above 0"
+        none = value is None and (default is None or name == "sliding_window")
+        legal, words = whole or none, "a whole number above 0"
     if not legal:
         raise LabError(f"{name}: {shorten(value)} in the configuration is not {words}")
 
