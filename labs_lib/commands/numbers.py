@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+_LONGEST = 20
 _SUFFIXES = {"k": 1024, "m": 1024**2}
 
 
@@ -67,6 +68,8 @@ def _nearest(text: str, number: float | None) -> int | None:
     """Return the whole number that was probably meant: 2k, 4,096, 7.6, 8x."""
     if number is not None:
         return round(number)
+    if len(text) > _LONGEST:
+        return None
     grouped = re.fullmatch(r"\d{1,3}([,.' ]\d{3})+", text)
     if grouped:
         return int(re.sub(r"\D", "", text))

@@ -44,7 +44,9 @@ def plan_of(config: Any, request: MemoryRequest) -> Plan:
     except _NoAttentionError:
         request = request.but(attention="eager")
         model = bare_model(config, request)
-        notes.append(f"transformers has no sdpa attention for {config.model_type}: eager is used.")
+        notes.append(
+            f"transformers has no sdpa attention for {config.model_type}: counted as eager."
+        )
     wanted = (getattr(config, "architectures", None) or [type(model).__name__])[0]
     if wanted != type(model).__name__:
         notes.append(f"Traced as {type(model).__name__}, not as {wanted}.")
