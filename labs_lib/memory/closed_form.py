@@ -77,9 +77,8 @@ class _Step:
         self.c, self.a = request.compute_itemsize, request.adapter_itemsize
         self.depth = shapes.layers
         # A window that the text does not fit into needs a mask, and a mask the general kernel.
-        window = shapes.config.get("sliding_window")
-        self.masked = shapes.family.model_type == "mistral" and bool(window)
-        self.masked = self.masked and request.seq_len > window
+        window = shapes.config.get("sliding_window") or request.seq_len
+        self.masked = shapes.family.model_type == "mistral" and request.seq_len > window
         kept = 4 if request.prepare_kbit and request.method == "qlora" else request.weight_itemsize
         self.w = kept
         if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32

@@ -7,6 +7,7 @@ import functools
 from typing import Any
 
 from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.config_file import config_file
 from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast
@@ -27,9 +28,14 @@ def estimate(model: str | MemoryRequest, **fields: Any) -> Forecast:
     return dataclasses.replace(result, notes=(f"Traced: {why}.", *result.notes))
 
 
-@functools.lru_cache(maxsize=256)
 def traced(request: MemoryRequest) -> Forecast:
-    """Return the trace of a request; one that was asked before is not traced again."""
+    """Return the trace of a request; the same of an unchanged configuration is not run again."""
+    path = config_file(request.model)
+    return _traced(request.model_dump_json(), path.stat().st_mtime_ns if path else 0)
+
+
+@functools.lru_cache(maxsize=256)
+def _traced(request: str, changed: int) -> Forecast:
     from labs_lib.memory.tracing import trace
 
-    return trace(request)
+    return trace(MemoryRequest.model_validate_json(request))
