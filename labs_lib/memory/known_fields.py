@@ -6,9 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labs_lib.errors import LabError, shorten
+from labs_lib.yamls import read_yaml
 
 Fields = dict[str, Any]
 _SIZES = ("hidden_size", "n_embd")
@@ -25,7 +24,7 @@ class NoFormulaError(LabError):
 
 @functools.cache
 def _known() -> Fields:
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return read_yaml(Path(__file__).with_suffix(".yaml"))
 
 
 def families() -> list[str]:
