@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from labs_lib.shown import shown, type_name
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
@@ -44,13 +46,17 @@ def choice_error(field: str, value: object, legal: Iterable[str]) -> LabError:
 
 def kind_of(value: object) -> str:
     """Return what a value is, by its type's name with its article: "an int", "a list"."""
-    name = type(value).__name__
+    name = type_name(value)
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """Return `repr(value)`, cut in the middle to at most `limit` characters."""
-    text = repr(value) if not isinstance(value, str) else repr(value[: 10 * limit])
+    """Return `repr(value)`, cut to at most `limit` characters, in one line; never raises.
+
+    An object of a class that is nobody's we know is shown by its class's name: its own
+    `__repr__` might never end.
+    """
+    text = shown(value, limit)
     return text if len(text) <= limit else f"{text[: limit - 2]}…{text[-1]}"
 
 
