@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import types
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from labs_lib.assessment.letters import read_letters
 from labs_lib.assessment.questions import (
     CORRECT,
     ERROR,
@@ -23,12 +26,21 @@ from labs_lib.assessment.questions import (
     SingleChoice,
     TextQuestion,
 )
-from labs_lib.assessment.units import NumberError, ascii_digits, byte_confusion, parse_quantity
+from labs_lib.assessment.units import (
+    AmbiguousNumberError,
+    NumberError,
+    ascii_digits,
+    byte_confusion,
+    parse_quantity,
+)
 from labs_lib.errors import kind_of, shorten
 
 Grader = Callable[[Any], Outcome]
 
 LONGEST_TEXT = 10_000
+_ONE_HYPHEN = str.maketrans({
+    **dict.fromkeys("‐‑‒–—−﹣", "-"), **dict.fromkeys("\u200b\u200e\u200f\u2060\ufeff\u00ad", ""),
+})  # fmt: skip
 BLANK = Outcome(NOT_ATTEMPTED, "Not attempted yet.")
 
 
@@ -44,6 +56,8 @@ def grade(question: Question, response: Response) -> Outcome:
         named = shorten(asked) if type(asked) is str else kind_of(asked)
         return Outcome(ERROR, f"This is an answer to question {named}, not to {question.id}.")
     value = response.value
+    if value is None and isinstance(question, TextQuestion) and _accepts_none(question):
+        value = "none"
     if is_blank(value):
         return BLANK
     if isinstance(question, ParameterisedQuestion):
@@ -88,12 +102,26 @@ def right_answer(question: Question, seed: int = 0) -> Any:
 def normal_form(text: str, case_sensitive: bool = False) -> str:
     """Return the form in which short texts are compared.
 
-    One width of letters (NFKC), ASCII digits, single spaces, no quotes, back-ticks or full stop
-    around it, and no case unless it counts.
+    One width of letters (NFKC), ASCII digits, one kind of hyphen, single spaces, no quotes,
+    back-ticks or full stop around it, and no case unless it counts.
     """
-    plain = text if text.isascii() else ascii_digits(unicodedata.normalize("NFKC", text))
+    plain = text
+    if not text.isascii():
+        plain = ascii_digits(unicodedata.normalize("NFKC", text.translate(_ONE_HYPHEN)))
     plain = " ".join(plain.split()).strip("`'\"“”‘’«».!?;:, ")
     return plain if case_sensitive else plain.casefold()
+
+
+def loose_form(text: str, case_sensitive: bool = False) -> str:
+    """Return the form in which a short text is looked up if its normal form is not expected.
+
+    Without an article or "it is" before it, brackets after it, or any space, hyphen or
+    underscore inside it.
+    """
+    plain = normal_form(text, case_sensitive)
+    plain = re.sub(r"^(?:(?:it is|it's|its|the|an?|answer:?)\s+)+", "", plain, flags=re.I)
+    plain = re.sub(r"\s*\([^()]{0,40}\)$", "", plain)
+    return re.sub(r"[\s_\-`'\"]", "", plain)
 
 
 def _grader(question: Any) -> Grader:
@@ -107,6 +135,7 @@ def _grader(question: Any) -> Grader:
 
 def _single(question: SingleChoice) -> Grader:
     outcomes: dict[str, Outcome] = {}
+    texts = [normal_form(option.text) for option in question.options]
     for letter, option in zip(LETTERS, question.options, strict=False):
         if option.correct:
             outcomes[letter] = Outcome(CORRECT, question.explanation)
@@ -120,9 +149,9 @@ def _single(question: SingleChoice) -> Grader:
             found = outcomes.get(value)
             if found is not None:
                 return found
-        letters = _letters(value, len(outcomes))
-        if isinstance(letters, Outcome):
-            return letters
+        letters = read_letters(value, texts)
+        if isinstance(letters, str):
+            return Outcome(ERROR, letters)
         if len(letters) != 1:
             return Outcome(ERROR, f"Choose one option; {len(letters)} were given.")
         return outcomes[letters[0]]
@@ -133,11 +162,12 @@ def _single(question: SingleChoice) -> Grader:
 def _multiple(question: MultipleChoice) -> Grader:
     right = question.right_letters
     options = dict(zip(LETTERS, question.options, strict=False))
+    texts = [normal_form(option.text) for option in question.options]
 
     def judge(value: Any) -> Outcome:
-        letters = _letters(value, len(options))
-        if isinstance(letters, Outcome):
-            return letters
+        letters = read_letters(value, texts)
+        if isinstance(letters, str):
+            return Outcome(ERROR, letters)
         chosen = frozenset(letters)
         if chosen == right:
             return Outcome(CORRECT, question.explanation)
@@ -155,11 +185,12 @@ def _multiple(question: MultipleChoice) -> Grader:
 
 def _ordering(question: OrderingQuestion) -> Grader:
     right = question.right_letters
+    texts = [normal_form(question.items[index].text) for index in question.shown]
 
     def judge(value: Any) -> Outcome:
-        letters = _letters(value, len(right))
-        if isinstance(letters, Outcome):
-            return letters
+        letters = read_letters(value, texts, ordered=True)
+        if isinstance(letters, str):
+            return Outcome(ERROR, letters)
         if sorted(letters) != sorted(right):
             return Outcome(
                 ERROR, f"Give each of {', '.join(sorted(right))} once, in order; e.g. b,a,c."
@@ -189,6 +220,11 @@ def _numeric(question: NumericQuestion) -> Grader:
     def judge(value: Any) -> Outcome:
         try:
             number = parse_quantity(value, unit)
+        except AmbiguousNumberError as error:
+            # Nobody is marked wrong for a comma: 14,000 is taken if it is right, and else asked.
+            if error.likely and abs(error.readings[0] - answer) <= width:
+                return correct
+            return Outcome(ERROR, f"{_capital(str(error))}.")
         except NumberError as error:
             return Outcome(ERROR, f"{_capital(str(error))}.")
         if abs(number - answer) <= width:
@@ -216,16 +252,28 @@ def _text(question: TextQuestion) -> Grader:
             )
     for form in question.accept:
         outcomes[normal_form(form, strict)] = Outcome(CORRECT, question.explanation)
+    loosely = {loose_form(form, strict): Outcome(CORRECT, question.explanation)
+               for form in question.accept}  # fmt: skip
+    for mistake in question.mistakes:
+        for form in mistake.match:  # what is told apart by a hyphen alone stays told apart
+            loosely.pop(loose_form(form, strict), None)
+    loosely.pop("", None)
 
     def judge(value: Any) -> Outcome:
+        if issubclass(type(value), (type, types.FunctionType, types.BuiltinFunctionType)):
+            value = getattr(value, "__name__", "")  # the thing itself, where its name is asked
         if not isinstance(value, str):
             return Outcome(ERROR, f"Answer in words; {kind_of(value)} was given.")
         if len(value) > LONGEST_TEXT:
             return Outcome(ERROR, f"{len(value):,} characters are too many for a short answer.")
-        found = outcomes.get(normal_form(value, strict))
+        found = outcomes.get(normal_form(value, strict)) or loosely.get(loose_form(value, strict))
         return found or Outcome(INCORRECT, "That is not it. Mind the exact name; try the hint.")
 
     return judge
+
+
+def _accepts_none(question: TextQuestion) -> bool:
+    return any(normal_form(form) == "none" for form in question.accept)
 
 
 def _code(question: CodeQuestion) -> Grader:
@@ -246,34 +294,6 @@ _BUILDERS: dict[type, Callable[[Any], Grader]] = {
     TextQuestion: _text,
     CodeQuestion: _code,
 }
-
-
-def _letters(value: Any, count: int) -> list[str] | Outcome:
-    """Read `b`, `B)`, `a,c`, `a c`, `ac` or a list of letters; the outcome says what is wrong."""
-    legal = LETTERS[:count]
-    if isinstance(value, str):
-        if len(value) > LONGEST_TEXT:
-            return Outcome(ERROR, f"{len(value):,} characters are no choice; type a letter.")
-        plain = unicodedata.normalize("NFKC", value).casefold()
-        for mark in ",;.()[]>":
-            plain = plain.replace(mark, " ")
-        parts = plain.split()
-        if len(parts) == 1 and 1 < len(parts[0]) <= count:
-            parts = list(parts[0])
-    elif isinstance(value, (list, tuple, set, frozenset)) and len(value) <= 100:
-        if not all(isinstance(part, str) for part in value):
-            return Outcome(ERROR, f"Give a list of letters from {', '.join(legal)}.")
-        parts = [part.strip().casefold()[:20] for part in value]
-        parts = parts if isinstance(value, (list, tuple)) else sorted(parts)
-    else:
-        told = f"Type a letter from a to {legal[-1]}; {kind_of(value)} was given."
-        return Outcome(ERROR, told)
-    for part in parts:
-        if len(part) != 1 or part not in legal:
-            return Outcome(ERROR, f"{shorten(part)} is not one of {', '.join(legal)}.")
-    if len(set(parts)) < len(parts):
-        return Outcome(ERROR, "A letter was given twice.")
-    return parts or Outcome(ERROR, f"Type a letter from a to {legal[-1]}.")
 
 
 def _capital(text: str) -> str:

@@ -13,45 +13,55 @@ from labs_lib.assessment.predictions import (
     calibration_of,
     latest_prediction,
     legal_prediction,
+    number_in_words,
 )
 from labs_lib.assessment.questions import ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
-from labs_lib.assessment.show import Panel, outcome_panel, show
+from labs_lib.assessment.show import Panel, outcome_panel, show, with_note
 from labs_lib.errors import LabError, shorten
+
+# What this session could not write to the progress file.
+_unrecorded_hints: dict[str, int] = {}
+_unrecorded_predictions: dict[str, Any] = {}
 
 
 def check(exercise_id: str, answer: Any = None) -> None:
     """Judge the answer to an exercise and show one of four outcomes; record it unless blank.
 
-    Raises nothing for what the answer holds or does; LabError for an unknown exercise.
+    Raises nothing for what the answer holds or does; LabError for an unknown exercise. Where the
+    attempt cannot be recorded, a line says so beside the outcome.
     """
-    show_outcome(find_exercise(exercise_id), judge_and_record(exercise_id, answer))
+    exercise = find_exercise(exercise_id)
+    outcome, note = _judged_and_recorded(exercise, answer)
+    show_outcome(exercise, outcome, note)
 
 
 def judge_and_record(exercise_id: str, answer: Any) -> Outcome:
-    """Judge the answer to an exercise and record the attempt; show nothing."""
-    exercise = find_exercise(exercise_id)
+    """Judge the answer to an exercise and record the attempt if that can be; show nothing."""
+    return _judged_and_recorded(find_exercise(exercise_id), answer)[0]
+
+
+def _judged_and_recorded(exercise: Exercise, answer: Any) -> tuple[Outcome, str]:
     outcome = judge(exercise, answer)
-    if outcome.status != NOT_ATTEMPTED:
-        progress.record(
-            "answer",
-            exercise.id,
-            bank=exercise_hash(exercise),
-            response=_said(answer),
-            outcome=outcome.status,
-            misconception=outcome.misconception,
-            hints=_hints_seen(exercise.id),
-        )
-    return outcome
+    if outcome.status == NOT_ATTEMPTED:
+        return outcome, ""
+    note = progress.record_answer(
+        exercise.id,
+        answer,
+        bank=exercise_hash(exercise),
+        outcome=outcome.status,
+        misconception=outcome.misconception,
+    )
+    return outcome, note
 
 
-def show_outcome(exercise: Exercise, outcome: Outcome) -> None:
+def show_outcome(exercise: Exercise, outcome: Outcome, note: str = "") -> None:
     """Show what became of an answer to an exercise, and what can be done next."""
     message = outcome.message
     if outcome.status == NOT_ATTEMPTED:
         message = f"Fill in `{exercise.answer}`, run the cell, then run this one again."
     elif outcome.status in (INCORRECT, ERROR):
         message += f' `hint("{exercise.id}")` helps.'
-    show(outcome_panel(exercise.title, outcome.status, message))
+    show(outcome_panel(exercise.title, outcome.status, with_note(message, note)))
 
 
 def hint(exercise_id: str) -> None:
@@ -60,16 +70,21 @@ def hint(exercise_id: str) -> None:
     if not exercise.hints:
         show(Panel("Hint", "This exercise has none."))
         return
-    number = _hints_seen(exercise.id) % len(exercise.hints)
-    progress.record("hint", exercise.id)
-    show(Panel(f"Hint {number + 1} of {len(exercise.hints)}", exercise.hints[number]))
+    seen, _ = _hints_seen(exercise.id)
+    note = progress.try_to_record("hint", exercise.id)
+    # What cannot be recorded is remembered here, so that the next hint is another one.
+    if note:
+        _unrecorded_hints[exercise.id] = _unrecorded_hints.get(exercise.id, 0) + 1
+    number = seen % len(exercise.hints)
+    text = with_note(exercise.hints[number], note)
+    show(Panel(f"Hint {number + 1} of {len(exercise.hints)}", text))
 
 
 def solution(exercise_id: str) -> None:
     """Show an exercise's solution, and record that it was looked at."""
     exercise = find_exercise(exercise_id)
-    progress.record("solution", exercise.id)
-    show(Panel("One solution", f"```python\n{exercise.solution}```"))
+    note = progress.try_to_record("solution", exercise.id)
+    show(Panel("One solution", with_note(f"```python\n{exercise.solution}```", note)))
 
 
 def show_task(exercise_id: str) -> None:
@@ -95,8 +110,12 @@ def predict(prediction_id: str, value: Any = ...) -> None:
         show(Panel("No prediction yet", "replace `...` by yours and run the cell again."))
         return
     kept = legal_prediction(value)
-    progress.record("prediction", prediction_id, value=kept)
-    show(Panel("Your prediction", _shown(kept)))
+    note = progress.try_to_record("prediction", prediction_id, value=kept)
+    if note:
+        _unrecorded_predictions[prediction_id] = kept
+    else:
+        _unrecorded_predictions.pop(prediction_id, None)
+    show(Panel("Your prediction", with_note(_shown(kept), note)))
 
 
 def compare_prediction(prediction_id: str, outcome: Any, unit: str = "") -> None:
@@ -105,24 +124,31 @@ def compare_prediction(prediction_id: str, outcome: Any, unit: str = "") -> None
     Works without a prediction. `outcome` is a number, a word or True/False.
     """
     outcome = legal_prediction(outcome)
-    events, _ = progress.read_events()
+    events, unread = progress.try_to_read()
     found = latest_prediction(events, prediction_id)
-    progress.record("comparison", prediction_id, outcome=outcome)
+    if prediction_id in _unrecorded_predictions:
+        found = (_unrecorded_predictions[prediction_id], bool(found and found[1]))
+    read: dict[str, Any] = {}
+    if found is not None:
+        number = number_in_words(found[0], outcome, unit)
+        if number is not None:
+            read, found = {"value": number}, (number, found[1])
+    note = progress.try_to_record("comparison", prediction_id, outcome=outcome, **read) or unread
     measured = f"Outcome: {_shown(outcome, unit)}."
     if found is None:
-        show(Panel("Prediction and outcome", f"You made no prediction. {measured}"))
-        return
-    comparison = Comparison(prediction_id, found[0], outcome, hindsight=found[1])
-    said = f"You predicted {_shown(found[0], unit)}. {measured} {_verdict(comparison)}"
-    if comparison.hindsight:
-        said += " (Made after the outcome was shown, so it is not counted.)"
-    show(Panel("Prediction and outcome", said))
+        said = f"You made no prediction. {measured}"
+    else:
+        comparison = Comparison(prediction_id, found[0], outcome, hindsight=found[1])
+        said = f"You predicted {_shown(found[0], unit)}. {measured} {_verdict(comparison)}"
+        if comparison.hindsight:
+            said += " (Made after the outcome was shown, so it is not counted.)"
+    show(Panel("Prediction and outcome", with_note(said, note)))
 
 
 def calibration() -> None:
     """Show how well the student's predictions have done so far."""
-    events, _ = progress.read_events()
-    show(Panel("Your calibration", calibration_of(events).text))
+    events, note = progress.try_to_read()
+    show(Panel("Your calibration", with_note(calibration_of(events).text, note)))
 
 
 def exercise_hash(exercise: Exercise) -> str:
@@ -130,9 +156,10 @@ def exercise_hash(exercise: Exercise) -> str:
     return progress.source_hash(exercise.id, exercise.task, exercise.starter)
 
 
-def _hints_seen(item_id: str) -> int:
-    events, _ = progress.read_events()
-    return sum(event["event"] == "hint" and event["id"] == item_id for event in events)
+def _hints_seen(item_id: str) -> tuple[int, str]:
+    events, note = progress.try_to_read()
+    seen = sum(event["event"] == "hint" and event["id"] == item_id for event in events)
+    return seen + _unrecorded_hints.get(item_id, 0), note
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -159,10 +186,3 @@ def _shown(value: Any, unit: str = "") -> str:
     else:
         return shorten(str(value)) if len(str(value)) > 60 else str(value)
     return f"{text} {unit}" if unit else text
-
-
-def _said(answer: Any) -> Any:
-    """Return what is kept of an answer: a plain value, or a function's name."""
-    if isinstance(answer, (bool, int, float, str, list, tuple)):
-        return answer
-    return getattr(answer, "__name__", type(answer).__name__)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from labs_lib.assessment.progress import Event
+from labs_lib.assessment.answers import plain
+from labs_lib.assessment.event_rows import LARGEST_NUMBER, Event
+from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import LabError, shorten
 
 # What a student is told a range should be: wide enough to hold the outcome four times in five.
 RANGE_CONFIDENCE = 0.8
+LONGEST_WORD = 2000
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,18 @@ class Comparison:
         """Return range, number or choice."""
         if isinstance(self.prediction, (list, tuple)):
             return "range"
-        number = isinstance(self.prediction, (int, float)) and not isinstance(self.prediction, bool)
-        return "number" if number and isinstance(self.outcome, (int, float)) else "choice"
+        return "number" if _is_number(self.prediction) and _is_number(self.outcome) else "choice"
 
     @property
     def held(self) -> bool:
         """Return whether the prediction was right; a plain number counts within 10 %."""
         if self.kind == "range":
             low, high = self.prediction
-            return isinstance(self.outcome, (int, float)) and low <= self.outcome <= high
+            return _is_number(self.outcome) and low <= self.outcome <= high
         if self.kind == "number":
             return abs(self.prediction - self.outcome) <= 0.1 * abs(self.outcome)
+        if isinstance(self.outcome, bool) and _word(self.prediction) in _TRUTH:
+            return _TRUTH[_word(self.prediction)] is self.outcome
         return _word(self.prediction) == _word(self.outcome)
 
     @property
@@ -80,7 +84,7 @@ class Calibration:
                 parts.append("Your ranges may be wider than they need to be.")
         ratios = [each.ratio for each in self.comparisons if each.ratio is not None]
         if ratios:
-            factor = median(math.exp(abs(math.log(ratio))) for ratio in ratios)
+            factor = median(max(ratio, 1 / ratio) for ratio in ratios)
             high = sum(ratio > 1 for ratio in ratios)
             parts.append(
                 f"Your numbers are typically off by a factor of {factor:.2g}; "
@@ -96,26 +100,45 @@ class Calibration:
 def legal_prediction(value: Any) -> Any:
     """Return a prediction as it is kept: a finite number, (low, high), a word or True/False.
 
+    Numbers of any library become Python's; a pair may be an array. Text stays as it is.
     Raises LabError for anything else.
     """
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "shape", None) in ((), (1,)):
-        value = item()
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, (int, float)):
-        if math.isfinite(value):
-            return value
-    elif isinstance(value, (list, tuple)) and len(value) == 2:
-        low, high = (legal_prediction(part) for part in value)
-        numbers = all(
-            isinstance(part, (int, float)) and not isinstance(part, bool) for part in (low, high)
-        )
-        if numbers and low <= high:
-            return [low, high]
+    number = plain_number(value)
+    if isinstance(number, bool) or (number is not None and abs(number) <= LARGEST_NUMBER):
+        return number
+    kind = type(value)
+    if number is None and issubclass(kind, str) and len(value) <= LONGEST_WORD:
+        _refuse_two_readings(value)
+        return str.__str__(value)
+    if number is None:
+        parts = _two_of(plain(value))
+        if parts is not None and parts[0] <= parts[1]:
+            return parts
     raise LabError(
         f"prediction: {shorten(value)} is not a number, a (low, high) range, a word or True/False"
     )
+
+
+def number_in_words(prediction: Any, outcome: Any, unit: str = "") -> float | None:
+    """Return the number that a text such as "2,5 GB" says, where the outcome is one in `unit`.
+
+    None where there is nothing to read, or where it could be read in two ways.
+    """
+    if not isinstance(prediction, str) or not _is_number(outcome):
+        return None
+    from labs_lib.assessment.units import (
+        UNITS,
+        AmbiguousNumberError,
+        NumberError,
+        parse_quantity,
+    )
+
+    try:
+        return parse_quantity(prediction, unit if unit in UNITS else None)
+    except AmbiguousNumberError as error:
+        return error.readings[0] if error.likely else None
+    except NumberError:
+        return None
 
 
 def latest_prediction(events: Iterable[Event], prediction_id: str) -> tuple[Any, bool] | None:
@@ -142,8 +165,35 @@ def calibration_of(events: Iterable[Event]) -> Calibration:
             predicted[item] = event.get("value")
         elif event["event"] == "comparison" and item not in first:
             known = item in predicted
-            first[item] = Comparison(item, predicted[item], event.get("outcome")) if known else None
+            read = event.get("value")  # what was read in a text, such as "2,5 GB"
+            said = predicted.get(item) if read is None else read
+            first[item] = Comparison(item, said, event["outcome"]) if known else None
     return Calibration(tuple(each for each in first.values() if each is not None))
+
+
+def _refuse_two_readings(text: str) -> None:
+    from labs_lib.assessment.units import AmbiguousNumberError, NumberError, parse_quantity
+
+    for unit in (None, "GB"):  # a number alone, or one with a unit of whatever kind
+        try:
+            parse_quantity(text, unit)
+        except AmbiguousNumberError as error:
+            if not error.likely:
+                raise LabError(f"prediction: {error}") from None
+        except NumberError:
+            continue
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _two_of(parts: Any) -> list[Any] | None:
+    """Return two finite numbers in a list, or None."""
+    if not isinstance(parts, list) or len(parts) != 2:
+        return None
+    both = all(_is_number(part) and abs(part) <= LARGEST_NUMBER for part in parts)
+    return parts if both else None
 
 
 def _word(value: Any) -> str:

@@ -1,213 +1,145 @@
-"""What a student has done: an append-only file of events, and what follows from it."""
+"""Where a student stands: what follows from the events in the progress file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Literal
 
+from labs_lib.assessment.answers import kept_answer, plain
+from labs_lib.assessment.event_rows import KINDS, Event
+from labs_lib.assessment.events import (
+    export_progress,
+    import_progress,
+    progress_file,
+    read_events,
+    record,
+    reset_progress,
+)
 from labs_lib.errors import LabError, shorten
-from labs_lib.files import friendly_os_errors, write_text, written_aside
+from labs_lib.files import write_text
 from labs_lib.paths import data_dir
 
-Event = dict[str, Any]
-KINDS = ("answer", "hint", "solution", "prediction", "comparison")
-LONGEST_KEPT = 2000
-LOCK_SECONDS = 10.0
+__all__ = [
+    "KINDS",
+    "Event",
+    "ItemState",
+    "LessonState",
+    "Standing",
+    "export_progress",
+    "import_progress",
+    "item_states",
+    "plain",
+    "progress_file",
+    "read_events",
+    "record",
+    "record_answer",
+    "reset_progress",
+    "source_hash",
+    "standing",
+    "student_seed",
+    "try_to_read",
+    "try_to_record",
+]
 LARGEST_SEED = 2**31
-
-
-def progress_file() -> Path:
-    """Return the file of events: one JSON object a line, in the user's data folder."""
-    return data_dir() / "progress.jsonl"
+# Drawn where the data folder cannot be written: good for as long as the kernel lives.
+_passing_seed: list[int] = []
+# A LabError is a ValueError; a home folder that cannot be found is a RuntimeError.
+_UNWRITABLE = (OSError, ValueError, RuntimeError)
 
 
 def student_seed() -> int:
     """Return this student's number, which picks the numbers in parameterised questions.
 
-    Drawn once and kept in the data folder; `LABS_SEED` overrides it.
+    Drawn once and kept in the data folder, or for this session alone where that cannot be
+    written; `LABS_SEED` overrides it.
     """
     named = os.environ.get("LABS_SEED")
     if named is not None:
         try:
-            return int(named)
+            seed = int(named)
         except ValueError:
             raise LabError(f"LABS_SEED: {shorten(named)} is not a whole number") from None
-    path = data_dir() / "seed.txt"
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        seed = secrets.randbelow(LARGEST_SEED)
-        write_text(path, f"{seed}\n")
+        if not -(2**63) <= seed < 2**63:
+            raise LabError(f"LABS_SEED: {shorten(named)} has more than 64 bits")
         return seed
+    try:
+        path = data_dir() / "seed.txt"
+        seed = int(path.read_text(encoding="ascii"))
+        if 0 <= seed < LARGEST_SEED:
+            return seed
+    except _UNWRITABLE:
+        pass
+    seed = _passing_seed[0] if _passing_seed else secrets.randbelow(LARGEST_SEED)
+    try:
+        write_text(data_dir() / "seed.txt", f"{seed}\n")
+    except _UNWRITABLE:
+        _passing_seed[:] = [seed]
+    else:
+        _passing_seed.clear()
+    return seed
 
 
-def record(kind: str, item_id: str, **fields: Any) -> Event:
-    """Append one event with the UTC time, under a lock, and return it.
+def try_to_read() -> tuple[list[Event], str]:
+    """Return the events and an empty text; no events and the reason if they cannot be read."""
+    try:
+        return read_events()[0], ""
+    except _UNWRITABLE as error:
+        return [], f"Your progress could not be read: {_reason(error)}."
 
-    A last line that was torn (the power went, the disk was full) stays behind as a line of its
-    own, and readers skip it. Raises LabError if the file cannot be written.
+
+def try_to_record(kind: str, item_id: str, **fields: Any) -> str:
+    """Record an event; return an empty text, or one line that says why it could not be.
+
+    What a student did is shown to them whether or not it can be kept.
     """
-    event: Event = {
-        "event": kind,
-        "id": item_id,
-        **{name: plain(value) for name, value in fields.items()},
-        "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-    }
-    _append([json.dumps(event, ensure_ascii=False, allow_nan=False)])
-    return event
-
-
-def _append(lines: list[str]) -> None:
-    path = progress_file()
-    with friendly_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path), path.open("ab+") as file:
-            size = file.seek(0, os.SEEK_END)
-            torn = False
-            if size:
-                file.seek(-1, os.SEEK_END)
-                torn = file.read(1) != b"\n"
-            text = "".join(line + "\n" for line in lines)
-            file.write((b"\n" if torn else b"") + text.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _locked(path: Path) -> Any:
-    import filelock
-
-    lock = filelock.FileLock(str(path) + ".lock", timeout=LOCK_SECONDS)
     try:
-        return lock.acquire()
-    except filelock.Timeout:
-        raise LabError(f"{path} is in use by another program for {LOCK_SECONDS:g} s") from None
+        record(kind, item_id, **fields)
+    except _UNWRITABLE as error:
+        return f"Not saved: {_reason(error)}."
+    return ""
 
 
-def read_events(path: Path | None = None) -> tuple[list[Event], int]:
-    """Return the events in order, and how many lines could not be read (they are skipped)."""
-    path = path or progress_file()
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return [], 0
-    except OSError as error:
-        raise LabError(f"cannot read {path}: {error.strerror}") from error
-    lines = [line for line in raw.split(b"\n") if line and not line.isspace()]
-    events = [event for event in map(_checked, _parsed(lines)) if event is not None]
-    return events, len(lines) - len(events)
+def record_answer(item_id: str, answer: Any, **fields: Any) -> str:
+    """Record an answer and what became of it, for cards and checks alike.
+
+    `fields` are the event's others: bank, outcome, misconception, and seed if there is one. The
+    answer that was recorded last, given again to the same question with the same outcome, leaves
+    nothing; one from before counts as no new attempt. Returns what `try_to_record` does.
+    """
+    events, problem = try_to_read()
+    kept = kept_answer(answer)
+    given = {**kept, **{name: plain(value) for name, value in fields.items()}}
+    before = [each for each in events if each["event"] == "answer" and each["id"] == item_id]
+    same = [each for each in before if _same_answer(each, given)]
+    if same and same[-1] is before[-1]:
+        return problem
+    hints = sum(each["event"] == "hint" and each["id"] == item_id for each in events)
+    if same:
+        given["repeat"] = True
+    return try_to_record("answer", item_id, hints=hints, **given) or problem
 
 
-def _parsed(lines: list[bytes]) -> list[Any]:
-    """Return what each line holds, None for one that is no JSON."""
-    # All at once is several times faster; with one bad line, they are read one by one.
-    if all(line.lstrip()[:1] == b"{" and line.rstrip()[-1:] == b"}" for line in lines):
-        together = _decoded(b"[" + b",".join(lines) + b"]")
-        if together is not None and len(together) == len(lines):
-            return together
-    return [_decoded(line) for line in lines]
+def _same_answer(event: Event, given: dict[str, Any]) -> bool:
+    names = sorted({*given, "response", "response_sha256"})
+    try:  # as JSON, in which 1 and true are two answers
+        told = [json.dumps([each.get(name) for name in names]) for each in (event, given)]
+    except RecursionError:
+        return False
+    return told[0] == told[1]
 
 
-def _decoded(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _checked(event: Any) -> Event | None:
-    """Return the event if it is one."""
-    if (
-        isinstance(event, dict)
-        and event.get("event") in KINDS
-        and isinstance(event.get("id"), str)
-        and isinstance(event.get("time"), str)
-    ):
-        return event
-    return None
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as a line of JSON may hold it: short, finite, no objects."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if value.bit_length() < 1024 else "a huge number"
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, str):
-        text = value if len(value) <= LONGEST_KEPT else value[:LONGEST_KEPT] + "…"
-        return text.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(part) for part in list(value)[:100]]
-    if isinstance(value, Mapping):
-        return {str(key)[:100]: plain(part) for key, part in list(value.items())[:100]}
-    return type(value).__name__
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:300]
 
 
 def source_hash(*parts: str) -> str:
     """Return a short fingerprint of an exercise's text, as the bank's is of a question's."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def export_progress(path: Path) -> int:
-    """Write a copy of the events to `path`; return how many."""
-    events, _ = read_events()
-    write_text(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events))
-    return len(events)
-
-
-def import_progress(path: Path) -> int:
-    """Add the events of an exported file that are not here yet; return how many.
-
-    All or nothing: LabError names the first line that is no event.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise LabError(f"cannot read {path}: {error.strerror}") from error
-    known = {_key(event) for event in read_events()[0]}
-    new: list[str] = []
-    for number, line in enumerate(raw.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        event = _checked(_decoded(line))
-        if event is None:
-            raise LabError(f"{path.name}:{number}: not a line of a progress file")
-        if _key(event) not in known:
-            known.add(_key(event))
-            new.append(json.dumps(event, ensure_ascii=False))
-    if new:
-        _append(new)
-    return len(new)
-
-
-def _key(event: Event) -> str:
-    return json.dumps(event, sort_keys=True)
-
-
-def reset_progress() -> Path | None:
-    """Begin anew: the old file is kept beside it under another name, which is returned."""
-    path = progress_file()
-    if not path.exists():
-        return None
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f")
-    kept = path.with_name(f"progress-until-{stamp}.jsonl")
-    with friendly_os_errors(path), _locked(path), written_aside(kept) as aside:
-        aside.write_bytes(path.read_bytes())
-        path.unlink()
-    return kept
-
-
-# ---------------------------------------------------------------------------------------------
-# What follows from the events
 
 
 @dataclass(frozen=True)
@@ -222,6 +154,7 @@ class ItemState:
     hints: int = 0
     saw_solution: bool = False
     response: Any = None
+    response_cut: bool = False
     misconception: str = ""
     seed: int = 0
 
@@ -330,10 +263,12 @@ def _fold_answer(state: dict[str, Any], event: Event) -> None:
         return
     state["status"] = outcome
     state["response"] = event.get("response")
+    state["response_cut"] = "response_sha256" in event
     seed = event.get("seed", 0)
     state["seed"] = seed if isinstance(seed, int) else 0
     state["misconception"] = str(event.get("misconception") or "")
-    if outcome == "error":
+    if outcome == "error" or event.get("repeat"):
+        state["ever_correct"] = state.get("ever_correct", False) or outcome == "correct"
         return
     state["attempts"] = state.get("attempts", 0) + 1
     if outcome == "correct":

@@ -60,6 +60,11 @@ def outcome_panel(subject: str, status: str, message: str) -> Panel:
     return Panel(f"{word} ({subject})" if subject else word, message, status)
 
 
+def with_note(text: str, note: str) -> str:
+    """Return a text with a line in brackets below it, if there is one."""
+    return f"{text}\n\n({note})" if note else text
+
+
 def show(panel: Panel) -> None:
     """Display a panel in a notebook; print it where there is none."""
     ipython = sys.modules.get("IPython")

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
+from typing import Any
+
+from labs_lib.assessment.numbers import plain_number
+from labs_lib.assessment.written_numbers import (
+    AmbiguousNumberError,
+    NumberError,
+    ascii_digits,
+    read_number,
+)
+from labs_lib.errors import kind_of
+
+__all__ = [
+    "UNITS",
+    "AmbiguousNumberError",
+    "NumberError",
+    "ascii_digits",
+    "byte_confusion",
+    "parse_quantity",
+]
 
 # unit → how many of its family's smallest; only units of one family convert.
 _BYTES = {
@@ -19,56 +37,61 @@ _BYTES = {
     "TiB": 2**40,
 }
 _TIME = {"ms": 1, "s": 10**3, "min": 60 * 10**3, "h": 3600 * 10**3}
-_PLAIN = ("parameters", "bits", "bits/parameter", "bytes/parameter", "%", "tokens", "steps", "x")
+_DENSITY = {"bits/parameter": 1, "bytes/parameter": 8}
+_PLAIN = ("parameters", "bits", "%", "tokens", "steps", "x")
 
 UNITS: dict[str, tuple[str, float]] = {
     **{unit: ("bytes", float(size)) for unit, size in _BYTES.items()},
     **{unit: ("time", float(size)) for unit, size in _TIME.items()},
+    **{unit: ("bits a parameter", float(bits)) for unit, bits in _DENSITY.items()},
     **{unit: (unit, 1.0) for unit in _PLAIN},
 }
 
+_LONG = {
+    **{f"{word}byte": f"{letter}B" for word, letter in zip(
+        ("kilo", "mega", "giga", "tera"), "kMGT", strict=True)},
+    **{f"{word}byte": f"{letter}iB" for word, letter in zip(
+        ("kibi", "mebi", "gibi", "tebi"), "KMGT", strict=True)},
+}  # fmt: skip
 _SPELLINGS = {
     **{unit.casefold(): unit for unit in UNITS},
-    **{"b": "B", "byte": "B", "bytes": "B", "×": "x", "times": "x", "percent": "%"},
+    **{"b": "B", "byte": "B", "bytes": "B", "×": "x", "*": "x", "times": "x", "fold": "x"},
+    **{"-fold": "x", "percent": "%", "per cent": "%", "pct": "%", "percentage points": "%"},
+    **{f"{prefix}i": f"{prefix.upper()}iB" for prefix in "kmgt"},
+    **{f"{word}{s}": unit for word, unit in _LONG.items() for s in ("", "s")},
+    **{"bit/parameter": "bits/parameter", "byte/parameter": "bytes/parameter"},
+    **{"b/parameter": "bytes/parameter", "weights": "parameters", "weight": "parameters"},
     **{"param": "parameters", "params": "parameters", "parameter": "parameters"},
     **{"sec": "s", "second": "s", "seconds": "s", "minutes": "min", "hours": "h"},
     **{"bit": "bits", "token": "tokens", "step": "steps"},
 }
-_MULTIPLES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "bn": 1e9,
-              "billion": 1e9}  # fmt: skip
-
-_NUMBER = re.compile(r"([+-]?)(\d[\d ,_']*(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3}))?\s*(.*)", re.S)
-_GROUPED = re.compile(r"\d{1,3}(?:([ ,_'])\d{3})(?:\1\d{3})*(?:\.\d*)?")
-LONGEST = 200
-
-
-class NumberError(ValueError):
-    """The text is no number, or in no unit that the question can convert."""
+_MULTIPLES = {"thousand": 1e3, "mn": 1e6, "mio": 1e6, "mill": 1e6, "million": 1e6,
+              "millions": 1e6, "bn": 1e9, "mrd": 1e9, "billion": 1e9, "billions": 1e9,
+              "tn": 1e12, "trillion": 1e12}  # fmt: skip
+_LETTERS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+# Units that count things: half a token there is none.
+_WHOLE = ("parameters", "tokens", "steps", "B")
 
 
-def parse_quantity(value: object, unit: str | None) -> float:
+def parse_quantity(value: Any, unit: str | None) -> float:
     """Return what a person typed as a number in `unit`.
 
-    Takes numbers and text: thousands separators (`4,194,304`, `4 194 304`), digits of any
-    script, `2e-4`, `4.2 million`, `14.1 GB`. A bare number is in the question's own unit.
-    Raises NumberError in one line otherwise, for NaN and for infinity too.
+    Takes numbers of any library, and text as `read_number` does, with a unit or without:
+    `4.2 million`, `14.1 GB`, `373MB`. A bare number is in the question's own unit. Raises
+    NumberError in one line otherwise, for NaN and for infinity too; AmbiguousNumberError, with
+    both readings in `unit`, for `1,234`.
     """
     kind = type(value)
     if kind is int or kind is float:
         return _finite(value)
-    if isinstance(value, str):
-        return _parse_text(value, unit)
-    if isinstance(value, bool) or value is None:
-        raise NumberError(f"{value!r} is not a number")
-    # A NumPy or torch scalar; anything else that claims to be a number must be a real one.
-    item = getattr(value, "item", None)
-    try:
-        plain = item() if callable(item) else value
-    except (ValueError, RuntimeError, TypeError):
-        plain = None
-    if type(plain) in (int, float):
-        return _finite(plain)
-    raise NumberError(f"a {kind.__name__} is not a number")
+    if issubclass(kind, str):
+        return _parse_text(str.__str__(value), unit)
+    number = plain_number(value)
+    if isinstance(number, bool) or value is None:
+        raise NumberError(f"{number} is not a number")
+    if number is None:
+        raise NumberError(f"{kind_of(value)} is not a number")
+    return _as_written(value, _finite(number))
 
 
 def _finite(value: object) -> float:
@@ -81,51 +104,73 @@ def _finite(value: object) -> float:
     return number
 
 
+def _as_written(value: Any, number: float) -> float:
+    """Return 0.1 for a 32-bit 0.1, which is 0.100000001490116 in 64 bits."""
+    try:
+        array = value.detach().numpy() if hasattr(value, "detach") else value
+        if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+            return float(str(array.reshape(())[()]))
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # not NumPy's, or bfloat16
+        pass
+    return number
+
+
 def _parse_text(text: str, unit: str | None) -> float:
-    if len(text) > LONGEST:
-        raise NumberError(f"{len(text):,} characters are not a number")
-    plain = text.strip()
-    if not plain.isascii():
-        if any(letter.isdigit() and not letter.isdecimal() for letter in plain):
-            raise NumberError(f"{plain[:60]!r}: write powers like 1e9, not with raised digits")
-        plain = ascii_digits(unicodedata.normalize("NFKC", plain)).replace("−", "-")
-    match = _NUMBER.fullmatch(plain)
-    if match is None:
-        raise NumberError(f"{text.strip()[:60]!r} is not a number")
-    sign, digits, exponent, rest = match.groups()
-    number = _finite(sign + _without_separators(digits.strip(), text) + "e" + (exponent or "0"))
-    return _finite(_in_unit(number, rest.strip(), unit, text)) if rest else number
+    written = read_number(text, whole=unit in _WHOLE)
+    if not written.rest and written.other is None:
+        return _finite(written.number)
+    # A multiple or another unit makes decimals of a count possible: 4,194 million.
+    if written.rest and unit in _WHOLE and not _is_own(written.rest, unit):
+        written = read_number(text)
+    factor = _factor(written.rest, unit, text) if written.rest else 1.0
+    if written.other is not None:
+        first, second = (_finite(reading * factor) for reading in written.other.readings)
+        raise AmbiguousNumberError(text.strip(), (first, second), written.other.likely)
+    return _finite(written.number * factor)
 
 
-def _without_separators(digits: str, text: str) -> str:
-    if digits.replace(".", "", 1).isdigit():
-        return digits
-    if _GROUPED.fullmatch(digits):
-        return re.sub("[ ,_']", "", digits)
-    if re.fullmatch(r"\d+,\d+", digits):  # a decimal comma: 14,1
-        return digits.replace(",", ".")
-    raise NumberError(f"{text.strip()[:60]!r} is not a number; write it like 4,194,304 or 0.5")
+def _is_own(given: str, unit: str | None) -> bool:
+    return given == unit or _SPELLINGS.get(_folded(given)) == unit
 
 
-def _in_unit(number: float, given: str, unit: str | None, text: str) -> float:
-    folded = given.casefold().rstrip(".")
+def _folded(given: str) -> str:
+    folded = " ".join(given.casefold().split()).rstrip(".!")
+    folded = re.sub(r"\s*(?:/|\bper\b)\s*(?=(?:parameter|param|weight)s?$)", "/", folded)
+    return re.sub(r"/(?:parameter|param|weight)s?$", "/parameter", folded)
+
+
+def _factor(given: str, unit: str | None, text: str) -> float:
+    """Return by what a number with the unit `given` is multiplied to be one in `unit`."""
+    folded = _folded(given)
     head, _, tail = folded.partition(" ")
-    if head in _MULTIPLES and (unit is None or UNITS[unit][0] != "time"):
-        number *= _MULTIPLES[head]
-        folded = tail.strip()
+    factor = 1.0
+    if head.rstrip(".") in _MULTIPLES and _family(unit) != "time":
+        factor = _MULTIPLES[head.rstrip(".")]
+    elif head in _LETTERS and _family(unit) in (None, "parameters", "tokens", "steps"):
+        factor = _LETTERS[head]
+    if factor != 1.0:
+        folded = given = tail.strip()
         if not folded:
-            return number
+            return factor
     # Mb and mb are read as MB: nobody counts weights in millibits.
     spelt = given if given in UNITS else _SPELLINGS.get(folded)
     if spelt is None:
-        raise NumberError(f"{text.strip()[:60]!r}: unit {given[:20]!r} is not known here")
+        shown = f"{text.strip()[:60]!r}"
+        if _family(unit) == "bytes" and folded in ("k", "m", "g", "t"):
+            letter = folded.upper()
+            raise NumberError(f"{shown}: write {letter}B or {letter}iB; {letter} can mean either")
+        raise NumberError(f"{shown}: unit {given[:20]!r} is not known here")
     family, size = UNITS[spelt]
     if unit is None:
         raise NumberError(f"{text.strip()[:60]!r}: the answer has no unit")
     wanted_family, wanted = UNITS[unit]
     if family != wanted_family:
         raise NumberError(f"{text.strip()[:60]!r}: the answer is wanted in {unit}")
-    return number * size / wanted
+    return factor * size / wanted
+
+
+def _family(unit: str | None) -> str | None:
+    return UNITS[unit][0] if unit is not None else None
 
 
 def byte_confusion(number: float, answer: float, width: float, unit: str | None) -> str:
@@ -146,12 +191,4 @@ def byte_confusion(number: float, answer: float, width: float, unit: str | None)
     return (
         f"That is the right amount in {other}, but {unit} was asked for: "
         f"1 {unit} is {sizes[binary]} bytes, 1 {other} is {sizes[not binary]}."
-    )
-
-
-def ascii_digits(text: str) -> str:
-    """Return `text` with the decimal digits of every script as 0 to 9."""
-    return "".join(
-        str(unicodedata.decimal(letter)) if not letter.isascii() and letter.isdecimal() else letter
-        for letter in text
     )

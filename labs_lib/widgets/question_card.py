@@ -8,8 +8,10 @@ from typing import Any
 import ipywidgets
 
 from labs_lib.assessment import progress
+from labs_lib.assessment.answers import CUT, listed
 from labs_lib.assessment.banks import find_question
-from labs_lib.assessment.grading import grade
+from labs_lib.assessment.grading import grade, normal_form
+from labs_lib.assessment.letters import read_letters
 from labs_lib.assessment.questions import (
     CORRECT,
     LETTERS,
@@ -25,7 +27,13 @@ from labs_lib.assessment.questions import (
     SingleChoice,
     TextQuestion,
 )
-from labs_lib.assessment.show import Panel, markdown_html, markdown_inline_html, outcome_panel
+from labs_lib.assessment.show import (
+    Panel,
+    markdown_html,
+    markdown_inline_html,
+    outcome_panel,
+    with_note,
+)
 
 _WAYS: dict[type, tuple[str, str]] = {
     # kind → (how to answer, an example for `submit`)
@@ -111,51 +119,46 @@ class QuestionCard(ipywidgets.VBox):
 
     def submit(self, answer: Any) -> Panel:
         """Grade an answer, record it unless blank, show the outcome and return it."""
+        answer = listed(answer)  # an iterator can be read once; it is graded, kept and shown
         outcome = grade(self._question, Response(self.question_id, answer, self._seed))
         note = ""
         if outcome.status != NOT_ATTEMPTED:
-            try:
-                progress.record(
-                    "answer",
-                    self.question_id,
-                    bank=self._bank.sha256[:16],
-                    response=sorted(answer) if isinstance(answer, (set, frozenset)) else answer,
-                    outcome=outcome.status,
-                    misconception=outcome.misconception,
-                    hints=self._state().hints,
-                    seed=self._seed,
-                )
-            except ValueError as error:  # a full disk must not hide the feedback
-                note = f" (Not saved: {error})"
+            note = progress.record_answer(
+                self.question_id,
+                answer,
+                bank=self._bank.sha256[:16],
+                outcome=outcome.status,
+                misconception=outcome.misconception,
+                seed=self._seed,
+            )
         self._fill_in(answer)
         return self._show(outcome, note)
 
     def hint(self) -> None:
         """Show the hint under the question, and record that it was seen."""
-        progress.record("hint", self.question_id)
-        self._hint_text.value = Panel("Hint", self._question.hint).html
+        note = progress.try_to_record("hint", self.question_id)
+        self._hint_text.value = Panel("Hint", with_note(self._question.hint, note)).html
 
     def _show(self, outcome: Outcome, note: str = "") -> Panel:
-        message = outcome.message + note
+        message = outcome.message
         if outcome.status == CORRECT:
             message += f"\n\nSource: {self._question.source}"
-        panel = outcome_panel("", outcome.status, message)
+        panel = outcome_panel("", outcome.status, with_note(message, note))
         self._feedback.value = panel.html
         self._submit.description = "Submit again"
         return panel
 
-    def _state(self) -> progress.ItemState:
-        states = progress.item_states(progress.read_events()[0])
-        return states.get(self.question_id, progress.ItemState(self.question_id))
-
     def _restore(self) -> None:
         """Show the last answer and what became of it."""
-        state = self._state()
-        if state.status == NOT_ATTEMPTED or state.seed != self._seed:
+        events, _ = progress.try_to_read()
+        own = [event for event in events if event["id"] == self.question_id]
+        state = progress.item_states(own).get(self.question_id)
+        if state is None or state.status == NOT_ATTEMPTED or state.seed != self._seed:
             return
         self._fill_in(state.response)
-        if isinstance(self._question, CodeQuestion):
-            # The student's code does not run again just because the notebook was opened.
+        if isinstance(self._question, CodeQuestion) or state.response_cut:
+            # The student's code does not run again just because the notebook was opened, and what
+            # was too long to be kept cannot be graded again.
             message = self._question.explanation if state.status == CORRECT else "Your last answer."
             self._show(Outcome(state.status, message))
         else:
@@ -231,17 +234,23 @@ class QuestionCard(ipywidgets.VBox):
     def _fill_in(self, answer: Any) -> None:
         """Put an answer into the inputs, if they can hold it."""
         question = self._question
-        if isinstance(question, MultipleChoice):
-            text = answer.casefold() if isinstance(answer, str) else ""
-            letters = answer if isinstance(answer, (list, tuple, set, frozenset)) else text
-            for letter, box in zip(LETTERS, self._inputs, strict=False):
-                box.value = letter in letters
-        elif isinstance(question, SingleChoice):
-            legal = LETTERS[: len(question.options)]
-            letter = answer.strip().casefold() if isinstance(answer, str) else ""
-            self._inputs[0].value = letter if len(letter) == 1 and letter in legal else None
-        elif answer is not None and answer is not ...:
-            self._inputs[0].value = str(progress.plain(answer))
+        kept = progress.plain(answer)
+        if isinstance(question, (SingleChoice, MultipleChoice)):
+            texts = [normal_form(option.text) for option in question.options]
+            letters = read_letters(kept, texts)
+            chosen = letters if isinstance(letters, list) else []
+            if isinstance(question, MultipleChoice):
+                for letter, box in zip(LETTERS, self._inputs, strict=False):
+                    box.value = letter in chosen
+            else:
+                self._inputs[0].value = chosen[0] if len(chosen) == 1 else None
+        elif kept is not None and kept != "...":
+            cut = isinstance(kept, str) and kept.endswith(CUT)
+            if isinstance(kept, list) and all(isinstance(part, str) for part in kept):
+                kept = ",".join(kept)
+            # Of code, a part is worse than what stands there.
+            if not (cut and isinstance(question, CodeQuestion)):
+                self._inputs[0].value = str(kept)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
