@@ -66,8 +66,9 @@ _TOKEN = re.compile(
 class Formula:
     """An arithmetic expression of named numbers.
 
-    As on paper, too: `α/r`, `2·r·d`, `2 r d`, `r(d + k)`, `2^10`, `r²`, `√r`. Raises ValueError, in one line, for anything but numbers, names, + - * / // % **, brackets
-    and the functions of `FUNCTIONS`.
+    As on paper, too: `α/r`, `2·r·d`, `2 r d`, `r(d + k)`, `2^10`, `r²`, `√r`. Raises ValueError,
+    in one line, for anything but numbers, names, + - * / // % **, brackets and the functions of
+    `FUNCTIONS`.
     """
 
     def __init__(self, text: str):

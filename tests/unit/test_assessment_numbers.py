@@ -6,15 +6,20 @@ import datetime
 import decimal
 import enum
 import math
+import time
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy
 import pytest
 import sympy
 import torch
+import yaml
 
+from labs_lib.assessment.formula import Formula
 from labs_lib.assessment.numbers import plain_number
+from labs_lib.assessment.units import AmbiguousNumberError, NumberError, parse_quantity
 
 
 class Level(enum.IntEnum):
@@ -95,3 +100,65 @@ def test_the_students_decimal_context_does_not_matter():
         context.traps[decimal.InvalidOperation] = True
         context.prec = 1
         assert plain_number(Decimal("12345")) == 12345
+
+
+# As people write them
+
+CASES = yaml.safe_load(
+    (Path(__file__).parent / "assessment_cases" / "written_numbers.yaml").read_text("utf-8")
+)
+
+
+def unit_of(unit: str) -> str | None:
+    return None if unit == "-" else unit
+
+
+@pytest.mark.parametrize(("text", "unit", "number"), CASES["read"])
+def test_a_number_is_read_as_it_is_written(text, unit, number):
+    assert parse_quantity(text, unit_of(unit)) == pytest.approx(number, rel=1e-12)
+
+
+@pytest.mark.parametrize(("text", "unit", "readings"), CASES["two_readings"])
+def test_a_number_of_two_readings_is_asked_back_with_both(text, unit, readings):
+    with pytest.raises(AmbiguousNumberError, match="can mean") as caught:
+        parse_quantity(text, unit_of(unit))
+    assert caught.value.readings == pytest.approx(readings)
+
+
+@pytest.mark.parametrize(("text", "unit", "message"), CASES["asked_back"])
+def test_what_is_no_number_is_asked_back_in_one_line(text, unit, message):
+    with pytest.raises(NumberError, match=message) as caught:
+        parse_quantity(text, unit_of(unit))
+    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+    assert not isinstance(caught.value, AmbiguousNumberError)
+
+
+@pytest.mark.parametrize("kind", [numpy.float32, numpy.float16, torch.tensor, Decimal, str])
+def test_a_tenth_of_any_precision_is_a_tenth(kind):
+    assert parse_quantity(kind("0.1" if kind in (Decimal, str) else 0.1), None) == 0.1
+
+
+# Formulas
+
+FORMULAS = yaml.safe_load(
+    (Path(__file__).parent / "assessment_cases" / "formulas.yaml").read_text("utf-8")
+)
+NAMED = {"alpha": 16, "r": 8, "d": 64, "k": 32}
+
+
+@pytest.mark.parametrize(("text", "value"), FORMULAS["read"])
+def test_a_formula_is_read_in_any_notation(text, value):
+    assert Formula(text).value(NAMED) == pytest.approx(value)
+    assert Formula(text).names <= set(NAMED)
+
+
+BOMBS = ["(" * 240 + "1" + ")" * 240, "-" * 490 + "q", "9" * 490, "9" * 200 + "**2"]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS["refused"], *BOMBS])
+def test_a_formula_that_is_no_arithmetic_or_a_bomb_is_refused_at_once(text):
+    start = time.perf_counter()
+    with pytest.raises(ValueError) as caught:
+        Formula(text).value(NAMED)
+    assert time.perf_counter() - start < 2
+    assert "\n" not in str(caught.value)
