@@ -52,11 +52,11 @@ def kept_answer(value: Any) -> dict[str, Any]:
 
 
 def listed(value: Any) -> Any:
-    """Return an iterator's first items as a list, and anything else as it is.
+    """Return an iterator's or a view's first items as a list, and anything else as it is.
 
     An iterator can be read only once, and an answer is judged and recorded.
     """
-    if not issubclass(type(value), _ITERATORS):
+    if not issubclass(type(value), (*_ITERATORS, *_DICT_VIEWS)):
         return value
     try:
         return list(itertools.islice(value, MOST_ITEMS + 1))
@@ -64,7 +64,8 @@ def listed(value: Any) -> Any:
         return value
 
 
-_VIEWS = (range, type({}.keys()), type({}.values()), type({}.items()), deque)
+_DICT_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS = (range, deque, *_DICT_VIEWS)
 _ITERATORS = (
     types.GeneratorType, map, filter, zip, reversed, enumerate, itertools.chain,
     *(type(iter(each)) for each in ([], (), {}, set(), "", range(0))),

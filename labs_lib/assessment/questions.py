@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from labs_lib.assessment.formula import Formula
+from labs_lib.assessment.outcomes import CORRECT as CORRECT
+from labs_lib.assessment.outcomes import ERROR as ERROR
+from labs_lib.assessment.outcomes import INCORRECT as INCORRECT
+from labs_lib.assessment.outcomes import NOT_ATTEMPTED as NOT_ATTEMPTED
+from labs_lib.assessment.outcomes import Outcome as Outcome
+from labs_lib.assessment.outcomes import Response as Response
+from labs_lib.assessment.outcomes import Status as Status
 from labs_lib.assessment.units import UNITS
-
-CORRECT = "correct"
-INCORRECT = "incorrect"
-NOT_ATTEMPTED = "not attempted"
-ERROR = "error"
-Status = Literal["correct", "incorrect", "not attempted", "error"]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -30,35 +30,6 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MOST_OPTIONS = 10
 MOST_DRAWS_KEPT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a student answered: whatever they typed, to the question with this id.
-
-    `seed` is the student's own number; only a parameterised question looks at it.
-    """
-
-    question_id: str
-    value: Any = None
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a response: one of four, and why.
-
-    `misconception` names the mistake that was recognised, for reports; empty if none was.
-    """
-
-    status: Status
-    message: str = ""
-    misconception: str = ""
-
-    @property
-    def is_correct(self) -> bool:
-        """Return whether the answer was right."""
-        return self.status == CORRECT
 
 
 class Record(BaseModel):

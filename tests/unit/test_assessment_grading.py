@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy
 import pytest
+import torch
 from pydantic import ValidationError
 
 from labs_lib.assessment.grading import grade, normal_form, right_answer
@@ -60,6 +64,12 @@ TEXT = make(
     mistakes=[{"match": ["LoRAConfig"], "feedback": "only the L", "misconception": "capital-ra"}],
 )
 WORD = make("text", accept=["rank 8", "Straße"])
+NONE = make("text", accept=["none"])
+HYPHEN = make(
+    "text",
+    accept=["all-linear"],
+    mistakes=[{"match": ["all_linear", "all linear"], "feedback": "a hyphen"}],
+)
 DRAWN = make(
     "parameterised",
     prompt="r={rank} d={d}",
@@ -100,6 +110,21 @@ def test_a_blank_is_not_attempted(question, blank):
         (NUMERIC, "14,05"), (NUMERIC, numpy.float32(14)), (NUMERIC, "14 gb"),
         (TEXT, "`LoraConfig`"), (TEXT, ' "LoraConfig". '),
         (WORD, "RANK  8"), (WORD, "rank ８"), (WORD, "STRASSE"), (WORD, "strasse"),
+        (SINGLE, {"b"}), (SINGLE, ("b",)), (SINGLE, "option b"), (SINGLE, "Two"),
+        (SINGLE, "b) two"), (SINGLE, "b."), (SINGLE, numpy.array(["b"])), (SINGLE, numpy.str_("b")),
+        (SINGLE, ["B)"]),
+        (MULTIPLE, ("a", "c")), (MULTIPLE, frozenset("ac")), (MULTIPLE, "a and c"),
+        (MULTIPLE, "a & c"), (MULTIPLE, "[a, c]"), (MULTIPLE, "['a', 'c']"), (MULTIPLE, "a/c"),
+        (MULTIPLE, numpy.array(["a", "c"])), (MULTIPLE, collections.deque("ac")),
+        (MULTIPLE, {"a": 1, "c": 2}.keys()), (MULTIPLE, ["a, c"]),
+        (NUMERIC, torch.tensor(14)), (NUMERIC, torch.tensor([14.0])), (NUMERIC, numpy.int64(14)),
+        (NUMERIC, numpy.array([[14.0]])), (NUMERIC, Decimal("14.0")), (NUMERIC, Fraction(28, 2)),
+        (NUMERIC, "14,000 MB"), (NUMERIC, "14 000 MB"), (NUMERIC, "~14"), (NUMERIC, "28/2"),
+        (NUMERIC, "7 * 2"), (NUMERIC, "14,0"),
+        (TEXT, "the LoraConfig"), (TEXT, "LoraConfig()"), (TEXT, "It is LoraConfig."),
+        (TEXT, type("LoraConfig", (), {})),
+        (WORD, "rank-8"), (WORD, "Rank_8"), (WORD, "“rank 8”"), (WORD, "rank‑8"), (WORD, "rank8"),
+        (WORD, "a rank 8"), (NONE, "none"), (NONE, "None"), (NONE, None), (NONE, "'NONE'"),
     ],
 )  # fmt: skip
 def test_a_right_answer_in_another_form_is_correct(question, value):
@@ -120,6 +145,13 @@ def test_a_right_answer_in_another_form_is_correct(question, value):
         (TEXT, "LoRAConfig", "only the L", "capital-ra"),
         (TEXT, "loraconfig", "not it", ""),
         (WORD, "rank 9", "not it", ""),
+        (TEXT, "loraconfig()", "not it", ""),
+        (HYPHEN, "all linear", "a hyphen", "all linear"),
+        (HYPHEN, "ALL_LINEAR", "a hyphen", "all_linear"),
+        (HYPHEN, "alllinear", "not it", ""),
+        (MULTIPLE, {"a"}, "1 more should be chosen", ""),
+        (NUMERIC, "0,373", "too small", "too-small"),
+        (NUMERIC, torch.tensor(28.0), "two bytes each", "fp32"),
     ],
 )
 def test_a_mistake_has_its_own_message(question, value, message, misconception):
@@ -127,6 +159,41 @@ def test_a_mistake_has_its_own_message(question, value, message, misconception):
     assert got.status == "incorrect"
     assert message in got.message
     assert got.misconception == misconception
+
+
+@pytest.mark.parametrize("value", ["1,234", "14,500 MB", "13,000", "5 to 6", "13–15", "1.2.3"])
+def test_a_number_of_two_readings_is_asked_back_and_not_marked(value):
+    got = outcome(NUMERIC, value)
+    assert got.status == "error" and "\n" not in got.message and len(got.message) < 200
+
+
+RIGHT_ORDER = list(ORDERING.right_letters)
+ORDERS = [
+    *(sign.join(RIGHT_ORDER) for sign in (" → ", " > ", "-", "->", ", then ", "", " | ", ";")),
+    tuple(RIGHT_ORDER), RIGHT_ORDER, [f"{letter})" for letter in RIGHT_ORDER], iter(RIGHT_ORDER),
+    (each for each in RIGHT_ORDER), numpy.array(RIGHT_ORDER), [f"step {n}" for n in range(4)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ORDERS)
+def test_an_order_is_read_however_it_is_written(value):
+    assert outcome(ORDERING, value).status == "correct"
+
+
+def test_a_set_is_no_order():
+    got = outcome(ORDERING, set("abcd"))
+    assert got.status == "error" and "set has no order" in got.message
+
+
+def test_a_message_is_never_a_flood():
+    long = Outcome("error", "x" * 10**6, "y" * 10**6)
+    assert len(long.message) <= 4000 and len(long.misconception) <= 200
+    named = type("N" * 10**6, (), {})()
+    nameless = type("", (), {})()
+    for question in ALL:
+        for value in (named, nameless, [named]):
+            got = outcome(question, value)
+            assert got.status == "error" and len(got.message) < 400, question.kind
 
 
 def test_the_first_item_out_of_place_is_explained():

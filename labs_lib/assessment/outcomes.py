@@ -1,0 +1,51 @@
+"""What a response and an outcome are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+CORRECT = "correct"
+INCORRECT = "incorrect"
+NOT_ATTEMPTED = "not attempted"
+ERROR = "error"
+Status = Literal["correct", "incorrect", "not attempted", "error"]
+
+LONGEST_MESSAGE = 4000
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a student answered: whatever they typed, to the question with this id.
+
+    `seed` is the student's own number; only a parameterised question looks at it.
+    """
+
+    question_id: str
+    value: Any = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a response: one of four, and why.
+
+    `misconception` names the mistake that was recognised, for reports; empty if none was.
+    """
+
+    status: Status
+    message: str = ""
+    misconception: str = ""
+
+    def __post_init__(self) -> None:
+        # Whatever an answer made of a message, nobody reads more than this.
+        for name, longest in (("message", LONGEST_MESSAGE), ("misconception", LONGEST_NAME)):
+            text = getattr(self, name)
+            if len(text) > longest:
+                object.__setattr__(self, name, text[: longest - 1] + "…")
+
+    @property
+    def is_correct(self) -> bool:
+        """Return whether the answer was right."""
+        return self.status == CORRECT
