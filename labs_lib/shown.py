@@ -17,7 +17,7 @@ MOST_LOOKED_AT = 500
 # Whose `__repr__` is called; anybody else's may do anything, for any length of time.
 _TRUSTED = frozenset(sys.stdlib_module_names - {"__main__", "this", "antigravity"}) | {
     "accelerate", "bitsandbytes", "datasets", "huggingface_hub", "labs_lib", "matplotlib", "numpy",
-    "pandas", "peft", "pydantic", "pydantic_core", "safetensors", "sympy", "tokenizers", "torch",
+    "peft", "pydantic", "pydantic_core", "safetensors", "sympy", "tokenizers", "torch",
     "transformers", "trl", "yaml",
 }  # fmt: skip
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
@@ -102,8 +102,10 @@ def _joined(texts: Iterable[str], limit: int) -> str:
 
 
 def _holds_strangers(value: Any) -> bool:
-    """Return whether a container of Python's own, a deque say, holds what may not be shown."""
+    """Return whether a container, a deque or an array of objects, holds what may not be shown."""
     root = type(value).__module__.partition(".")[0]
+    if root == "numpy":
+        return value.dtype.kind in "OV"
     if root not in sys.stdlib_module_names:
         return False
     waiting, seen = [(value, 0)], 0

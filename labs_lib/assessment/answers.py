@@ -172,6 +172,8 @@ class _Keeper:
     def _mapping(self, pairs: Iterable[tuple[Any, Any]], length: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, part in itertools.islice(pairs, self._allowed()):
+            if self._left <= 1:
+                break
             name = self._key(key)
             while name in found:  # 1 and "1" are two keys, and one name
                 name += "'"

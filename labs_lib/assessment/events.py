@@ -137,6 +137,8 @@ def _rows(path: Path) -> tuple[list[tuple[Event, bytes]], int]:
 
 def _read_foreign(path: Path) -> bytes:
     try:
+        if "\0" in str(path):
+            raise LabError(f"cannot read {str(path)!r}: no file has such a name")
         if path.exists() and not path.is_file():
             raise LabError(f"cannot read {path}: it is no file")
         with path.open("rb") as file:

@@ -72,9 +72,10 @@ def is_blank(value: object) -> bool:
     """Return whether `value` is what an unsolved notebook holds: None, `...`, or nothing typed."""
     if value is None or value is ...:
         return True
-    if isinstance(value, str):
-        return not value or value.isspace()
-    return isinstance(value, (list, tuple, set, frozenset)) and not value
+    kind = type(value)  # not isinstance, which an object's own `__class__` may upset
+    if issubclass(kind, str):
+        return not value or str.isspace(value)  # pyright: ignore[reportArgumentType]
+    return issubclass(kind, (list, tuple, set, frozenset)) and not value
 
 
 def right_answer(question: Question, seed: int = 0) -> Any:
@@ -262,7 +263,7 @@ def _text(question: TextQuestion) -> Grader:
     def judge(value: Any) -> Outcome:
         if issubclass(type(value), (type, types.FunctionType, types.BuiltinFunctionType)):
             value = getattr(value, "__name__", "")  # the thing itself, where its name is asked
-        if not isinstance(value, str):
+        if not issubclass(type(value), str):
             return Outcome(ERROR, f"Answer in words; {kind_of(value)} was given.")
         if len(value) > LONGEST_TEXT:
             return Outcome(ERROR, f"{len(value):,} characters are too many for a short answer.")
