@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from labs_lib.errors import LabError
+
 
 def cache_dir() -> Path:
     """Return the folder of what can be made again: converted models, traces."""
@@ -24,7 +26,10 @@ def runs_dir() -> Path:
 def _folder(kind: str) -> Path:
     home = os.environ.get("LABS_HOME")
     if home:
-        return Path(home).expanduser() / kind
+        try:
+            return Path(home).expanduser() / kind
+        except RuntimeError:
+            raise LabError(f"LABS_HOME: {home!r} names nobody's home folder") from None
     import platformdirs
 
     base = (
