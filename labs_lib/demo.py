@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from labs_lib.cli import one_line_errors
+from labs_lib.paths import recipes_dir
 
-RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "sea-captain.yaml"
+RECIPE = "sea-captain.yaml"
 SHOWN = 6
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     from labs_lib.training import Recipe, train
 
     # A folder of its own: lesson 00 is to train before the student's eyes.
-    run = train(Recipe.from_yaml(RECIPE, name="demo"))
+    run = train(Recipe.from_yaml(recipes_dir() / RECIPE, name="demo"))
     click.echo("\nPrompts that training never saw:")
     examples = zip(run.before.prompts, run.before.answers, run.after.answers, strict=True)
     for prompt, before, after in list(examples)[:SHOWN]:

@@ -1,11 +1,14 @@
-"""Where the course keeps what it makes on this machine; `LABS_HOME` moves all of it."""
+"""Where the course keeps what it makes (`LABS_HOME` moves all of it), and finds what it brings."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, nearest, shorten
+
+PACKAGE = Path(__file__).resolve().parent
+SUFFIXES = (".yaml", ".yml")
 
 
 def cache_dir() -> Path:
@@ -21,6 +24,114 @@ def data_dir() -> Path:
 def runs_dir() -> Path:
     """Return the folder of training runs that were given no folder of their own."""
     return data_dir() / "runs"
+
+
+def recipes_dir() -> Path:
+    """Return the folder of the recipes that come with the course."""
+    return _shipped("recipes")
+
+
+def quizzes_dir() -> Path:
+    """Return the folder of the question banks: `LABS_QUIZZES`, or what comes with the course."""
+    named = os.environ.get("LABS_QUIZZES")
+    return Path(named).expanduser() if named else _shipped("quizzes")
+
+
+def checkout() -> Path | None:
+    """Return the course's own folder, or None where only the package is installed."""
+    top = PACKAGE.parent
+    return top if (top / "course.py").is_file() and (top / "pyproject.toml").is_file() else None
+
+
+def recipe_file(name: str | Path) -> Path:
+    """Return the recipe that a person means: a file of theirs, or one that comes with the course.
+
+    `name` is a path, or a bare name such as "sea-captain". A file that exists, seen from the
+    current folder, wins; otherwise "sea-captain", "recipes/sea-captain.yaml" and
+    "../recipes/sea-captain.yaml" are the course's own, wherever they are called from.
+    Raises `LabError` with the nearest name where there is neither.
+    """
+    return _named("recipe", name, recipes_dir(), ("recipes",))
+
+
+def sweep_file(name: str | Path) -> Path:
+    """Return the sweep that a person means, as `recipe_file` does: "dropout", "sweeps/dropout"."""
+    return _named("sweep", name, recipes_dir() / "sweeps", ("recipes", "sweeps"))
+
+
+def bank_file(name: str | Path) -> Path:
+    """Return the question bank that a person means, as `recipe_file` does."""
+    return _named("bank", name, quizzes_dir(), ("quizzes",))
+
+
+def _named(kind: str, name: str | Path, folder: Path, home: tuple[str, ...]) -> Path:
+    """Find a YAML file that is named from anywhere; `home` is where `folder` lies in the course."""
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # a "~name" that is no user's
+        path = Path(name)
+    own = sorted(file.stem for file in folder.glob("*.yaml"))
+    here: list[str] = []
+    try:
+        found = _found(path, folder, home)
+        if found is None and path.parent.is_dir():
+            here = sorted(file.stem for file in path.parent.iterdir() if file.suffix in SUFFIXES)
+    except (OSError, ValueError):  # a name that no disk takes, a folder that may not be looked into
+        found = None
+    if found is not None:
+        return found
+    suffix = path.suffix if path.suffix in SUFFIXES else ""
+    typed = path.name.removesuffix(suffix)  # alike in their suffix, any two names would be near
+    near = (nearest(typed, here) or nearest(typed, own)).replace("'?", f"{suffix}'?")
+    shown = str(path) if len(str(path)) < 200 else shorten(str(path))
+    raise LabError(f"{kind}: no file {shown}{near}; the course's own: {', '.join(own) or 'none'}")
+
+
+def _found(path: Path, folder: Path, home: tuple[str, ...]) -> Path | None:
+    """Return the file that a path names, seen from the current folder or within the course's."""
+    for spelled in _spellings(path):
+        # A dangling link is the person's own file, and is told as such by whoever reads it.
+        if os.path.lexists(spelled) and not spelled.is_dir():
+            return spelled
+    below = _below(path, home)
+    candidates = _spellings(folder / below) if below is not None else []
+    return next((spelled for spelled in candidates if spelled.is_file()), None)
+
+
+def _spellings(path: Path) -> list[Path]:
+    """Return the path, and with it the name that a person did not write out."""
+    complete = path.suffix in SUFFIXES or not path.name
+    return [path] if complete else [path, *(path.with_name(path.name + end) for end in SUFFIXES)]
+
+
+def _below(path: Path, home: tuple[str, ...]) -> Path | None:
+    """Return where a name points to within the course's folder; None if it points elsewhere.
+
+    "x.yaml", "recipes/x.yaml" and "../recipes/x.yaml" do for `home` = ("recipes",).
+    """
+    if path.is_absolute() or not path.name:
+        return None
+    parts = list(path.parts)
+    while parts[0] == os.pardir:
+        parts.pop(0)
+        if not parts:
+            return None
+    for depth in range(len(home)):
+        if tuple(parts[: len(home) - depth]) == home[depth:]:
+            parts = parts[len(home) - depth :]
+            break
+    else:
+        if len(path.parts) > 1:  # a folder that the course does not have
+            return None
+    return Path(*parts) if parts and os.pardir not in parts else None
+
+
+def _shipped(name: str) -> Path:
+    # Installed, the folder lies inside the package, where setup.py puts it; in the repository it
+    # stands at the top, where a person finds it.  What else lies beside an installed package is
+    # another project's.
+    top = checkout()
+    return top / name if top is not None else PACKAGE / name
 
 
 def _folder(kind: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from labs_lib.assessment.questions import KINDS, Question, Record, Slug, Text
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+from labs_lib.paths import quizzes_dir
 from labs_lib.texts import UnreadableError, read_bytes
 from labs_lib.yamls import NotYamlError, compose
 
@@ -67,11 +67,8 @@ class Problem:
 
 
 def banks_folder() -> Path:
-    """Return the folder of the banks: `LABS_QUIZZES`, or `quizzes/` beside the package."""
-    named = os.environ.get("LABS_QUIZZES")
-    if named:
-        return Path(named).expanduser()
-    return Path(__file__).resolve().parents[2] / "quizzes"
+    """Return the folder of the banks: `LABS_QUIZZES`, or the course's own."""
+    return quizzes_dir()
 
 
 def bank_files(folder: Path | None = None) -> list[Path]:

@@ -22,6 +22,7 @@ from labs_lib.assessment.questions import (
     placeholders,
 )
 from labs_lib.errors import nearest
+from labs_lib.paths import bank_file
 
 # Every combination of a parameterised question's numbers is tried up to this many; beyond it,
 # every corner of the range and this many draws.
@@ -33,7 +34,7 @@ def check_banks(paths: Iterable[Path] | None = None) -> tuple[list[Bank], list[P
     """Return the banks that can be read and everything wrong with any of them."""
     banks: list[Bank] = []
     problems: list[Problem] = []
-    for path in paths if paths is not None else bank_files():
+    for path in map(bank_file, paths) if paths is not None else bank_files():
         bank, found = read_bank(path)
         problems += found
         if bank is not None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-RECIPE = Path("recipes/compare.yaml")
+from labs_lib.commands import course_file
+
+RECIPE = "recipes/compare.yaml"
 
 
 @click.command(
@@ -55,7 +57,8 @@ def command(
     if plot is not None and (plot.suffix != ".png" or not plot.absolute().parent.is_dir()):
         raise LabError(f"--plot: {plot} should be a .png file in a folder that exists")
     overrides: dict[str, Any] = dict(parse_assignment(text) for text in assignments)
-    recipe = Recipe.from_yaml(recipe_file or RECIPE, **overrides)
+    file = course_file(paths.recipe_file, recipe_file) if recipe_file else RECIPE
+    recipe = Recipe.from_yaml(file, **overrides)
     folder = out or paths.runs_dir() / f"compare-{recipe.name}"
     found = compare(recipe, folder, chosen, [int(each) for each in numbers], probe_rows, reuse)
     if plot is not None:

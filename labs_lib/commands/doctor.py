@@ -14,7 +14,9 @@ from pathlib import Path
 
 import click
 
-COURSE = Path(__file__).resolve().parent.parent.parent
+from labs_lib import paths
+from labs_lib.errors import LabError
+
 GB = 10**9
 MEMORY_BYTES = 4 * GB
 DISK_BYTES = 1 * GB
@@ -66,6 +68,9 @@ def examine(ask_hub: bool = False) -> list[Check]:
         ("memory", memory),
         ("disk", disk),
         ("bundled model", bundled_model),
+        ("recipes", recipes),
+        ("quizzes", quizzes),
+        ("data sets", data_sets),
         ("Jupyter kernel", kernel),
         ("browser for tests", browser),
         ("model hub", lambda: model_hub(ask_hub)),
@@ -82,9 +87,9 @@ def examine(ask_hub: bool = False) -> list[Check]:
 
 def set_up_again() -> str:
     """Return the command that installs everything: the launcher, or pip where there is none."""
-    if (COURSE / "course.py").exists():
+    if paths.checkout() is not None:
         return f"{'python' if os.name == 'nt' else 'python3'} course.py setup"
-    return "python -m pip install --upgrade lora-lab"
+    return "in the course's folder: python -m pip install --force-reinstall --no-deps ."
 
 
 def python() -> Check:
@@ -126,8 +131,9 @@ def packages() -> Check:
 
 def pins() -> Check:
     """Compare the installed versions with the lock: a difference is worth knowing, no more."""
-    lock = COURSE / "requirements.lock"
-    if not lock.exists():
+    course = paths.checkout()
+    lock = course / "requirements.lock" if course else None
+    if lock is None or not lock.exists():
         return Check("pins", "optional", "no requirements.lock here")
     from packaging.requirements import Requirement
     from packaging.version import Version
@@ -202,6 +208,76 @@ def bundled_model() -> Check:
     return Check("bundled model", "ok", f"{BUNDLED_NAME}, {bytes_ / 10**6:.0f} MB in {folder}")
 
 
+def recipes() -> Check:
+    """Read every recipe and sweep that comes with the course."""
+    from labs_lib.training.recipe import Recipe
+    from labs_lib.training.sweep import Sweep
+
+    folder = paths.recipes_dir()
+    files, points = sorted(folder.glob("*.yaml")), sorted(folder.glob("sweeps/*.yaml"))
+    if not files or not points:
+        what = "recipe" if not files else "sweep"
+        return Check("recipes", "missing", f"no {what} in {folder}", bring_back("recipes"))
+    try:
+        for file in files:
+            Recipe.from_yaml(file)
+        for file in points:
+            Sweep.from_yaml(file)
+    except LabError as error:
+        return Check("recipes", "missing", f"{error} (in {folder})", bring_back("recipes"))
+    return Check("recipes", "ok", f"{len(files)} recipes and {len(points)} sweeps in {folder}")
+
+
+def quizzes() -> Check:
+    """Read every question bank."""
+    from labs_lib.assessment.banks import load_banks
+
+    folder = paths.quizzes_dir()
+    private = bool(os.environ.get("LABS_QUIZZES"))
+    mend = (
+        "let LABS_QUIZZES name a folder of question banks, or unset it for the course's own"
+        if private
+        else bring_back("quizzes")
+    )
+    try:
+        banks = load_banks()
+    except LabError as error:
+        mend = f"mend that line of the bank (labs quiz check), or: {mend}" if private else mend
+        return Check("quizzes", "missing", f"{error} (in {folder})", mend)
+    if not banks:
+        return Check("quizzes", "missing", f"no question bank (*.yaml) in {folder}", mend)
+    count = sum(len(bank.questions) for bank in banks.values())
+    return Check("quizzes", "ok", f"{count} questions on {len(banks)} lessons in {folder}")
+
+
+def data_sets() -> Check:
+    """Read every data set that comes with the course, all rows."""
+    import yaml
+
+    from labs_lib.data.bundled import SETS, card, folder_of, load_set
+
+    counts = []
+    for name in SETS:
+        try:
+            rows = load_set(name)
+            card(name)
+        except (LabError, OSError, ValueError, yaml.YAMLError) as error:
+            found = " ".join(f"{name} in {folder_of(name)}: {error}".split())
+            return Check("data sets", "missing", found, bring_back("labs_lib/data/sets"))
+        counts.append(f"{name} ({len(rows.train)} rows to train on)")
+    return Check("data sets", "ok", ", ".join(counts))
+
+
+def bring_back(folder: str) -> str:
+    """Return how a folder that the course brings is put back as it was."""
+    course = paths.checkout()
+    if course is None:
+        return set_up_again()
+    if (course / ".git").exists():
+        return f"in the course's folder: git checkout -- {folder}"
+    return f"download the course again and copy its folder {folder} to {course}"
+
+
 def kernel() -> Check:
     """Check that Jupyter knows a kernel which runs this very Python."""
     from jupyter_client.kernelspec import KernelSpecManager
@@ -246,7 +322,8 @@ def model_hub(ask: bool) -> Check:
 
 
 def _in_course_venv() -> bool:
-    return Path(sys.prefix).resolve() == (COURSE / ".venv").resolve()
+    course = paths.checkout()
+    return course is not None and Path(sys.prefix).resolve() == (course / ".venv").resolve()
 
 
 def _same_file(one: str, other: str) -> bool:

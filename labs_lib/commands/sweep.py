@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labs_lib.commands import course_file
 from labs_lib.errors import LabError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def command(
     is_file = name_or_file.endswith((".yaml", ".yml"))
     name = Path(name_or_file).stem if is_file else name_or_file
     known = recorded(name) if show_recorded or not is_file else None
-    sweep = known.sweep if known else Sweep.from_yaml(name_or_file)
+    sweep = known.sweep if known else Sweep.from_yaml(course_file(paths.sweep_file, name_or_file))
     picked = _pick(sweep, only)
     chosen = _seeds(seeds) if seeds is not None else sweep.seeds
     if known and show_recorded:

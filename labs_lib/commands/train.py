@@ -8,9 +8,14 @@ from typing import Any
 
 import click
 
+from labs_lib import paths
+from labs_lib.commands import course_file
+
 
 @click.command(
-    "train", help="Fine-tune a model by RECIPE, a YAML file such as recipes/sea-captain.yaml."
+    "train",
+    help="Fine-tune a model by RECIPE: a YAML file, or one of the course's, such as "
+    "recipes/sea-captain.yaml, from any folder.",
 )
 @click.argument("recipe_file", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a field.")
@@ -24,7 +29,7 @@ def command(
     from labs_lib.training.recipe import Recipe, parse_assignment
 
     overrides: dict[str, Any] = dict(parse_assignment(text) for text in assignments)
-    recipe = Recipe.from_yaml(recipe_file, **overrides)
+    recipe = Recipe.from_yaml(course_file(paths.recipe_file, recipe_file), **overrides)
     from labs_lib.training import train
 
     run = train(recipe, out, resume)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+from labs_lib.errors import LabError, choice_error, explain_validation, shorten
+from labs_lib.paths import recipe_file
 from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
 
 Method = Literal["full", "lora", "qlora"]
@@ -104,14 +105,12 @@ class Recipe(BaseModel):
     def from_yaml(cls, path: str | Path, **overrides: Any) -> Recipe:
         """Read a recipe file and apply `overrides`.
 
+        A recipe of the course is found from any folder: "sea-captain", "recipes/sea-captain.yaml".
         Raises `LabError` for a missing file, broken YAML (with its line) or an illegal field.
         """
-        path = Path(path)
+        path = recipe_file(path)
         try:
             fields = read_yaml(path)
-        except FileNotFoundError:
-            known = sorted(str(file) for file in path.parent.glob("*.yaml"))
-            raise LabError(f"recipe: no file {path}{nearest(str(path), known)}") from None
         except LabError as error:
             raise LabError(f"recipe: {error}") from None
         if not isinstance(fields, dict):

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labs_lib.errors import LabError, choice_error, explain_validation
 from labs_lib.files import write_json
+from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
 from labs_lib.yamls import read_yaml
@@ -102,12 +103,13 @@ class Sweep(BaseModel):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Sweep:
-        """Read a sweep; `LabError` for a missing file, broken YAML or an illegal field."""
-        path = Path(path)
+        """Read a sweep, one of the course's from any folder.
+
+        Raises `LabError` for a missing file, broken YAML or an illegal field.
+        """
+        path = sweep_file(path)
         try:
             fields = read_yaml(path)
-        except FileNotFoundError:
-            raise choice_error("sweep", path.stem, sweeps(path.parent)) from None
         except LabError as error:
             raise LabError(f"sweep: {error}") from None
         if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):

@@ -128,7 +128,7 @@ predict("00.in-voice-percent", ...)
 # finished run is read back; `reuse=False` trains anew.
 
 # %%
-recipe = Recipe.from_yaml("../recipes/sea-captain.yaml")
+recipe = Recipe.from_yaml("recipes/sea-captain.yaml")
 print(f"rank {recipe.rank}, alpha {recipe.alpha:g}, on {recipe.target_modules}")
 print(f"{recipe.steps} steps of {recipe.batch_size} rows, learning rate {recipe.learning_rate:g}")
 

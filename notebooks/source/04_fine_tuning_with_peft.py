@@ -257,7 +257,7 @@ predict("04.exact-percent-after", ...)
 # notebook without waiting.
 
 # %% tags=["trains"]
-recipe = Recipe.from_yaml("../recipes/structured-output.yaml")
+recipe = Recipe.from_yaml("recipes/structured-output.yaml")
 run = train(recipe, reuse=True)
 run
 
@@ -330,7 +330,7 @@ print("LoRA modules left:", sum("lora" in name for name, _ in merged.named_modul
 # not trained it yet, this trains it now.
 
 # %% tags=["trains"]
-captain_run = train(Recipe.from_yaml("../recipes/sea-captain.yaml"), reuse=True)
+captain_run = train(Recipe.from_yaml("recipes/sea-captain.yaml"), reuse=True)
 adapted.load_adapter(str(captain_run.output), adapter_name="captain")
 print(sorted(adapted.peft_config))
 

@@ -625,7 +625,7 @@ predict("05.exact-percent-after", ...)
 
 # %% tags=["trains"]
 recipe = Recipe.from_yaml(
-    "../recipes/structured-output.yaml",
+    "recipes/structured-output.yaml",
     name="structured-output-qlora",
     method="qlora",
     learning_rate=1e-3,

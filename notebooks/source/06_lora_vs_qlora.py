@@ -98,7 +98,7 @@ show(fig, alt=f"Stacked bars of bytes a parameter. {title.format(**totals)}.")
 # longer runs with three seeds.
 
 # %%
-recipe = Recipe.from_yaml("../recipes/compare.yaml", steps=10, eval_rows=12)
+recipe = Recipe.from_yaml("recipes/compare.yaml", steps=10, eval_rows=12)
 print(f"{recipe.dataset}: {recipe.steps} steps of {recipe.batch_size} rows, seed {recipe.seed}")
 print(f"rank {recipe.rank} on {recipe.target_modules}, learning rate {recipe.learning_rate}")
 print(f"scored on {recipe.eval_rows} held-out rows")

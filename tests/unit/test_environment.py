@@ -138,8 +138,19 @@ def test_conda_takes_python_from_conda_and_all_else_from_the_lock(root: Path, pr
     assert content["channels"][0] == "conda-forge"
     python, pip, rest = content["dependencies"]
     assert (python, pip) == ("python=3.11", "pip")
-    assert rest == {"pip": ["-r requirements.lock", "-e ."]}
+    assert rest == {"pip": ["-r requirements.lock", "."]}
     assert ">=3.10" in project["requires-python"]
+
+
+def test_an_environment_that_is_kept_does_not_lean_on_this_folder(root: Path):
+    """conda and repo2docker install a copy: the folder may be moved, mounted over or deleted."""
+    content = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
+    for line in content["dependencies"][2]["pip"]:
+        assert not re.match(r"(-e|--editable)\b", line), line
+    script = (root / "postBuild").read_text(encoding="utf-8")
+    assert not re.search(r"\s(-e|--editable)\b", script)
+    # `python -m` in this folder would run the folder's own copy, not the installed one.
+    assert "cd " in script.partition("python -m labs_lib.models")[0]
 
 
 def test_the_bundled_model_is_one_version_everywhere(root: Path):

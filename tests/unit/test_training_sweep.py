@@ -182,7 +182,7 @@ def test_a_bad_sweep_file_is_explained_in_one_line(
 
 
 def test_a_missing_sweep_file_names_the_nearest() -> None:
-    with pytest.raises(LabError, match="did you mean 'dropout'"):
+    with pytest.raises(LabError, match=r"did you mean 'dropout\.yaml'"):
         Sweep.from_yaml(FILES / "dropuot.yaml")
     with pytest.raises(LabError, match="did you mean 'rank-alpha'"):
         recorded("rank-alhpa")
@@ -244,7 +244,7 @@ def test_the_command_trains_what_is_picked_and_prints_a_table(
     ("arguments", "expected"),
     [
         (["nothing-such"], ["recorded sweep", "nothing-such"]),
-        (["small.ymal.yaml"], ["sweep: 'small.ymal'", "did you mean 'small'?"]),
+        (["small.ymal.yaml"], ["sweep: no file small.ymal.yaml", "did you mean 'small.yaml'?"]),
         (["FILE", "--only", "rank"], ["--only", "key=value"]),
         (["FILE", "--only", "rnak=8"], ["--only", "did you mean 'rank'?"]),
         (["FILE", "--only", "rank=3"], ["rank", "'3'", "1, 4"]),

@@ -1,0 +1,148 @@
+"""The installed course, without its repository: recipes, quizzes and data sets are in the wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+BROUGHT = ("labs_lib", "recipes", "quizzes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
+
+
+@pytest.fixture(scope="module")
+def source(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a build reads, in a folder with a blank, with an earlier build's leftovers."""
+    folder = tmp_path_factory.mktemp("a course")
+    for name in BROUGHT:
+        if (root / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(root / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(root / name, folder / name)
+    (folder / "build/lib/labs_lib/quizzes").mkdir(parents=True)
+    (folder / "build/lib/labs_lib/quizzes/99_gone.yaml").write_text("of an earlier build")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path) -> Path:
+    """The wheel, as pip builds it."""
+    python("-m", "pip", "wheel", "-q", *OFFLINE, "-w", str(source / "dist"), str(source))
+    return next((source / "dist").glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the installed course; its repository is not beside it."""
+    folder = tmp_path_factory.mktemp("site")
+    python("-m", "pip", "install", "-q", *OFFLINE, "--target", str(folder), str(wheel))
+    return folder
+
+
+def python(*arguments: str, path: Path | None = None, cwd: Path | None = None) -> str:
+    """Run Python and return what it printed on both streams; `path` comes first on its path."""
+    variables = {**os.environ, "PYTHONPATH": str(path or "")}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=variables, text=True, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode in (0, 2), done.stdout
+    assert "Traceback" not in done.stdout, done.stdout
+    return done.stdout
+
+
+def brought(folder: Path) -> set[str]:
+    """Return what the course brings beside code, as it is called within the package."""
+    names = set()
+    for top in ("labs_lib", "recipes", "quizzes"):
+        for file in (folder / top).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                name = file.relative_to(folder).as_posix()
+                names.add(name if top == "labs_lib" else f"labs_lib/{name}")
+    return names
+
+
+def test_the_wheel_holds_every_file_and_nothing_of_an_earlier_build(source: Path, wheel: Path):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == brought(source)
+    assert "labs_lib/recipes/sweeps/dropout.yaml" in names
+
+
+def test_a_source_archive_holds_them_too(source: Path):
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    python("-c", build, str(source / "dist"), cwd=source)
+    with tarfile.open(next((source / "dist").glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"setup.py", "recipes/sea-captain.yaml", "recipes/sweeps/targets.yaml"} <= names
+    assert {name.removeprefix("labs_lib/") for name in brought(source)} <= {
+        name.removeprefix("labs_lib/") for name in names
+    }
+
+
+def test_an_editable_install_reads_the_folder_itself(source: Path, tmp_path: Path):
+    build = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    python("-c", build, str(tmp_path), cwd=source)
+    site = tmp_path / "site"
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(site)
+    use = (
+        f"import site; site.addsitedir({str(site)!r}); "
+        "from labs_lib import paths; print(paths.PACKAGE); print(paths.recipe_file('compare'))"
+    )
+    told = python("-I", "-S", "-c", use, cwd=tmp_path).splitlines()  # -S: no other site-packages
+    assert told == [str(source / "labs_lib"), str(source / "recipes" / "compare.yaml")]
+
+
+# `rank=x` stops a training as soon as its recipe has been found and read.
+CHEAP = [
+    (["quiz", "check"], "0 problems"),
+    (["quiz", "check", "quizzes/05_qlora.yaml"], "05_qlora.yaml: "),
+    (["train", "sea-captain", "--set", "rank=x"], "sea-captain.yaml: rank: 'x' is not legal"),
+    (["train", "recipes/sea-captain.yaml", "--set", "rank=x"], "rank: 'x' is not legal"),
+    (["train", "../recipes/sea-captain.yaml", "--set", "rank=x"], "rank: 'x' is not legal"),
+    (["train", "recipes/sea-captian.yaml"], "did you mean 'sea-captain.yaml'?"),
+    (["compare", "--set", "rank=x"], "compare.yaml: rank: 'x' is not legal"),
+    (["sweep", "recipes/sweeps/dropout.yaml", "--only", "dropout=9"], "dropout: '9' is not one"),
+    (["sweep", "dropout", "--recorded", "--seeds", "0"], "finished 20"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), CHEAP, ids=lambda each: str(each)[:60])
+def test_a_verb_in_another_folder(
+    installed: Path, tmp_path: Path, arguments: list[str], expected: str
+):
+    assert expected in python("-m", "labs_lib", *arguments, path=installed, cwd=tmp_path)
+
+
+def test_the_doctor_sees_what_is_there_and_what_is_not(installed: Path, tmp_path: Path):
+    look = (
+        "import json; from dataclasses import asdict; from labs_lib.commands import doctor as d; "
+        "print(json.dumps([asdict(c) for c in (d.recipes(), d.quizzes(), d.data_sets())]))"
+    )
+
+    def looked() -> dict[str, dict[str, str]]:
+        checks = json.loads(python("-c", look, path=installed, cwd=tmp_path).splitlines()[-1])
+        return {check["name"]: check for check in checks}
+
+    assert {check["state"] for check in looked().values()} == {"ok"}
+    assert str(installed / "labs_lib" / "recipes") in looked()["recipes"]["found"]
+    aside = installed / "aside"
+    for name in ("recipes", "quizzes", "data/sets"):
+        aside.mkdir(exist_ok=True)
+        (installed / "labs_lib" / name).rename(aside / Path(name).name)
+    try:
+        checks = looked()
+    finally:
+        for name in ("recipes", "quizzes", "data/sets"):
+            (aside / Path(name).name).rename(installed / "labs_lib" / name)
+    assert {check["state"] for check in checks.values()} == {"missing"}
+    assert {check["mend"] for check in checks.values()} == {
+        "in the course's folder: python -m pip install --force-reinstall --no-deps ."
+    }
