@@ -105,7 +105,9 @@ def fingerprints(sections: Sequence[str]) -> dict[str, str]:
     for name in sections:
         extra = MODEL_PACKAGE if name == "course" else ""
         made_from[name] = "\n".join([python, extra, *pins.get(name, [])])
-    made_from["project"] = python + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = (ROOT / name for name in ("pyproject.toml", "setup.py"))
+    texts = [file.read_text(encoding="utf-8") for file in project if file.is_file()]
+    made_from["project"] = "\n".join([python, *texts])
     made_from["kernel"] = python + "1"
     made_from["model"] = "\n".join([python, MODEL_PACKAGE, os.environ.get("LABS_HOME", "")])
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in made_from.items()}

@@ -40,7 +40,7 @@ def quizzes_dir() -> Path:
 def checkout() -> Path | None:
     """Return the course's own folder, or None where only the package is installed."""
     top = PACKAGE.parent
-    return top if (top / "course.py").is_file() and (top / "pyproject.toml").is_file() else None
+    return top if all((top / name).is_file() for name in ("pyproject.toml", "setup.py")) else None
 
 
 def recipe_file(name: str | Path) -> Path:

@@ -87,7 +87,8 @@ def examine(ask_hub: bool = False) -> list[Check]:
 
 def set_up_again() -> str:
     """Return the command that installs everything: the launcher, or pip where there is none."""
-    if paths.checkout() is not None:
+    course = paths.checkout()
+    if course is not None and (course / "course.py").is_file():
         return f"{'python' if os.name == 'nt' else 'python3'} course.py setup"
     return "in the course's folder: python -m pip install --force-reinstall --no-deps ."
 
