@@ -15,9 +15,12 @@ if sys.version_info < (3, 10):  # noqa: UP036 - says so on a Python that can onl
     sys.exit(2)
 
 import argparse
+import ast
 import contextlib
 import errno
+import functools
 import hashlib
+import html
 import json
 import os
 import re
@@ -25,8 +28,10 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -110,7 +115,11 @@ def fingerprints(sections: Sequence[str]) -> dict[str, str]:
     made_from["project"] = "\n".join([python, *texts])
     made_from["kernel"] = python + "1"
     made_from["model"] = "\n".join([python, MODEL_PACKAGE, os.environ.get("LABS_HOME", "")])
-    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in made_from.items()}
+    return {
+        # A folder's name may be no text.
+        name: hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        for name, text in made_from.items()
+    }
 
 
 def pending(sections: Sequence[str]) -> list[str]:
@@ -184,11 +193,11 @@ def install_packages(names: Sequence[str], lock: int) -> None:
             file.write_text("\n".join(group) + "\n", encoding="utf-8")
             commands.append([*pip(), "install", "--no-deps", "--no-compile", "-r", str(file)])
         run_quietly(commands, lock)
-    missing = subprocess.run(
-        [str(venv_python()), "-c", LIST_MISSING, *(re.split("[=; ]", pin)[0] for pin in pins)],
-        env=child_environment(), capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    missing = [name for name in missing if name not in MODEL_PACKAGE]
+    names_of_pins = [re.split("[=; ]", pin)[0] for pin in pins]
+    status, output = output_of([str(venv_python()), "-c", LIST_MISSING, *names_of_pins])
+    if status:
+        raise CourseError(explain(output))
+    missing = [name for name in output.splitlines() if name not in MODEL_PACKAGE]
     if missing:
         run_quietly([[*pip(), "install", "--no-compile", "-c", str(LOCK), *missing]], lock)
 
@@ -289,13 +298,76 @@ def pip() -> list[str]:
 def child_environment() -> dict[str, str]:
     """Return the variables for programs of the environment, whose tools come first on PATH.
 
-    Compiled files may be written: nothing was compiled at installation.
+    Of Python's own variables those stay that change no result: another path, no asserts or
+    warnings as errors would be another course. Compiled files may be written: nothing was compiled
+    at installation. A letter that an encoding lacks is written as its number.
     """
-    variables = dict(os.environ, VIRTUAL_ENV=str(VENV), PYTHONUTF8="1")
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_OF_PYTHON or not name.startswith(("PYTHON", "__PYVENV"))
+    }
+    variables |= {"VIRTUAL_ENV": str(VENV), "PYTHONUTF8": "1"}
     variables["PATH"] = os.pathsep.join([str(venv_python().parent), variables.get("PATH", "")])
-    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH"):
-        variables.pop(name, None)
+    encoding = variables.get("PYTHONIOENCODING", "")
+    if encoding and ":" not in encoding:
+        variables["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"
     return variables
+
+
+KEPT_OF_PYTHON = (
+    "PYTHONFAULTHANDLER", "PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX",
+    "PYTHONUNBUFFERED",
+)  # fmt: skip
+# What a person or an administrator has set of pip that says how packages are reached.  All else
+# (a target folder, the user's own packages, a platform, other constraints) would put them elsewhere
+# or fetch others.
+KEPT_OF_PIP = {
+    "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links",
+    "index-url", "keyring-provider", "no-cache-dir", "no-index", "proxy", "retries", "timeout",
+    "trusted-host",
+}  # fmt: skip
+
+
+def set_up_environment() -> dict[str, str]:
+    """Return the variables for programs of a set-up: `child_environment`, and pip's kept apart."""
+    variables = {}
+    for name, value in child_environment().items():
+        key = name.removeprefix("PIP_").lower().replace("_", "-")
+        if not name.startswith("PIP_") or key in KEPT_OF_PIP or key == "config-file":
+            variables[name] = value
+    if not venv_python().exists():
+        return variables
+    configured = pip_configuration(tuple(sorted(variables.items())))
+    if configured is not None:  # else pip itself says what is wrong with its files
+        variables |= configured | {"PIP_CONFIG_FILE": os.devnull}
+    return variables
+
+
+@functools.lru_cache
+def pip_configuration(variables: tuple[tuple[str, str], ...]) -> dict[str, str] | None:
+    """Return what pip's configuration files say of `KEPT_OF_PIP`, as variables; None if torn."""
+    status, output = output_of([*pip(), "config", "list"], dict(variables))
+    if status:
+        return None
+    found: dict[str, str] = {}
+    for section in ("global", "install", ":env:"):  # the later wins, as in pip
+        for key, value in re.findall(rf"^{section}\.([\w-]+)=(.+)$", output, re.MULTILINE):
+            if key in KEPT_OF_PIP:
+                with contextlib.suppress(ValueError, SyntaxError):
+                    name = "PIP_" + key.upper().replace("-", "_")
+                    found[name] = str(ast.literal_eval(value))
+    return found
+
+
+def output_of(command: Sequence[str], variables: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a program; return its exit status and what it printed."""
+    done = subprocess.run(
+        command, env=variables or set_up_environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+        cwd=ROOT, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 def run_quietly(commands: Sequence[Sequence[str]], lock: int) -> None:
@@ -308,10 +380,12 @@ def run_quietly(commands: Sequence[Sequence[str]], lock: int) -> None:
     with contextlib.ExitStack() as stack:
         running = []
         for command in commands:
-            output = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            output = stack.enter_context(
+                tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+            )
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                env=child_environment(), cwd=ROOT, pass_fds=() if os.name == "nt" else (lock,),
+                env=set_up_environment(), cwd=ROOT, pass_fds=() if os.name == "nt" else (lock,),
             )  # fmt: skip
             running.append((command, process, output))
         try:
@@ -361,9 +435,11 @@ def explain(output: str) -> str:
     gist = (errors[-1] if errors else lines[-1] if lines else "it said nothing")[:300]
     if any(sign in output for sign in NETWORK_SIGNS):
         return f"no network, or the package index does not answer; try again when it does ({gist})"
-    if "ensurepip" in output and "python" in output:
+    if re.search(r"No module named '?(venv|ensurepip)|ensurepip is not|ensurepip', ", output):
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
         return (
-            "this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
+            f"this Python cannot make environments ({sys.executable} lacks venv or ensurepip); "
+            f"on Debian and Ubuntu: apt install {package}; elsewhere take Python from python.org"
         )
     return f"the set-up stopped: {gist}"
 
@@ -371,8 +447,17 @@ def explain(output: str) -> str:
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[int]:
     """Hold the set-up's lock; a second set-up of the same folder waits."""
-    (ROOT / "build").mkdir(exist_ok=True)
-    with (ROOT / "build" / "setup.lock").open("a+") as file:
+    try:
+        (ROOT / "build").mkdir(exist_ok=True)
+        lock = (ROOT / "build" / "setup.lock").open("a+")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise CourseError(
+            f"the course is set up in its own folder, and {ROOT} cannot be written "
+            f"({error.strerror}); copy it to a place of your own and start it there"
+        ) from None
+    with lock as file:
         waiting = False
         while not try_lock(file.fileno()):
             if not waiting:
@@ -413,10 +498,59 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run_in_environment(*arguments: str) -> int:
-    """Run the environment's Python in the course's folder; return its exit status."""
-    command = [str(venv_python()), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=child_environment(), check=False).returncode
+def run_in_environment(*arguments: str, **variables: str) -> int:
+    """Run the environment's Python in the course's folder; return its exit status.
+
+    Where this program is stopped, that one is given time to end what it started.
+    """
+    process = subprocess.Popen(
+        [str(venv_python()), *arguments], cwd=ROOT, env=child_environment() | variables,
+        preexec_fn=die_with_parent if sys.platform == "linux" else None,
+    )  # fmt: skip
+    try:
+        return process.wait()
+    except Stopped:
+        process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+        raise
+    finally:  # Ctrl+C in a terminal has reached both
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+        process.kill()
+
+
+# --- being stopped -----------------------------------------------------------------------
+
+
+class Stopped(KeyboardInterrupt):
+    """This program was told to end by a signal: a closed terminal, a `kill`."""
+
+
+def end_in_order() -> None:
+    """Let a closed terminal or a `kill` end this program as Ctrl+C does, children first."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        # `nohup` has the terminal's end ignored.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to interrupt this process when its parent is gone (PR_SET_PDEATHSIG)."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)
+
+
+def print_anything() -> None:
+    """Write a letter that the terminal's encoding lacks as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 # --- the verbs ---------------------------------------------------------------------------
@@ -438,33 +572,95 @@ def start(options: argparse.Namespace) -> int:
     port = options.port or first_free_port(FIRST_PORT)
     token = secrets.token_hex(16)
     command = [
-        str(venv_python()), "-m", "jupyterlab", "--no-browser", f"--port={port}",
+        str(venv_python()), "-m", "labs_lib.serve", "--no-browser", f"--port={port}",
         "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
         "--log-level=WARN", "--LabApp.log_level=WARN",
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--ServerApp.allow_root=True")
-    # A session of its own: Ctrl+C then reaches this program alone, and Jupyter asks nothing.
+    # A session of its own: Ctrl+C then reaches this program alone, and Jupyter asks nothing.  Its
+    # standard input is a pipe that ends with this program: so does the server, even after a kill.
     process = subprocess.Popen(
         command, cwd=ROOT, env=child_environment() | {"JUPYTER_TOKEN": token},
-        stdin=subprocess.DEVNULL, start_new_session=True,
+        stdin=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    page = None
     try:
         wait_for_server(process, port, token)
         address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
         say(f"LoRA Lab is open at\n\n    {address}\n\nStop it with Ctrl+C.")
         if not options.no_browser:
-            webbrowser.open(address)
+            page = show_in_browser(address, port)
         return process.wait()
     except KeyboardInterrupt:
-        say("\nStopped.")
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            say("\nStopped.")
         return 0
     finally:
+        if page is not None:
+            page.unlink(missing_ok=True)
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
         process.kill()
+
+
+def show_in_browser(address: str, port: int) -> Path | None:
+    """Open the address by way of a private page, as Jupyter does; return the page.
+
+    Other people on the machine can read a browser's command line: it names the page, which only
+    its owner may read, and which leads on to the address with its token.
+    """
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    page = private_page(address, port) if has_screen else None
+    if page is None:
+        say("No browser can be opened from here: open that address yourself.")
+        return None
+
+    def show() -> None:  # a browser that is named in BROWSER is waited for
+        try:
+            opened = webbrowser.open(page.as_uri())
+        except (webbrowser.Error, OSError, ValueError):  # ValueError: a torn BROWSER
+            opened = False
+        if not opened:
+            say("No browser could be opened: open that address yourself.")
+
+    threading.Thread(target=show, name="browser", daemon=True).start()
+    return page
+
+
+def private_page(address: str, port: int) -> Path | None:
+    """Write a page that leads to the address and that its owner alone may read; None if it can't.
+
+    In the course's folder: a browser that is a snap sees neither hidden folders nor /tmp.
+    """
+    target = html.escape(address)
+    text = (
+        '<!DOCTYPE html><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="0; url={target}">'
+        f'<title>LoRA Lab</title><a href="{target}">LoRA Lab</a>\n'
+    )
+    own = ROOT / "build" / f"open-{port}.html"
+    for place in (own, None):
+        try:
+            if place is None:
+                handle, name = tempfile.mkstemp(prefix="lora-lab-", suffix=".html")
+            else:
+                name = str(place)
+                place.unlink(missing_ok=True)  # of a server that was killed
+                handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except OSError:
+            continue
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            private = os.name == "nt" or not stat.S_IMODE(os.fstat(handle).st_mode) & 0o077
+            if private:
+                file.write(text)
+        if private:
+            return Path(name)
+        Path(name).unlink(missing_ok=True)  # a disk that knows no owners
+    return None
 
 
 def wait_for_server(process: subprocess.Popen, port: int, token: str) -> None:
@@ -520,12 +716,18 @@ def notebooks(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """Run every check, then say which failed."""
     set_up(SECTIONS["test"])
+    variables = {}
+    if not options.fast:
+        browser = bring_browser()
+        if browser is None:
+            return 2
+        variables["LABS_BROWSER"] = browser
     failed = []
     total = time.monotonic()
     for name, arguments in test_parts(options.fast):
         say(f"\n=== {name}")
         started = time.monotonic()
-        status = run_in_environment(*arguments)
+        status = run_in_environment(*arguments, **variables)
         say(f"=== {name}: {'ok' if status == 0 else 'FAILED'}, {time.monotonic() - started:.0f} s")
         if status:
             failed.append(name)
@@ -535,6 +737,18 @@ def test(options: argparse.Namespace) -> int:
         return 1
     say(f"\ncourse.py test: all parts ok ({seconds:.0f} s)")
     return 0
+
+
+def bring_browser() -> str | None:
+    """Return the browser for the tests, fetched where there is none; None where it can't be had.
+
+    What is fetched, or missing, is told on standard error.
+    """
+    done = subprocess.run(
+        [str(venv_python()), "-m", "labs_lib.browser"], cwd=ROOT, env=child_environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False,
+    )  # fmt: skip
+    return None if done.returncode else done.stdout.strip()
 
 
 def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
@@ -601,14 +815,18 @@ def main(arguments: list[str]) -> int:
     except CourseError as error:
         complaint = str(error)
     except KeyboardInterrupt:
-        print("\ncourse.py: stopped; the next call goes on from here", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print("\ncourse.py: stopped; the next call goes on from here", file=sys.stderr)
         return 130
     except OSError as error:
         full = error.errno == errno.ENOSPC
         complaint = explain("No space left on device") if full else f"{error}"
-    print(f"course.py: {complaint}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"course.py: {complaint}", file=sys.stderr)
     return 2
 
 
 if __name__ == "__main__":
+    print_anything()
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

@@ -3,4 +3,8 @@
 Importing it loads none of the heavy libraries; each room brings its own when it is used.
 """
 
+from labs_lib.harmless import keep_off
+
 __version__ = "0.1.0"
+
+keep_off()

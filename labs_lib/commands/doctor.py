@@ -20,7 +20,6 @@ from labs_lib.errors import LabError
 GB = 10**9
 MEMORY_BYTES = 4 * GB
 DISK_BYTES = 1 * GB
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ def examine(ask_hub: bool = False) -> list[Check]:
         ("device", device),
         ("memory", memory),
         ("disk", disk),
+        ("4-bit kernel", four_bit_kernel),
         ("bundled model", bundled_model),
         ("recipes", recipes),
         ("quizzes", quizzes),
@@ -166,6 +166,16 @@ def device() -> Check:
     hardware = detect()
     found = f"{hardware.device} ({hardware.device_name}), {hardware.precision}"
     return Check("device", "ok", f"{found}, {hardware.cores} cores, torch {_version('torch')}")
+
+
+def four_bit_kernel() -> Check:
+    """Say which code multiplies by 4-bit weights here: bitsandbytes' own, or an optional one."""
+    from bitsandbytes.backends.cpu import ops
+
+    version = f"bitsandbytes {_version('bitsandbytes')}"
+    if getattr(ops, "gemm_4bit_forward_kernel", None) is not None:
+        return Check("4-bit kernel", "ok", f"from the kernels package ({version})")
+    return Check("4-bit kernel", "ok", f"built in ({version})")
 
 
 def memory() -> Check:
@@ -298,11 +308,16 @@ def kernel() -> Check:
 
 def browser() -> Check:
     """Look for the browser in which the tests open a lesson."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    from labs_lib.browser import find
+
+    mend = "course.py test fetches one; or install Chromium, Chrome or Edge"
+    try:
+        found = find()
+    except LabError as error:
+        return Check("browser for tests", "optional", str(error), mend)
     if found is None:
-        mend = "apt-get install chromium, or any Chrome on the PATH"
-        return Check("browser for tests", "optional", "no Chromium on the PATH", mend)
-    return Check("browser for tests", "ok", found)
+        return Check("browser for tests", "optional", "none; no lesson needs it", mend)
+    return Check("browser for tests", "ok", str(found))
 
 
 def model_hub(ask: bool) -> Check:

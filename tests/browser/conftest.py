@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import pytest
 from labpage import LabPage, LabServer, jupyterlab
 from playwright.sync_api import Page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from labs_lib import browser
+
 # Without these Chromium looks for its maker's servers at every start.
 QUIET = [
     "--disable-background-networking",
@@ -25,10 +25,10 @@ QUIET = [
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium; root may not use its sandbox."""
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    """The browser that `course.py test` takes; root may not use its sandbox."""
+    path = browser.find()
     if path is None:
-        pytest.fail("no Chromium on the PATH; Debian: apt-get install chromium")
+        pytest.fail("no browser here; python -m labs_lib.browser brings one")
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     arguments = [*QUIET, *(["--no-sandbox"] if root else [])]
     return {**browser_type_launch_args, "executable_path": path, "args": arguments}

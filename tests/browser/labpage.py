@@ -71,14 +71,14 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[LabServer]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
+        sys.executable, "-m", "labs_lib.serve", "--no-browser", "--allow-root", f"--port={port}",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={course}",
         "--LabApp.expose_app_in_browser=True",
     ]  # fmt: skip
     log = folder / "jupyterlab.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=course, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            command, cwd=course, env=environment, stdin=subprocess.PIPE, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:

@@ -77,6 +77,73 @@ def test_a_check_that_breaks_is_a_line_of_the_report(monkeypatch: pytest.MonkeyP
     assert check.mend
 
 
+# What happened to the course's files → the check that says so, what it says, how to mend it.
+DAMAGE = [
+    ("recipes", None, "recipes", "no recipe in"),
+    ("recipes/sweeps", None, "recipes", "no sweep in"),
+    ("recipes/compare.yaml", "rnak: 8\n", "recipes", "did you mean 'rank'?"),
+    ("recipes/compare.yaml", "rank: [", "recipes", "compare.yaml, line 1"),
+    ("recipes/sweeps/dropout.yaml", "grid: 3\n", "recipes", "dropout.yaml"),
+    ("quizzes", None, "quizzes", "no folder"),
+    ("quizzes/05_qlora.yaml", "questions: [\n", "quizzes", "05_qlora.yaml:"),
+    ("quizzes/05_qlora.yaml", "lesson: x\n", "quizzes", "05_qlora.yaml:1"),
+    ("labs_lib/data/sets", None, "data sets", "sea-captain"),
+    ("labs_lib/data/sets/sea-captain/test.jsonl", "{", "data sets", "not JSON"),
+    ("labs_lib/data/sets/sea-captain/card.yaml", "a: [", "data sets", "sea-captain"),
+    ("labs_lib/data/sets/general-knowledge/train.jsonl", None, "data sets", "no file"),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "name", "found"), DAMAGE)
+def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    text: str | None,
+    name: str,
+    found: str,
+):
+    from labs_lib import data, paths
+    from labs_lib.data import bundled
+
+    for brought in ("recipes", "quizzes", "labs_lib/data/sets"):
+        shutil.copytree(root / brought, tmp_path / brought)
+    for file in ("pyproject.toml", "setup.py", "course.py"):
+        (tmp_path / file).touch()
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "labs_lib")
+    monkeypatch.setattr(bundled, "folder_of", lambda name: tmp_path / "labs_lib/data/sets" / name)
+    monkeypatch.delenv("LABS_QUIZZES", raising=False)
+    data.load_set.cache_clear()
+    looks = {"recipes": doctor.recipes, "quizzes": doctor.quizzes, "data sets": doctor.data_sets}
+    try:
+        assert {check().state for check in looks.values()} == {"ok"}
+        data.load_set.cache_clear()
+        if text is not None:
+            (tmp_path / path).write_text(text, encoding="utf-8")
+        elif (tmp_path / path).is_dir():
+            shutil.rmtree(tmp_path / path)
+        else:
+            (tmp_path / path).unlink()
+        checks = {each: look() for each, look in looks.items()}
+    finally:
+        data.load_set.cache_clear()
+    assert [each for each, check in checks.items() if check.state == "missing"] == [name]
+    assert found in checks[name].found
+    assert "\n" not in checks[name].found
+    assert checks[name].mend.startswith("download the course again and copy its folder ")
+    (tmp_path / ".git").mkdir()
+    assert looks[name]().mend.startswith("in the course's folder: git checkout -- ")
+
+
+def test_private_banks_are_told_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LABS_QUIZZES", str(tmp_path / "gone"))
+    assert doctor.quizzes().state == "missing"
+    assert "LABS_QUIZZES" in doctor.quizzes().mend
+    (tmp_path / "gone").mkdir()
+    assert "no question bank" in doctor.quizzes().found
+
+
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch):
     usage = shutil.disk_usage("/")._replace(free=10**8)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)

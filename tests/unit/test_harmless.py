@@ -1,0 +1,57 @@
+"""bitsandbytes' message about an optional kernel reaches no student; its other ones do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from labs_lib import harmless
+from labs_lib.commands import doctor
+
+# Whatever of the course comes first; the libraries that import bitsandbytes come after it.
+FIRST = [
+    "import labs_lib",
+    "from labs_lib import paths",
+    "from labs_lib.warm_up import load_in_background",
+    "from labs_lib.cli import labs",
+    "import labs_lib.demo",
+    pytest.param("import labs_lib, bitsandbytes", marks=pytest.mark.slow),
+    pytest.param("from labs_lib.training import session", marks=pytest.mark.slow),
+]
+# On any CPU: as bitsandbytes does where there are bf16 instructions, and a word of its own.
+SPEAKS = """
+import logging
+log = logging.getLogger("bitsandbytes.backends.cpu.ops")
+log.warning("Failed to load CPU gemm_4bit_forward from kernels-community: %s. Please", "none")
+log.warning("another message")
+"""
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_the_message_is_kept_off(first: str):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{first}\n{SPEAKS}"], capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "gemm_4bit_forward" not in done.stdout + done.stderr
+    assert "another message" in done.stderr
+
+
+def test_it_is_what_bitsandbytes_says():
+    """A new release that words it otherwise is to be looked at."""
+    import inspect
+
+    from bitsandbytes.backends.cpu import ops
+
+    assert ops.__name__ == harmless.LOGGER
+    assert harmless.BEGINNING in inspect.getsource(ops)
+
+
+def test_the_doctor_states_the_fact(monkeypatch: pytest.MonkeyPatch):
+    from bitsandbytes.backends.cpu import ops
+
+    assert doctor.four_bit_kernel().found.startswith("built in (bitsandbytes ")
+    monkeypatch.setattr(ops, "gemm_4bit_forward_kernel", object(), raising=False)
+    assert doctor.four_bit_kernel().found.startswith("from the kernels package")
