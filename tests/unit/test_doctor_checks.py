@@ -90,7 +90,7 @@ DAMAGE = [
     ("labs_lib/data/sets", None, "data sets", "sea-captain"),
     ("labs_lib/data/sets/sea-captain/test.jsonl", "{", "data sets", "not JSON"),
     ("labs_lib/data/sets/sea-captain/card.yaml", "a: [", "data sets", "sea-captain"),
-    ("labs_lib/data/sets/general-knowledge/train.jsonl", None, "data sets", "no file"),
+    ("labs_lib/data/sets/general-knowledge/train.jsonl", None, "data sets", "No such file"),
 ]
 
 
