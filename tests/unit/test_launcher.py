@@ -328,3 +328,155 @@ def test_after_a_kill_the_next_set_up_waits_for_what_lives_on(folder: Path, root
         assert not course.try_lock(file.fileno())
     with course.one_at_a_time():
         pass
+
+
+# What stands in a person's environment or pip.conf → whether an installation still sees it.
+PIP = [
+    ("PIP_INDEX_URL", "https://mirror.example/simple", True),
+    ("PIP_FIND_LINKS", "/wheels", True),
+    ("PIP_CERT", "/ca.pem", True),
+    ("PIP_DEFAULT_TIMEOUT", "60", True),
+    ("PIP_USER", "1", False),
+    ("PIP_TARGET", "/elsewhere", False),
+    ("PIP_PREFIX", "/elsewhere", False),
+    ("PIP_PYTHON", "/usr/bin/python3", False),
+    ("PIP_NO_BINARY", ":all:", False),
+    ("PIP_CONSTRAINT", "/other.txt", False),
+    ("PIP_REQUIRE_HASHES", "1", False),
+    ("PIP_DRY_RUN", "1", False),
+    ("PIP_PLATFORM", "win32", False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kept"), PIP)
+def test_of_pips_variables_those_stay_that_say_how_packages_are_reached(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, kept: bool
+):
+    monkeypatch.setenv(name, value)
+    assert (course.set_up_environment().get(name) == value) is kept
+
+
+CONFIGURATION = """\
+[global]
+user = true
+require-virtualenv = true
+index-url = https://global.example/simple
+[install]
+target = /elsewhere
+index-url = https://mirror.example/simple
+extra-index-url =
+    https://one.example/simple
+    https://two.example/simple
+"""
+
+
+def test_of_pips_files_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    (folder / "pip.conf").write_text(CONFIGURATION, encoding="utf-8")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "pip.conf"))
+    monkeypatch.setattr(course, "venv_python", lambda: Path(sys.executable))
+    variables = course.set_up_environment()
+    assert variables["PIP_CONFIG_FILE"] == os.devnull
+    assert variables["PIP_INDEX_URL"] == "https://mirror.example/simple"
+    assert variables["PIP_EXTRA_INDEX_URL"].split() == [
+        "https://one.example/simple",
+        "https://two.example/simple",
+    ]
+    assert not {"PIP_USER", "PIP_TARGET", "PIP_REQUIRE_VIRTUALENV"} & set(variables)
+    (folder / "pip.conf").write_text("no section\n", encoding="utf-8")
+    course.pip_configuration.cache_clear()
+    assert course.set_up_environment()["PIP_CONFIG_FILE"] == str(folder / "pip.conf")
+
+
+PYTHONS_OWN = [
+    ("PYTHONPATH", "/elsewhere", None),
+    ("PYTHONHOME", "/elsewhere", None),
+    ("PYTHONOPTIMIZE", "2", None),
+    ("PYTHONWARNINGS", "error", None),
+    ("PYTHONSAFEPATH", "1", None),
+    ("PYTHONINSPECT", "1", None),
+    ("__PYVENV_LAUNCHER__", "/elsewhere", None),
+    ("PYTHONUTF8", "0", "1"),
+    ("PYTHONUNBUFFERED", "1", "1"),
+    ("PYTHONIOENCODING", "cp1252", "cp1252:backslashreplace"),
+    ("PYTHONIOENCODING", "ascii:strict", "ascii:strict"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "seen"), PYTHONS_OWN)
+def test_of_pythons_variables_those_stay_that_change_no_result(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, seen: str | None
+):
+    monkeypatch.setenv(name, value)
+    assert course.child_environment().get(name) == seen
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16"])
+def test_any_terminal_takes_what_is_said(root: Path, encoding: str):
+    code = "import course; course.print_anything(); course.say('clöne → 漢 \\udcff')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "cl" in done.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(
+    done: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: int,
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(course.Path, "mkdir", refuse)
+    assert course.main(["setup"]) == 2
+    complaint = one_line(capsys)
+    assert os.strerror(error) in complaint
+    assert "copy it to a place of your own" in complaint
+    assert done == []
+
+
+LACKING = [
+    "/usr/bin/python3: No module named venv\n",
+    "/usr/bin/python3: No module named ensurepip\n",
+    "ModuleNotFoundError: No module named 'ensurepip'\n",
+    "Error: Command '['/x/.venv/bin/python3', '-m', 'ensurepip', '--upgrade', '--default-pip']' "
+    "returned non-zero exit status 1.\n",
+    NO_VENV,
+]
+
+
+@pytest.mark.parametrize("output", LACKING)
+def test_a_python_that_makes_no_environments(output: str):
+    message = course.explain(output)
+    assert message.startswith("this Python cannot make environments")
+    assert f"apt install python3.{sys.version_info.minor}-venv" in message
+
+
+def test_what_a_program_prints_need_be_no_text(folder: Path):
+    code = r"import sys; sys.stdout.buffer.write(b'\xff\xfe\nERROR: bad \xe9\n'); sys.exit(1)"
+    with (
+        course.one_at_a_time() as lock,
+        pytest.raises(course.CourseError, match="the set-up stopped: ERROR: bad"),
+    ):
+        course.run_quietly([[sys.executable, "-c", code]], lock)
+
+
+def test_a_folder_whose_name_is_no_text(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(course, "ROOT", folder / "\udcff")
+    (folder / "\udcff").mkdir()
+    shutil.copy(folder / "pyproject.toml", folder / "\udcff")
+    assert set(course.fingerprints(["course"])) == set(STEPS)
+
+
+def test_the_build_script_counts_for_the_projects_step(done: list[str], folder: Path):
+    course.set_up()
+    done.clear()
+    (folder / "setup.py").write_text("# changed\n", encoding="utf-8")
+    course.set_up()
+    assert done == ["project"]
