@@ -216,7 +216,7 @@ def test_the_private_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         page = course.private_page(address, 8888)
     finally:
         os.umask(previous)
-    assert page == stale and not page.is_symlink()
+    assert page is not None and page == stale and not page.is_symlink()
     assert not (tmp_path / "elsewhere").exists()
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert address in page.read_text(encoding="utf-8")
