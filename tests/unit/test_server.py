@@ -117,6 +117,8 @@ def test_server_and_kernels_end_with_the_launcher(start: Any, name: str):
     assert len(family) >= 2, family  # the server and the kernel
     started.process.send_signal(getattr(signal, name))
     _, alive = psutil.wait_procs(family, timeout=40)
+    for process in alive:
+        process.kill()
     assert alive == []
     assert ("Stopped." in started.rest()) is (name != "SIGKILL")
     assert started.process.returncode == (-signal.SIGKILL if name == "SIGKILL" else 0)
