@@ -111,6 +111,8 @@ class Recipe(BaseModel):
         path = recipe_file(path)
         try:
             fields = read_yaml(path)
+        except FileNotFoundError:  # a link that leads nowhere
+            raise LabError(f"recipe: cannot read {path.name}: no such file") from None
         except LabError as error:
             raise LabError(f"recipe: {error}") from None
         if not isinstance(fields, dict):

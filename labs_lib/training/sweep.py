@@ -110,6 +110,8 @@ class Sweep(BaseModel):
         path = sweep_file(path)
         try:
             fields = read_yaml(path)
+        except FileNotFoundError:  # a link that leads nowhere
+            raise LabError(f"sweep: cannot read {path.name}: no such file") from None
         except LabError as error:
             raise LabError(f"sweep: {error}") from None
         if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):

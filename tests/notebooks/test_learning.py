@@ -44,7 +44,8 @@ def cells_to_train(lesson: Path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     trained = next(
         index for index, cell in enumerate(code)
-        if "trains" in cell.metadata.get("tags", []) and re.search("(train|compare)\\(", cell.source)
+        if "trains" in cell.metadata.get("tags", [])
+        and re.search(r"(train|compare)\(", cell.source)
     )  # fmt: skip
     wanted = r"^(import|from) |^recipe = "
     before = [cell for cell in code[:trained] if re.search(wanted, cell.source, re.MULTILINE)]
