@@ -1,26 +1,30 @@
-"""The other side of `sandbox`: runs the work, reports once, as JSON."""
+"""The other side of `sandbox`: runs the work, reports once, as one line of JSON."""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import dis
 import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-MEMORY_BYTES = 4 * 2**30
+from labs_lib.assessment.plain import TooLargeError, encode, plain_text
+from labs_lib.assessment.sandbox_report import RESULT_BYTES
+from labs_lib.assessment.sandbox_walls import raise_walls
 
 
 class Exited(BaseException):
     """The student's code called exit, quit or sys.exit."""
 
 
-def settle(output: int) -> None:
-    """Make a forked process its own: output to the pipe, no input, one thread, bounded memory."""
+def settle(output: int, result: int) -> None:
+    """Make a forked process its own: output to the pipe, no input, none of the parent's files."""
     import faulthandler
     import signal
 
@@ -29,57 +33,130 @@ def settle(output: int) -> None:
     signal.set_wakeup_fd(-1)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_DFL)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    # Taken rather than closed: whoever still holds the number must not meet another file there.
+    for held in _open_files():
+        if held not in (1, 2, result, nothing):
+            os.dup2(nothing, held)
     sys.stdout = sys.stderr = io.TextIOWrapper(
-        os.fdopen(1, "wb", buffering=0, closefd=False), encoding="utf-8", write_through=True
+        os.fdopen(1, "wb", buffering=0, closefd=False),
+        encoding="utf-8",
+        errors="backslashreplace",
+        write_through=True,
     )
+    _quiet_notebook()
     torch = sys.modules.get("torch")
     if torch is not None:
         # The OpenMP team of the parent did not survive the fork.
         torch.set_num_threads(1)
+        torch.set_num_threads = lambda count: None
 
 
-def bound_memory() -> None:
-    """Let this process grow by at most MEMORY_BYTES, where the system can say so."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limit = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def report_of(work: Callable[[], Any], student_files: tuple[str, ...]) -> dict[str, Any]:
-    """Call `work` and return the report: its plain result, or the error and its line."""
-    from labs_lib.assessment.plain import encode
-
-    bound_memory()
-    _replace_ways_out()
+def _open_files() -> list[int]:
     try:
-        return {"ending": "returned", "value": encode(work())}
+        return [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return list(range(3, 256))
+
+
+def _quiet_notebook() -> None:
+    """Let what would be sent to the notebook (display, widgets, logs) count as printed."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return
+
+    def publish(data: Any = None, *_: Any, **__: Any) -> None:
+        print(data.get("text/plain", "(a display)") if isinstance(data, dict) else data)
+
+    def send(_: Any, message: Any, content: Any = None, *__: Any, **___: Any) -> None:
+        print(content.get("text", message) if isinstance(content, dict) else message)
+
+    shell.display_pub.publish = publish
+    session = getattr(getattr(shell, "kernel", None), "session", None)
+    if session is not None:
+        session.send = send
+
+
+def report_of(
+    work: Callable[[], Any],
+    student_files: tuple[str, ...],
+    folder: Path,
+    started: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Call `work` and return the report: its plain result, or the error and its line.
+
+    `work` may have `prepare()`, called before `started()`, and `looked_at()`, whose value goes
+    into the report of an error. `folder` is the only place where the work may write.
+    """
+    with contextlib.suppress(Exception):
+        getattr(work, "prepare", lambda: None)()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    raise_walls(folder)
+    _replace_ways_out()
+    tuples = bool(getattr(work, "tuples", False))
+    started()
+    try:
+        return {"ending": "returned", "value": encode(work(), tuples)}
     except (SystemExit, Exited):
         message = "Your code asks Python to exit (exit, quit or sys.exit)."
         return {"ending": "exited", "type": "SystemExit", "message": message}
+    except TooLargeError:
+        return {"ending": "too large"}
     except BaseException as error:
         file, line = _where(error, student_files)
         return {
             "ending": "raised",
-            "type": type(error).__name__,
+            "value": _looked_at(work, tuples),
+            "type": plain_text(type(error).__name__, 60),
             "message": _said(error),
             "file": file,
             "line": line,
+            "unfinished": is_unfinished(error, student_files),
         }
 
 
-def send(descriptor: int, report: dict[str, Any]) -> None:
-    """Write the report to a pipe."""
-    view = memoryview(json.dumps(report).encode())
+def report_line(report: dict[str, Any]) -> bytes:
+    """Return a report as one line of JSON, or one that says that it is too large."""
+    line = json.dumps(report).encode() + b"\n"
+    return line if len(line) <= RESULT_BYTES else b'{"ending": "too large"}\n'
+
+
+def send(descriptor: int, line: bytes) -> None:
+    """Write a line to a pipe, whole."""
+    view = memoryview(line)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def is_unfinished(error: BaseException, student_files: tuple[str, ...]) -> bool:
+    """Return whether a line of the student's, and no library, raised this NotImplementedError.
+
+    A function written in C has no frame of its own, so the instruction tells a `raise` from a
+    call. What came of another error is work, not a blank.
+    """
+    trace = error.__traceback__
+    if type(error) is not NotImplementedError or trace is None:
+        return False
+    if error.__cause__ is not None or error.__context__ is not None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    raised = dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    return raised and code.co_filename in student_files
+
+
+def _looked_at(work: Any, tuples: bool) -> Any:
+    look = getattr(work, "looked_at", None)
+    if look is None:
+        return None
+    try:
+        return encode(look(), tuples)
+    except BaseException:
+        return None
 
 
 def _said(error: BaseException) -> str:
@@ -88,7 +165,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     try:
-        return " ".join(str(error).split())[:300]
+        return plain_text(error)
     except Exception:
         return ""
 
@@ -129,10 +206,11 @@ def main(folder: Path) -> None:
     import dill
 
     work, student_files = dill.loads((folder / "work").read_bytes())
-    (folder / "started").touch()
-    report = report_of(work, student_files)
+
+    started = (folder / "started").touch
+    line = report_line(report_of(work, student_files, folder, started))
     aside = folder / "report.part"
-    aside.write_text(json.dumps(report), encoding="utf-8")
+    aside.write_bytes(line)
     aside.replace(folder / "report")
     sys.stdout.flush()
     os._exit(0)

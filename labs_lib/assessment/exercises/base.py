@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-import inspect
-import math
+import copy
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from labs_lib.assessment.grading import BLANK, is_blank
-from labs_lib.assessment.plain import Other
+from labs_lib.assessment.exercises.answers import (
+    SOURCE_FILE,
+    is_blank,
+    is_starter,
+    is_text,
+    returns_a_value,
+    student_files,
+)
+from labs_lib.assessment.exercises.comparing import difference, form_wanted, one_number, same
+from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
+from labs_lib.assessment.grading import BLANK
+from labs_lib.assessment.plain import is_plain, plain_text
 from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
 from labs_lib.assessment.sandbox import SECONDS, Apart, run_apart
 from labs_lib.errors import kind_of, shorten
 
 # One seed for every check: the inputs look random to the student, and a verdict never flickers.
 SEED = 20240607
-SOURCE_FILE = "<your answer>"
+LONGEST_MESSAGE = 1000
+
+__all__ = [
+    "SEED",
+    "SOURCE_FILE",
+    "Check",
+    "CheckerError",
+    "Exercise",
+    "FunctionCheck",
+    "Misconception",
+    "Property",
+    "ValueCheck",
+    "judge",
+    "same",
+]
 
 
 @dataclass(frozen=True)
@@ -83,19 +106,34 @@ class Exercise:
 
 
 def judge(exercise: Exercise, answer: Any) -> Outcome:
-    """Judge an answer to an exercise: a value, a function, or a function's source."""
+    """Judge an answer to an exercise: a value, a function, or a function's source.
+
+    Raises nothing for what the answer holds or does; CheckerError for a slip in the exercise.
+    """
     if is_blank(answer):
         return BLANK
-    return exercise.check.judge(exercise, answer)
+    try:
+        outcome = exercise.check.judge(exercise, answer)
+    except CheckerError:
+        raise
+    except Exception as error:
+        said = plain_text(error, 200)
+        message = f"This answer could not be judged ({type(error).__name__}: {said})."
+        return Outcome(ERROR, message, "not-judged")
+    if len(outcome.message) > LONGEST_MESSAGE or not outcome.message.isprintable():
+        return replace(outcome, message=plain_text(outcome.message, LONGEST_MESSAGE))
+    return outcome
 
 
 @dataclass(frozen=True)
 class ValueCheck:
-    """Judge a value by its properties; no student code runs.
+    """Judge a value by its properties.
 
     `observe` may turn the value into what the properties look at (it may raise: its message is
-    shown). Properties are tried in order; misconceptions are only looked for in a wrong answer,
-    and before the properties' own messages.
+    shown); it must return plain values or dataclasses. For anything but Python's own numbers,
+    texts and containers it runs in a process of its own, under the limits of a function, since an
+    object's methods are code too. Properties are tried in order, here, on what came back;
+    misconceptions are only looked for in a wrong answer, and before the properties' own messages.
     """
 
     properties: tuple[Property, ...]
@@ -103,35 +141,36 @@ class ValueCheck:
     observe: Callable[[Any], Any] | None = None
     legal: type | tuple[type, ...] | None = None
     legal_name: str = ""
+    seconds: float = SECONDS
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
         if callable(answer) and self.legal is None:
             return Outcome(ERROR, f"{exercise.answer} should be a value; a function was given.")
-        if self.legal is not None and not isinstance(answer, self.legal):
-            name = self.legal_name or getattr(self.legal, "__name__", "value of another type")
-            return Outcome(ERROR, f"{exercise.answer} should be a {name}, not {kind_of(answer)}.")
-        observed = answer
-        problem = ""
-        if self.observe is not None:
-            try:
-                observed = self.observe(answer)
-            except Exception as error:
-                observed = answer
-                problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        looks = Looks(answer, self.observe)
+        if is_plain(answer):
+            apart = looks.here()
+        else:
+            apart = run_apart(looks, student_files=student_files(answer), seconds=self.seconds)
+        if apart.ending not in ("returned", "raised"):
+            return _ended_badly(apart)
+        observed = apart.value
+        if self.legal is not None:
+            observed = one_number(observed)
+            if not _is_legal(observed, answer, self.legal):
+                name = self.legal_name or getattr(self.legal, "__name__", "value of another type")
+                said = f"{exercise.answer} should be a {name}, not {kind_of(answer)}."
+                return Outcome(ERROR, said)
         failed = None
-        if not problem:
-            failed = next(
-                (each for each in self.properties if not _true(each.holds, observed)), None
-            )
+        if apart.ending == "returned":
+            failed = next((each for each in self.properties if not _holds(each, observed)), None)
             if failed is None:
                 return Outcome(CORRECT, exercise.praise)
         for known in self.misconceptions:
             if known.when is not None and _true(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
-        if problem:
-            return Outcome(ERROR, problem)
-        assert failed is not None
-        return Outcome(INCORRECT, failed.message)
+        if failed is not None:
+            return Outcome(INCORRECT, failed.message)
+        return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
 
 
 @dataclass(frozen=True)
@@ -139,9 +178,11 @@ class FunctionCheck:
     """Judge a function by what it returns on random cases, in a process of its own.
 
     `cases(random)` returns argument tuples from a seeded generator; `reference` is a right
-    implementation. `probe(function, *case)` may stand between them and return plain observations
-    (numbers, text, lists, tensors) instead of the function's own result; then `reference` returns
-    the same observations for a right answer, or is None and `properties` judge the list of them.
+    implementation. Each call of either gets its own copy of the arguments. `probe(function,
+    *case)` may stand between them and return plain observations (numbers, text, lists, tensors)
+    instead of the function's own result; then `reference` returns the same observations for a
+    right answer, or is None and `properties` judge the list of them. Let a probe return what was
+    observed, not a verdict: it runs beside the student's code, the comparison runs here.
     """
 
     cases: Callable[[random.Random], Sequence[tuple[Any, ...]]]
@@ -153,43 +194,78 @@ class FunctionCheck:
     seconds: float = SECONDS
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
-        if not isinstance(answer, str) and not callable(answer):
+        if is_text(answer):
+            answer = str.__str__(answer)
+            if len(answer) > 100_000:
+                return Outcome(ERROR, f"{len(answer):,} characters are too long for a function.")
+        elif not callable(answer):
             return Outcome(
                 ERROR, f"{exercise.answer} should be a function; {kind_of(answer)} was given."
             )
-        if isinstance(answer, str) and len(answer) > 100_000:
-            return Outcome(ERROR, f"{len(answer):,} characters are too long for a function.")
-        if _is_starter(exercise, answer):
+        if is_starter(answer, exercise.answer, exercise.starter):
             return BLANK
-        cases = [tuple(case) for case in self.cases(random.Random(SEED))]
-        work = _Work(answer, exercise.answer, self.probe, tuple(cases))
-        apart = run_apart(work, student_files=_files(answer), seconds=self.seconds)
+        cases = self._cases(exercise)
+        copies = tuple(_copied(case) for case in cases)
+        work = Calls(answer, exercise.answer, self.probe, copies, exercise.solution)
+        apart = run_apart(work, student_files=student_files(answer), seconds=self.seconds)
         if apart.ending != "returned":
             return _ended_badly(apart)
-        return self._judge_results(exercise, cases, apart.value)
+        results = apart.value
+        if not isinstance(results, list) or len(results) != len(cases):
+            return Outcome(ERROR, "Your code's process sent back no results.", "garbled")
+        if all(result is ... for result in results):
+            return BLANK
+        outcome = self._judge_results(exercise, answer, cases, results)
+        if outcome.is_correct:
+            return outcome
+        return replace(outcome, message=outcome.message + _printed(apart))
 
-    def _judge_results(self, exercise: Exercise, cases: list[Any], results: list[Any]) -> Outcome:
-        failed = self._first_failure(exercise, cases, results)
-        if failed is None:
-            return Outcome(CORRECT, exercise.praise)
+    def _cases(self, exercise: Exercise) -> list[tuple[Any, ...]]:
+        try:
+            return [tuple(case) for case in self.cases(random.Random(SEED))]
+        except Exception as slip:
+            raise CheckerError(f"{exercise.id}: its cases cannot be made") from slip
+
+    def _judge_results(
+        self, exercise: Exercise, answer: Any, cases: list[Any], results: list[Any]
+    ) -> Outcome:
+        wanted = self._wanted(exercise, cases)
+        pairs = list(zip(results, wanted, strict=True)) if wanted is not None else []
+        relative = self.relative_tolerance
+        wrong = [place for place, pair in enumerate(pairs) if not same(*pair, relative)]
+        failed = None
+        if not wrong:
+            failed = next((each for each in self.properties if not _holds(each, results)), None)
+            if failed is None:
+                return Outcome(CORRECT, exercise.praise)
+        else:
+            form = self._form(pairs, wrong)
+            if form:
+                message = f"The values are right, the form is not: {exercise.answer} should return"
+                return Outcome(ERROR, f"{message} {form}.", "form")
         for known in self.misconceptions:
             if self._matches(known, cases, results):
                 return Outcome(INCORRECT, known.message, known.name)
-        if all(result is None or result is ... for result in results):
+        if failed is not None:
+            return Outcome(INCORRECT, failed.message)
+        if all(result is None for result in results) and not returns_a_value(answer):
             reason = f"{exercise.answer} returns None; does it end with a return?"
             return Outcome(INCORRECT, reason, "no-return")
-        return Outcome(INCORRECT, failed)
+        first = wrong[0]
+        return Outcome(INCORRECT, difference(exercise.answer, cases[first], *pairs[first]))
 
-    def _first_failure(
-        self, exercise: Exercise, cases: list[Any], results: list[Any]
-    ) -> str | None:
-        if self.reference is not None:
-            for case, result in zip(cases, results, strict=True):
-                wanted = self.reference(*case)
-                if not same(result, wanted, self.relative_tolerance):
-                    return _difference(exercise.answer, case, result, wanted)
-        failed = (each for each in self.properties if not _true(each.holds, results))
-        return next((each.message for each in failed), None)
+    def _wanted(self, exercise: Exercise, cases: list[Any]) -> list[Any] | None:
+        if self.reference is None:
+            return None
+        try:
+            return [self.reference(*_copied(case)) for case in cases]
+        except Exception as slip:
+            raise CheckerError(f"{exercise.id}: its reference fails on its own cases") from slip
+
+    def _form(self, pairs: list[tuple[Any, Any]], wrong: list[int]) -> str:
+        """Return the form that all wrong results should have had, if nothing else is wrong."""
+        forms = [form_wanted(*pairs[place], self.relative_tolerance) for place in wrong]
+        return forms[0] if all(forms) else ""
 
     def _matches(self, known: Misconception, cases: list[Any], results: list[Any]) -> bool:
         if known.when is not None:
@@ -198,163 +274,53 @@ class FunctionCheck:
             return False
         wrong = known.wrong
         return all(
-            _true(lambda pair: same(pair[1], wrong(*pair[0]), self.relative_tolerance), pair)
+            _true(
+                lambda pair: same(pair[1], wrong(*_copied(pair[0])), self.relative_tolerance), pair
+            )
             for pair in zip(cases, results, strict=True)
         )
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Runs in the other process: the student's function on every case."""
-
-    answer: Any
-    name: str
-    probe: Callable[..., Any] | None
-    cases: tuple[tuple[Any, ...], ...]
-
-    def __call__(self) -> list[Any]:
-        function = self.answer
-        if isinstance(function, str):
-            # A function typed into a card: the student's own code, as in any cell.
-            namespace: dict[str, Any] = {"__name__": "answer"}
-            exec(compile(function, SOURCE_FILE, "exec"), namespace)
-            if not callable(namespace.get(self.name)):
-                raise NameError(f"no function called {self.name} is defined")
-            function = namespace[self.name]
-        if self.probe is not None:
-            return [self.probe(function, *case) for case in self.cases]
-        return [function(*case) for case in self.cases]
-
-
-def same(got: Any, wanted: Any, relative: float = 1e-4) -> bool:
-    """Return whether two results are equal: numbers and tensors within a relative tolerance.
-
-    A whole float equals the int, a list the tuple, a NumPy array the tensor of its values.
-    """
-    if isinstance(wanted, bool) or isinstance(got, bool):
-        return isinstance(got, bool) and isinstance(wanted, bool) and got == wanted
-    if isinstance(wanted, (int, float)):
-        if isinstance(got, (int, float)):
-            return math.isclose(got, wanted, rel_tol=relative, abs_tol=1e-9)
-        return getattr(got, "shape", None) == (1,) and same(got[0].item(), wanted, relative)
-    if isinstance(wanted, (list, tuple)):
-        if not isinstance(got, (list, tuple)):
-            tolist = getattr(got, "tolist", None)
-            return callable(tolist) and same(tolist(), wanted, relative)
-        return len(got) == len(wanted) and all(
-            same(a, b, relative) for a, b in zip(got, wanted, strict=True)
-        )
-    if isinstance(wanted, dict):
-        return (
-            isinstance(got, dict)
-            and got.keys() == wanted.keys()
-            and all(same(got[key], wanted[key], relative) for key in wanted)
-        )
-    if hasattr(wanted, "shape"):
-        return _same_arrays(got, wanted, relative)
-    return type(got) is type(wanted) and got == wanted
-
-
-def _same_arrays(got: Any, wanted: Any, relative: float) -> bool:
-    import numpy as np
-
-    right = np.asarray(wanted.detach().float() if hasattr(wanted, "detach") else wanted)
-    if isinstance(got, Other):
-        return False
-    left = np.asarray(got)
-    if left.shape != right.shape or left.dtype.kind not in "fiub":
-        return False
-    scale = float(np.abs(right).max()) if right.size else 0.0
-    return bool(np.allclose(left, right, rtol=relative, atol=relative * scale))
+def _holds(each: Property, value: Any) -> bool:
+    return _true(each.holds, value)
 
 
 def _true(test: Callable[[Any], bool], value: Any) -> bool:
-    """A test that cannot cope with the value does not hold."""
+    """Return whether a test holds: one that cannot cope with the value does not.
+
+    A name that does not exist is no answer's doing: that raises CheckerError.
+    """
     try:
         return bool(test(value))
+    except (NameError, ImportError) as slip:
+        raise CheckerError(f"a test of the answer fails: {slip}") from slip
     except Exception:
         return False
 
 
-def _difference(name: str, case: tuple[Any, ...], result: Any, wanted: Any) -> str:
-    arguments = ", ".join(_short(argument) for argument in case)
-    got = f"a {result.type_name}" if isinstance(result, Other) else _short(result)
-    right = _short(wanted)
-    if hasattr(wanted, "shape") and getattr(result, "shape", None) == wanted.shape:
-        got, right = f"other values in the {got}", "those of the definition"
-    return f"{name}({arguments}) returned {got}; expected {right}."
+def _is_legal(value: Any, answer: Any, legal: type | tuple[type, ...]) -> bool:
+    kinds = legal if isinstance(legal, tuple) else (legal,)
+    if isinstance(value, bool) and bool not in kinds:
+        return False
+    return isinstance(value, kinds) or issubclass(type(answer), kinds)
 
 
-def _short(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    if shape is not None and len(shape):
-        return f"tensor of shape {tuple(shape)}"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return shorten(value, 80)
+def _copied(case: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(copy.deepcopy(argument) for argument in case)
+
+
+def _printed(apart: Apart) -> str:
+    printed = apart.printed.strip()
+    return f" It printed: {shorten(printed, 80)}." if printed else ""
 
 
 def _ended_badly(apart: Apart) -> Outcome:
-    said = f" It printed: {shorten(apart.printed.strip(), 80)}." if apart.printed.strip() else ""
-    if apart.ending != "raised":
-        return Outcome(ERROR, apart.message + said, apart.ending.replace(" ", "-"))
-    if apart.error_type == "NotImplementedError":
+    if apart.unfinished:
         return Outcome(NOT_ATTEMPTED, BLANK.message)
+    if apart.ending != "raised":
+        return Outcome(ERROR, apart.message + _printed(apart), apart.ending.replace(" ", "-"))
     where = f" in line {apart.line}" if apart.line else ""
     source = f" ({apart.line_text})" if apart.line_text else ""
     detail = f": {apart.message}" if apart.message else ""
-    return Outcome(ERROR, f"{apart.error_type}{where}{source}{detail}.".replace("..", "."))
-
-
-def _files(answer: Any) -> tuple[str, ...]:
-    if isinstance(answer, str):
-        return (SOURCE_FILE,)
-    code = getattr(inspect.unwrap(answer) if callable(answer) else answer, "__code__", None)
-    if code is None:  # an object with a __call__ of its own
-        code = getattr(getattr(type(answer), "__call__", None), "__code__", None)  # noqa: B004
-    return (code.co_filename,) if code is not None else ()
-
-
-def _is_starter(exercise: Exercise, answer: Any) -> bool:
-    """Return whether a function still does what the starter does, or nothing at all."""
-    if isinstance(answer, str):
-        return _lines(answer) == _lines(exercise.starter)
-    code = getattr(answer, "__code__", None)
-    if code is None:
-        return False
-    starter = _function_code(exercise.starter, exercise.answer)
-    blank = _function_code("def f():\n    pass\n", "f")
-    return any(known is not None and _alike(code, known) for known in (starter, blank))
-
-
-def _function_code(source: str, name: str) -> Any:
-    try:
-        module = compile(source, "<starter>", "exec")
-    except SyntaxError:
-        return None
-    named = (part for part in module.co_consts if getattr(part, "co_name", None) == name)
-    return next(named, None)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if one.co_code != other.co_code or one.co_names != other.co_names:
-        return False
-    ours, theirs = _constants(one), _constants(other)
-    return len(ours) == len(theirs) and all(
-        _alike(a, b) if hasattr(a, "co_code") and hasattr(b, "co_code") else a == b
-        for a, b in zip(ours, theirs, strict=True)
-    )
-
-
-def _constants(code: Any) -> list[Any]:
-    """Return what the code loads, without its docstring, names of code or blanks."""
-    kept = [part for part in code.co_consts if part is not None and part is not ...]
-    doc = code.co_consts[0] if code.co_consts else None
-    if isinstance(doc, str) and kept and kept[0] is doc:
-        kept = kept[1:]
-    return [part for part in kept if not (isinstance(part, str) and "<locals>" in part)]
-
-
-def _lines(source: str) -> list[str]:
-    stripped = (line.split("#")[0].rstrip() for line in source.splitlines())
-    return [line for line in stripped if line]
+    said = f"{apart.error_type}{where}{source}{detail}.".replace("..", ".")
+    return Outcome(ERROR, said + _printed(apart))

@@ -147,7 +147,7 @@ CASES: list[Case] = [
     (COUNT, by_matrix(lambda rank, a, b: rank * a * b), "incorrect", "add up"),
     (COUNT, by_matrix(lambda rank, a, b: rank * a), "incorrect", "lora_A only"),
     (COUNT, by_matrix(lambda rank, a, b: rank * b), "incorrect", "expected 645120"),
-    (COUNT, lambda rank, *rest: None if rank else 0, "incorrect", "end with a return"),
+    (COUNT, lambda rank, *rest: None if rank else 0, "incorrect", "returned None"),
     (COUNT, lambda rank, layers: rank, "error", "TypeError"),
     (FORWARD, functional_forward, "correct", "of the dropped input"),
     (FORWARD, delta_forward, "correct", "of the dropped input"),

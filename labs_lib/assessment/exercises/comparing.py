@@ -1,0 +1,218 @@
+"""Whether a result is what was wanted, which form it should have had, and how they differ in words.
+
+Everything here looks at results that have crossed from the student's process as plain values, and
+runs in the notebook's: nothing that the student's code has changed takes part.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from labs_lib.assessment.plain import Other, Record
+from labs_lib.errors import kind_of, shorten
+
+_NUMBERS = (int, float)
+
+
+def same(got: Any, wanted: Any, relative: float = 1e-4) -> bool:
+    """Return whether two results are equal: numbers and tensors within a relative tolerance.
+
+    A whole float equals the int, 1 and 0 the truth values, a list the tuple, an array the tensor
+    or the list of its values, an array of one number that number, and text the text in other case.
+    """
+    if isinstance(wanted, bool):
+        got = one_number(got)
+        return isinstance(got, _NUMBERS) and got in (0, 1) and bool(got) == wanted
+    if isinstance(got, bool):
+        return False
+    if isinstance(wanted, _NUMBERS):
+        got = one_number(got)
+        return isinstance(got, _NUMBERS) and _close(got, wanted, relative)
+    if isinstance(wanted, str):
+        return isinstance(got, str) and got.strip().casefold() == wanted.strip().casefold()
+    if isinstance(wanted, (list, tuple)):
+        if _is_array(got):
+            got = got.tolist()
+        return (
+            isinstance(got, (list, tuple))
+            and len(got) == len(wanted)
+            and all(same(a, b, relative) for a, b in zip(got, wanted, strict=True))
+        )
+    if isinstance(wanted, dict):
+        return (
+            isinstance(got, dict)
+            and got.keys() == wanted.keys()
+            and all(same(got[key], wanted[key], relative) for key in wanted)
+        )
+    if _is_array(wanted):
+        return _same_arrays(got, wanted, relative)
+    if isinstance(wanted, (set, frozenset)):
+        return isinstance(got, (set, frozenset, list, tuple)) and _members(got) == _members(wanted)
+    return type(got) is type(wanted) and got == wanted
+
+
+def one_number(value: Any) -> Any:
+    """Return the number in an array that holds one; anything else as it is."""
+    if _is_array(value) and math.prod(value.shape) == 1:
+        return value.reshape(-1)[0].item()
+    return value
+
+
+def form_wanted(got: Any, wanted: Any, relative: float = 1e-4) -> str:
+    """Return in words the form that right values should have had; empty if they are not right.
+
+    For a result that differs from the wanted one in its form alone: shape, container, text for a
+    number, or digits rounded away.
+    """
+    if _is_array(wanted):
+        values = got if _is_array(got) else _array(got)
+        if values is not None and math.prod(values.shape) == math.prod(wanted.shape):
+            flat, right = values.reshape(-1), wanted.reshape(-1)
+            squeezed = [side for side in values.shape if side != 1]
+            sides = [side for side in wanted.shape if side != 1]
+            if squeezed == sides and same(flat, right, relative):
+                return f"shape {tuple(wanted.shape)}"
+        return ""
+    if isinstance(wanted, bool):
+        said = got.strip().casefold() if isinstance(got, str) else ""
+        return "True or False, not text" if said == str(wanted).casefold() else ""
+    if isinstance(wanted, _NUMBERS):
+        return _number_wanted(got, wanted, relative)
+    if isinstance(wanted, (list, tuple)):
+        return _list_wanted(got, wanted, relative)
+    return ""
+
+
+def difference(name: str, case: tuple[Any, ...], result: Any, wanted: Any) -> str:
+    """Return one line: the call, what it returned, and what was expected."""
+    arguments = ", ".join(short(argument) for argument in case)
+    if _is_array(wanted) and getattr(result, "shape", None) == wanted.shape:
+        got, right = f"other values in the {short(result)}", "those of the definition"
+    else:
+        got, right = _told_apart(result, wanted)
+    return f"{name}({arguments}) returned {got}; expected {right}."
+
+
+def short(value: Any, apart_from: Any = None) -> str:
+    """Return a result in a few words; a number with the digits that set it apart from another."""
+    if isinstance(value, Other):
+        kind = f"{'an' if value.type_name[:1] in 'aeiouAEIOU' else 'a'} {value.type_name}"
+        return f"{kind} {value.shown}" if value.shown.startswith("of ") else kind
+    if isinstance(value, Record):
+        return f"a {value.type_name}"
+    if _is_array(value) and len(value.shape):
+        return f"tensor of shape {tuple(value.shape)}"
+    if isinstance(value, float):
+        return _digits(value, apart_from)
+    return shorten(value, 80)
+
+
+def _told_apart(result: Any, wanted: Any) -> tuple[str, str]:
+    got, right = one_number(result), one_number(wanted)
+    if isinstance(got, _NUMBERS) and isinstance(right, _NUMBERS):
+        return short(got, right), short(right, got)
+    if isinstance(result, (list, tuple)) and isinstance(wanted, (list, tuple)):
+        for place, (a, b) in enumerate(zip(result, wanted, strict=False)):
+            if len(result) == len(wanted) and len(wanted) > 1 and not same(a, b):
+                a_said, b_said = _told_apart(a, b)
+                return f"{a_said} in place {place}", b_said
+    return short(result), short(wanted)
+
+
+def _digits(value: float, other: Any) -> str:
+    """Return a float with six digits, or as many more as the difference needs."""
+    gap = abs(value - other) if isinstance(other, _NUMBERS) and _fits(other) else math.inf
+    for precision in (6, 9, 12):
+        text = f"{value:.{precision}g}"
+        lost = abs(float(text) - value) if math.isfinite(value) else 0.0
+        rounded_whole = not value.is_integer() and float(text).is_integer()
+        if not rounded_whole and (lost == 0 or lost < gap / 100):
+            return text
+    return repr(value)
+
+
+def _fits(number: Any) -> bool:
+    try:
+        float(number)
+    except OverflowError:
+        return False
+    return True
+
+
+def _close(got: Any, wanted: Any, relative: float) -> bool:
+    if got == wanted or (got != got and wanted != wanted):
+        return True
+    # A whole number may be too long for a float.
+    return (
+        _fits(got) and _fits(wanted) and math.isclose(got, wanted, rel_tol=relative, abs_tol=1e-9)
+    )
+
+
+def _number_wanted(got: Any, wanted: float, relative: float) -> str:
+    if isinstance(got, str):
+        try:
+            number = float(got.replace(",", "").replace("_", "")) if len(got) < 50 else math.nan
+        except ValueError:
+            return ""
+        return "a number, not text" if _close(number, wanted, relative) else ""
+    if isinstance(got, (list, tuple)) and len(got) == 1 and same(got[0], wanted, relative):
+        return f"the number itself, not {kind_of(got)} with it"
+    if isinstance(got, float) and _fits(wanted):
+        for places in (1, 2, 3, 4):
+            if got == round(float(wanted), places):
+                return "the number as it is, not rounded"
+    return ""
+
+
+def _list_wanted(got: Any, wanted: Any, relative: float) -> str:
+    if isinstance(got, (set, frozenset)) and _members(got) == _members(wanted):
+        return "a list: a set has no order"
+    if isinstance(got, dict) and same(list(got.values()), list(wanted), relative):
+        return f"{'a tuple' if isinstance(wanted, tuple) else 'a list'} of the values, not a dict"
+    if _is_array(got):
+        got = got.tolist()
+    if isinstance(got, (list, tuple)):
+        if len(got) == 1 and len(wanted) != 1 and same(got[0], wanted, relative):
+            return f"{len(wanted)} values, not a list of lists"
+        if len(got) == len(wanted):
+            forms = [
+                "" if same(a, b, relative) else form_wanted(a, b, relative) or "?"
+                for a, b in zip(got, wanted, strict=True)
+            ]
+            if "?" not in forms:
+                return next((form for form in forms if form), "")
+    return ""
+
+
+def _members(values: Any) -> Any:
+    return sorted(map(repr, values))
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "tolist")
+
+
+def _array(value: Any) -> Any:
+    import numpy as np
+
+    if not isinstance(value, (int, float, list, tuple)):
+        return None
+    try:
+        made = np.asarray(value)
+    except (ValueError, OverflowError):  # ragged, or too long an int
+        return None
+    return made if made.dtype.kind in "fiub" else None
+
+
+def _same_arrays(got: Any, wanted: Any, relative: float) -> bool:
+    import numpy as np
+
+    right = np.asarray(wanted.detach().float() if hasattr(wanted, "detach") else wanted)
+    if hasattr(got, "detach"):
+        got = got.detach().cpu().numpy()
+    left = got if isinstance(got, np.ndarray) else _array(got)
+    if left is None or left.shape != right.shape or left.dtype.kind not in "fiub":
+        return False
+    scale = float(np.abs(right).max()) if right.size else 0.0
+    return bool(np.allclose(left, right, rtol=relative, atol=relative * scale))
