@@ -81,7 +81,7 @@ def is_plain(value: Any) -> bool:
         part, depth = ahead.pop()
         seen += 1
         kind = type(part)
-        if kind is int and part.bit_length() > LARGEST_INT_BITS:
+        if kind is int and part.bit_length() > 1_000_000:
             return False
         if any(kind is atom for atom in _ATOMS):
             continue

@@ -26,6 +26,7 @@ from labs_lib.assessment.sandbox_report import (
 )
 
 START_SECONDS = 60.0
+MOST_PROCESSES = 100
 _STARTED = b"started\n"
 
 
@@ -35,13 +36,24 @@ def run_forked(
     """Call `work` in a fork and return how it ended; raises OSError if there can be none."""
     folder = Path(tempfile.mkdtemp(prefix="labs-check-"))
     try:
-        with _Child(work, student_files, folder) as child:
-            child.watch(seconds, output_bytes)
-        return child.verdict(student_files, seconds, output_bytes)
+        return run_forked_in(folder, work, student_files, seconds, output_bytes)
     finally:
         # However deep the code dug in there.
         with contextlib.suppress(OSError, RecursionError):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_forked_in(
+    folder: Path,
+    work: Callable[[], Any],
+    student_files: tuple[str, ...],
+    seconds: float,
+    output_bytes: int,
+) -> Apart:
+    """Call `work` in a fork that may write into `folder`, and return how it ended."""
+    with _Child(work, student_files, folder) as child:
+        child.watch(seconds, output_bytes)
+    return child.verdict(student_files, seconds, output_bytes)
 
 
 class _Child:
@@ -53,7 +65,8 @@ class _Child:
         self.printed = bytearray()
         self.result = bytearray()
         self.clock: Clock | None = None
-        self.late = self.idle = self.flooded = self.overfull = False
+        self.late = self.idle = self.flooded = self.overfull = self.swarmed = False
+        self.tasks = _tasks_of_the_machine()
         self.status = 0
         self.result_read, result_write = os.pipe()
         self.output_read, output_write = os.pipe()
@@ -133,6 +146,10 @@ class _Child:
             return True
         if self.result.endswith(b"\n") and len(self.result) > len(_STARTED):
             return True
+        if _tasks_of_the_machine() > self.tasks + 2 * MOST_PROCESSES:
+            self.swarmed = _processes_in_session(self.pid) > MOST_PROCESSES
+            if self.swarmed:
+                return True
         if self.clock is None:
             self.late = self.idle = time.monotonic() - begun > START_SECONDS
         elif self.clock.is_late():
@@ -145,6 +162,9 @@ class _Child:
         if self.flooded:
             limit = f"{output_bytes // 1000} kB"
             message = f"Your code printed more than {limit} and was stopped."
+            return Apart("flooded", message=message, printed=printed[:400])
+        if self.swarmed:
+            message = f"Your code started more than {MOST_PROCESSES} processes and was stopped."
             return Apart("flooded", message=message, printed=printed[:400])
         if self.late:
             message = f"Your code ran for more than {seconds:g} s and was stopped."
@@ -173,6 +193,22 @@ def _fill(descriptor: int, kept: bytearray) -> bool:
         return False
     kept += chunk
     return bool(chunk)
+
+
+def _tasks_of_the_machine() -> int:
+    try:
+        return int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _processes_in_session(session: int) -> int:
+    found = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        # The name in brackets may hold anything; state, parent, group and session follow it.
+        with contextlib.suppress(OSError, IndexError):
+            found += stat.read_bytes().rpartition(b")")[2].split()[3] == b"%d" % session
+    return found
 
 
 def _exit_descriptor(pid: int) -> int | None:

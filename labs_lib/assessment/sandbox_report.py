@@ -68,6 +68,8 @@ def read_report(raw: bytes, student_files: tuple[str, ...], printed: str) -> Apa
     try:
         report = Report.model_validate(json.loads(raw))
         value = decode(report.value)
+        if report.ending == "raised" and not report.type:
+            raise ForgedError("an error without a type")
     except (ValidationError, ForgedError, ValueError, RecursionError, MemoryError):
         message = "Your code's process sent back no result that can be read."
         return Apart("garbled", message=message, printed=printed)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,43 @@ def run_spawned(
     work: Callable[[], Any], student_files: tuple[str, ...], seconds: float, output_bytes: int
 ) -> Apart:
     """Call `work` in a new Python and return how it ended; raises OSError if there can be none."""
+    with tempfile.TemporaryDirectory(prefix="labs-check-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        failed = _write_payload(folder, work, student_files, output_bytes)
+        return failed or _Spawned(student_files, seconds, output_bytes).run(folder)
+
+
+def _write_payload(
+    folder: Path, work: Callable[[], Any], student_files: tuple[str, ...], output_bytes: int
+) -> Apart | None:
+    """Pickle the work into the folder; return how that ended if it failed.
+
+    Pickling a value calls its methods (`__reduce__`), so on Linux a fork does it: it computes
+    nothing, which is safe beside CUDA and threads. Elsewhere a method that ends its process ends
+    the notebook's.
+    """
+    if sys.platform == "linux" and getattr(work, "is_foreign", False):
+        from labs_lib.assessment.sandbox_forked import run_forked_in
+
+        def write() -> str:
+            made = _payload(work, student_files)
+            if isinstance(made, Apart):
+                return made.message
+            (folder / "work").write_bytes(made)
+            return ""
+
+        apart = run_forked_in(folder, write, student_files, PICKLE_SECONDS, output_bytes)
+        if apart.ending != "returned":
+            return apart
+        if not apart.value:
+            return None
+        if "CUDA" not in str(apart.value):
+            return Apart("raised", message=str(apart.value), error_type="PicklingError")
     payload = _payload(work, student_files)
     if isinstance(payload, Apart):
         return payload
-    with tempfile.TemporaryDirectory(prefix="labs-check-", ignore_cleanup_errors=True) as folder:
-        return _Spawned(student_files, seconds, output_bytes).run(Path(folder), payload)
+    (folder / "work").write_bytes(payload)
+    return None
 
 
 class _TooSlow(BaseException):
@@ -52,7 +85,8 @@ def _payload(work: Callable[[], Any], student_files: tuple[str, ...]) -> bytes |
     # First with no more of the notebook than the work refers to; some closures need all.
     for recurse in (True, False):
         try:
-            with _at_most(PICKLE_SECONDS):
+            with _at_most(PICKLE_SECONDS), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # dill's, of what it leaves out
                 return dill.dumps((work, student_files), recurse=recurse)
         except _TooSlow:
             message = f"Your code ran for more than {PICKLE_SECONDS:g} s while it was copied."
@@ -117,8 +151,7 @@ class _Spawned:
                 self.flooded.set()
                 return
 
-    def run(self, folder: Path, payload: bytes) -> Apart:
-        (folder / "work").write_bytes(payload)
+    def run(self, folder: Path) -> Apart:
         environment = dict(
             os.environ, PYTHONPATH=os.pathsep.join(part for part in sys.path if part)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import functools
 import importlib
-import inspect
 import re
 import sys
 import types
@@ -51,7 +50,7 @@ def function_code(answer: Any) -> types.CodeType | None:
         elif kind is functools.partial:
             answer = answer.func
         else:
-            call = inspect.getattr_static(kind, "__call__", None)
+            call = _in_class(kind, "__call__")
             return call.__code__ if type(call) is types.FunctionType else None
     return None
 
@@ -67,9 +66,21 @@ def student_files(answer: Any) -> tuple[str, ...]:
     kind = type(answer)
     if type.__dict__["__module__"].__get__(kind) != "__main__":
         return ()
-    own = type.__dict__["__dict__"].__get__(kind).values()
+    own = _own_names(kind).values()
     codes = [entry.__code__ for entry in own if type(entry) is types.FunctionType]
     return tuple({code.co_filename for code in codes})
+
+
+def _in_class(kind: type, name: str) -> Any:
+    for each in type.__dict__["__mro__"].__get__(kind):
+        if name in _own_names(each):
+            return _own_names(each)[name]
+    return None
+
+
+def _own_names(kind: type) -> Any:
+    # Asks the type itself: a metaclass may have a __dict__ or a __getattribute__ of its own.
+    return type.__dict__["__dict__"].__get__(kind)
 
 
 def returns_a_value(answer: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -113,7 +114,10 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     if is_blank(answer):
         return BLANK
     try:
-        outcome = exercise.check.judge(exercise, answer)
+        with warnings.catch_warnings():
+            # Of what a test makes of a value that it was not written for.
+            warnings.simplefilter("ignore")
+            outcome = exercise.check.judge(exercise, answer)
     except CheckerError:
         raise
     except Exception as error:

@@ -51,6 +51,7 @@ class Looks:
     answer: Any
     observe: Callable[[Any], Any] | None
     tuples: bool = True
+    is_foreign: bool = True
     value: Any = None
 
     def prepare(self) -> None:
