@@ -38,9 +38,9 @@ def run_apart(
     """Call `work` in another process and return how it ended; raises nothing for what it does.
 
     `student_files` are the file names (of code objects) that count as the student's: an error's
-    line is looked for there. `seconds` run from the call, not from the process's start, and while
-    it has a processor. The result crosses as plain JSON. `LABS_SANDBOX` or `method` forces fork or
-    spawn.
+    line is looked for there. `work` may have `prepare()`, which imports what it needs: `seconds`
+    run from the call, not from the start or these imports, and while it has a processor. The
+    result crosses as plain JSON. `LABS_SANDBOX` or `method` forces fork or spawn.
     """
     from labs_lib.assessment.sandbox_forked import run_forked
     from labs_lib.assessment.sandbox_spawned import run_spawned
@@ -49,6 +49,8 @@ def run_apart(
     try:
         if (forced or _best_method()) != "fork":
             return run_spawned(work, student_files, seconds, output_bytes)
+        # Libraries that the work needs are imported here, once, and not in every fork.
+        getattr(work, "prepare", lambda: None)()
         apart = run_forked(work, student_files, seconds, output_bytes)
         if apart.idle and not forced:
             again = run_spawned(work, student_files, seconds, output_bytes)

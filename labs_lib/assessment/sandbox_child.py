@@ -88,11 +88,9 @@ def report_of(
 ) -> dict[str, Any]:
     """Call `work` and return the report: its plain result, or the error and its line.
 
-    `work` may have `prepare()`, called before `started()`, and `looked_at()`, whose value goes
-    into the report of an error. `folder` is the only place where the work may write.
+    `started()` is called just before it. `work` may have `looked_at()`, whose value goes into the
+    report of an error. `folder` is the only place where the work may write.
     """
-    with contextlib.suppress(Exception):
-        getattr(work, "prepare", lambda: None)()
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     raise_walls(folder)
     _replace_ways_out()
@@ -207,6 +205,8 @@ def main(folder: Path) -> None:
 
     work, student_files = dill.loads((folder / "work").read_bytes())
 
+    with contextlib.suppress(Exception):
+        getattr(work, "prepare", lambda: None)()
     started = (folder / "started").touch
     line = report_line(report_of(work, student_files, folder, started))
     aside = folder / "report.part"

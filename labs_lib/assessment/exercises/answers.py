@@ -126,6 +126,8 @@ def import_ahead(*functions: Any) -> None:
 
 def _imports(function: Any) -> Iterator[str]:
     """Yield the modules named in a function's code and in our own functions that it refers to."""
+    if function is None:
+        return
     code = _compiled(function, "") if is_text(function) else function_code(function)
     ahead, seen = [(code, getattr(function, "__globals__", {}))], set()
     while ahead and len(seen) < 200:

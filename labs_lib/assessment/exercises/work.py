@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from labs_lib.assessment.exercises.answers import SOURCE_FILE, import_ahead
+from labs_lib.assessment.exercises.answers import SOURCE_FILE, import_ahead, is_text
 from labs_lib.assessment.plain import Other, Record, decode, encode, plain_text
 from labs_lib.assessment.sandbox_report import Apart
 
@@ -27,7 +27,8 @@ class Calls:
 
     def prepare(self) -> None:
         """Import what the function and the probe will; it is not on the function's time."""
-        import_ahead(self.answer, self.probe, self.solution)
+        # A text may hold what crashes the compiler; its own process reads it.
+        import_ahead(self.probe, self.solution, None if is_text(self.answer) else self.answer)
 
     def __call__(self) -> list[Any]:
         function = self.answer
