@@ -375,7 +375,7 @@ def test_a_list_returned_twice_and_changed_is_judged_as_it_was():
 MESSAGES = [  # wanted, result, what the message says
     (7, 7.9999999, "returned 7.9999999; expected 7"),
     (7.0, 7.01, "returned 7.01; expected 7"),
-    (1000000.0, 1001000.5, "returned 1.0010005e+06; expected 1e+06"),
+    (1000000.0, 1001000.5, "returned 1001000.5; expected 1e+06"),
     (24, None, "returned None; expected 24"),
     ([1, 2.5, 3], [1, 2.75, 3], "returned 2.75 in place 1; expected 2.5"),
     (7, HOSTILE["a very long int"], "a whole number of some"),
@@ -458,12 +458,6 @@ def meta_number(x):
     return torch.empty(1, device="meta").item()
 
 
-def abstract(x):
-    import io
-
-    return io.IOBase().fileno() if x > 5 else 5 + 0
-
-
 def module_without_forward(x):
     return torch.nn.Module()(x)
 
@@ -491,7 +485,7 @@ def test_a_blank_is_a_blank(answer):
     "answer",
     [
         wrong_backward, half_ndtri, meta_tensor, meta_number, module_without_forward,
-        wraps_a_librarys, re_raises, abstract,
+        wraps_a_librarys, re_raises,
     ],
 )  # fmt: skip
 def test_work_is_no_blank(answer):

@@ -209,3 +209,270 @@ def test_no_process_or_file_is_left_behind():
         run_apart(lambda: os._exit(1), method="fork")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert set(psutil.Process().children()) <= children
+
+
+PARENT = os.getpid()
+
+
+def c_kill(signal: int) -> int:
+    import ctypes
+
+    return ctypes.CDLL(None).kill(PARENT, signal)
+
+
+def c_tgkill() -> int:
+    import ctypes
+
+    return ctypes.CDLL(None).tgkill(PARENT, PARENT, 9)
+
+
+def kills_by_command():
+    return subprocess.run(["kill", "-9", str(PARENT)], check=False).returncode
+
+
+def leaves_its_session():
+    if os.fork() == 0:
+        try:
+            os.setsid()
+        finally:
+            time.sleep(300)
+            os._exit(0)
+
+
+def becomes_a_daemon():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(0)
+
+
+def forks_without_end():
+    while True:
+        os.fork()
+
+
+def stops_itself():
+    os.kill(os.getpid(), 19)
+
+
+def closes_every_file():
+    os.closerange(0, 1000)
+
+
+def writes_to_every_file(line: bytes):
+    def work():
+        for entry in list(Path("/proc/self/fd").iterdir()):
+            try:
+                os.write(int(entry.name), line)
+            except OSError:
+                continue
+        os._exit(0)
+
+    return work
+
+
+def writes_without_end():
+    while True:
+        for number in range(3, 30):
+            try:
+                os.write(number, b"x" * 65536)
+            except OSError:
+                continue
+
+
+def reads_the_parents_memory():
+    return Path(f"/proc/{PARENT}/mem").open("r+b").close()
+
+
+def writes_outside():
+    (Path.home() / "labs-test-written").write_text("x", encoding="ascii")
+
+
+def writes_inside():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "x").write_text("x", encoding="ascii")
+    return "written"
+
+
+def connects():
+    import socket
+
+    socket.create_connection(("127.0.0.1", 1), timeout=1)
+
+
+linux_only = pytest.mark.skipif("fork" not in METHODS, reason="forks are Linux's")
+
+ATTACKS = [  # what the code does, the endings that it may have
+    (lambda: os.kill(PARENT, 9), {"raised"}),
+    (lambda: os.kill(PARENT, 2), {"raised"}),
+    (lambda: os.killpg(os.getpgid(PARENT), 9), {"raised"}),
+    (lambda: psutil.Process(PARENT).kill(), {"raised"}),
+    (kills_by_command, {"returned"}),
+    (lambda: c_kill(9), {"returned"}),
+    (lambda: c_kill(19), {"returned"}),
+    (c_tgkill, {"returned"}),
+    (leaves_its_session, {"returned", "raised"}),
+    (becomes_a_daemon, {"returned"}),
+    (forks_without_end, {"flooded", "too long"}),
+    (stops_itself, {"too long"}),
+    (closes_every_file, {"exited"}),
+    (writes_without_end, {"too long", "too large"}),
+    (reads_the_parents_memory, {"raised"}),
+    (writes_outside, {"raised"}),
+    (writes_inside, {"returned"}),
+    (connects, {"raised"}),
+]
+
+
+@linux_only
+@pytest.mark.parametrize(("work", "endings"), ATTACKS)
+def test_an_attack_leaves_us_alive_and_nothing_behind(work, endings):
+    got = run_apart(work, student_files=HERE, seconds=1.0, method="fork")
+    assert got.ending in endings, got
+    assert not (Path.home() / "labs-test-written").exists()
+    assert not [each for each in psutil.Process().children(recursive=True) if each.is_running()]
+    sleeping = [each for each in psutil.process_iter(["cmdline"]) if each.ppid() == 1]
+    ours = psutil.Process().cmdline()
+    assert all(each.info["cmdline"] != ours for each in sleeping)
+
+
+@linux_only
+def test_without_landlock_the_filter_holds_signals_back(monkeypatch):
+    from labs_lib.assessment import sandbox_walls
+
+    monkeypatch.setattr(sandbox_walls, "_landlock", lambda *_: False)
+    for work in (lambda: c_kill(9), c_tgkill, lambda: c_kill(19)):
+        assert run_apart(work, method="fork").value == -1
+    assert run_apart(kills_by_command, method="fork").value != 0
+    assert run_apart(lambda: subprocess.run(["true"], check=True).returncode).value == 0
+
+
+FORGED = [
+    b'{"ending": "raised"}', b'{"ending": "nope"}', b"null", b"[" * 30_000, b"\xff\xfe", b"{}",
+    b'{"ending": "returned", "value": ' + b"9" * 5000 + b"}",
+    b'{"ending": "returned", "value": {"list": [{"array": "AAAA", "dtype": "O"}]}}',
+    b'{"ending": "raised", "type": "X", "line": "5"}',
+    b'{"ending": "raised", "type": "X", "more": 5}',
+]  # fmt: skip
+
+
+@linux_only
+@pytest.mark.parametrize("line", FORGED)
+def test_a_forged_report_is_refused(line):
+    work = writes_to_every_file(line + b"\n")
+    assert run_apart(work, student_files=HERE, method="fork").ending == "garbled"
+
+
+@linux_only
+def test_a_forged_file_name_is_not_read():
+    line = b'{"ending": "raised", "type": "X", "file": "/dev/zero", "line": 3}\n'
+    got = run_apart(writes_to_every_file(line), student_files=HERE, method="fork")
+    assert (got.ending, got.line_text) == ("raised", "")
+    got = run_apart(writes_to_every_file(line), student_files=("/dev/zero",), method="fork")
+    assert (got.ending, got.line_text) == ("raised", "")
+
+
+def test_a_result_too_large_is_named(apart):
+    import torch
+
+    got = apart(lambda: [torch.zeros(3 * 10**6) for _ in range(8)])
+    assert got.ending == "too large" and "ended the process" not in got.message
+    assert apart(lambda: iter(int, 1)).ending == "too large"
+
+
+def test_imports_ahead_are_not_on_the_codes_time(apart):
+    class Work:
+        def prepare(self):
+            time.sleep(1.5)
+
+        def __call__(self):
+            return 5
+
+    assert apart(Work(), seconds=0.5).value == 5
+
+
+def test_waiting_for_a_processor_is_not_on_the_codes_time(apart):
+    def work():
+        while time.process_time() < begun + 0.6:
+            pass
+        return "done"
+
+    begun = 0.0
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(4 * (os.cpu_count() or 1))
+    ]
+    try:
+        assert apart(work, seconds=1.0).value == "done"
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+@linux_only
+def test_a_fork_that_hangs_on_a_lock_is_tried_again_in_a_new_python(tmp_path, monkeypatch):
+    (tmp_path / "locked_work.py").write_text(
+        "import threading\nlock = threading.Lock()\n\n\ndef work():\n    with lock:\n"
+        "        return 5\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("LABS_SANDBOX", raising=False)
+    import locked_work  # type: ignore
+
+    with locked_work.lock:
+        assert run_apart(locked_work.work, seconds=0.5).value == 5
+
+
+def test_threads_set_in_the_notebook_and_in_the_code(apart):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        torch.ones(500, 500) @ torch.ones(500, 500)
+
+        def work():
+            torch.set_num_threads(4)
+            return (torch.ones(500, 500) @ torch.ones(500, 500)).sum()
+
+        assert apart(work).value == 500.0**3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+def test_displays_and_logs_of_a_kernel_are_held_back_and_capped():
+    from jupyter_client.manager import KernelManager
+
+    code = """
+from IPython.display import HTML, display
+from labs_lib.assessment.sandbox import run_apart
+import logging
+def floods():
+    while True: display("x" * 10**6)
+def pages():
+    while True: display(HTML("x" * 10**6))
+def talks():
+    logging.warning("a log"); display("a display"); print("a print")
+print([run_apart(each).ending for each in (floods, pages)], run_apart(talks).printed)
+"""
+    said: list[str] = []
+    manager = KernelManager()
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        client.execute_interactive(
+            code, output_hook=lambda message: said.append(str(message["content"])), timeout=120
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    text = "".join(said)
+    assert "['flooded', 'flooded']" in text and len(text) < 5000
+    assert all(part in text for part in ("a log", "a display", "a print"))
