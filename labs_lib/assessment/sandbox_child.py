@@ -47,7 +47,7 @@ def settle(output: int, result: int) -> None:
         write_through=True,
     )
     _quiet_notebook()
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if torch is not None:
         # The OpenMP team of the parent did not survive the fork.
         torch.set_num_threads(1)

@@ -104,7 +104,7 @@ class _Child:
     def __exit__(self, *_: object) -> None:
         _kill_group(self.pid)
         with contextlib.suppress(ChildProcessError):
-            _, self.status = os.waitpid(self.pid, 0)
+            self.status = os.waitpid(self.pid, 0)[1]
         _kill_group(self.pid, alone=False)
         for descriptor in (self.result_read, self.output_read):
             os.close(descriptor)

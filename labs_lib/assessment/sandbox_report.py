@@ -96,7 +96,7 @@ def too_large(printed: str = "") -> Apart:
     return Apart("too large", message=message, printed=printed)
 
 
-def printed_text(printed: bytes) -> str:
+def printed_text(printed: bytes | bytearray) -> str:
     """Return the first of what code printed, as text."""
     return bytes(printed[:2000]).decode("utf-8", "replace")
 

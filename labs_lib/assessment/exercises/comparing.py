@@ -166,12 +166,12 @@ def _number_wanted(got: Any, wanted: float, relative: float) -> str:
 
 
 def _list_wanted(got: Any, wanted: Any, relative: float) -> str:
+    if _is_array(got):
+        return _list_wanted(got.tolist(), wanted, relative)
     if isinstance(got, (set, frozenset)) and _members(got) == _members(wanted):
         return "a list: a set has no order"
     if isinstance(got, dict) and same(list(got.values()), list(wanted), relative):
         return f"{'a tuple' if isinstance(wanted, tuple) else 'a list'} of the values, not a dict"
-    if _is_array(got):
-        got = got.tolist()
     if isinstance(got, (list, tuple)):
         if len(got) == 1 and len(wanted) != 1 and same(got[0], wanted, relative):
             return f"{len(wanted)} values, not a list of lists"
