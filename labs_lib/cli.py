@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from labs_lib import __version__
-from labs_lib.errors import LabError, nearest
+from labs_lib.endings import ask_for_tracebacks, one_line_errors
+from labs_lib.errors import nearest
+
+__all__ = ["VERBS", "VerbGroup", "labs", "main", "one_line_errors", "with_debug"]
+
+DEBUG = "Show the traceback of an error."
 
 # verb → (module that defines it, one line for `labs --help`), so that help loads no room.
 VERBS: dict[str, tuple[str, str]] = {
@@ -47,7 +50,7 @@ class VerbGroup(click.Group):
             raise click.UsageError(
                 f"no verb {cmd_name!r}; legal: {legal}{nearest(cmd_name, VERBS)}"
             )
-        return importlib.import_module(VERBS[cmd_name][0]).command
+        return with_debug(importlib.import_module(VERBS[cmd_name][0]).command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs and their one-liners without importing them."""
@@ -57,26 +60,25 @@ class VerbGroup(click.Group):
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="labs")
+@click.option("--debug", is_flag=True, expose_value=False, callback=ask_for_tracebacks, help=DEBUG)
 def labs() -> None:
     """LoRA Lab at the command line.  Every verb takes --json for programs."""
 
 
-@contextmanager
-def one_line_errors(program: str) -> Iterator[None]:
-    """Turn bad input into one line on stderr and exit status 2; a stop by hand into 130."""
-    try:
-        yield
-    except (LabError, click.ClickException) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"{program}: {' '.join(text.split())}", err=True)
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(f"{program}: stopped", err=True)
-        sys.exit(130)
+def with_debug(command: click.Command) -> click.Command:
+    """Return `command` with `--debug`, as each of its sub-commands has it then."""
+    if not any("--debug" in parameter.opts for parameter in command.params):
+        option = click.Option(
+            ["--debug"], is_flag=True, expose_value=False, callback=ask_for_tracebacks, help=DEBUG
+        )
+        command.params.append(option)
+    for each in getattr(command, "commands", {}).values():
+        with_debug(each)
+    return command
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `labs`; bad input ends with one line on stderr and exit status 2."""
+    """Run `labs`; whatever goes wrong ends with one line on stderr and exit status 2."""
     with one_line_errors("labs"):
         status = labs.main(arguments, prog_name="labs", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)

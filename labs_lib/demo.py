@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from labs_lib.cli import one_line_errors
+from labs_lib.endings import one_line_errors
 from labs_lib.paths import recipes_dir
 
 RECIPE = "sea-captain.yaml"

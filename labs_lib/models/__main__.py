@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
-from labs_lib.errors import LabError
+from labs_lib.endings import one_line_errors
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
 
 
-def main() -> int:
-    """Convert if need be, print what is done, and return the exit status."""
+def main() -> None:
+    """Convert if need be and print what is done; an error is one line and exit status 2."""
     start = time.perf_counter()
-    try:
-        folder = prepare_bundled(lambda line: print(line, flush=True))
-    except LabError as error:
-        print(f"labs: {error}", file=sys.stderr)
-        return 2
+    folder = prepare_bundled(lambda line: print(line, flush=True))
     print(f"{BUNDLED_NAME} ready in {folder} ({time.perf_counter() - start:.1f} s)")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with one_line_errors("labs"):
+        main()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from labs_lib.errors import choice_error
+from labs_lib.errors import LabError, choice_error, nearest, shorten
 from labs_lib.yamls import read_yaml
 
 if TYPE_CHECKING:
@@ -186,7 +186,11 @@ def catalogue() -> dict[str, Entry]:
 
 
 def find(name: str) -> Entry | None:
-    """Return the entry with this catalogue name or hub name in any case, or None."""
+    """Return the model of exactly this catalogue name or hub name, in any case, or None.
+
+    A sibling of the same shapes (`same_shapes`: the base beside the chat model) has other weights.
+    It is an entry of its own, under its own hub name.
+    """
     return _by_lowered_name().get(str(name).strip().lower())
 
 
@@ -197,10 +201,21 @@ def entry(name: str) -> Entry:
     """
     found = find(name)
     if found is None:
-        hub_names = [name for each in catalogue().values() for name in _names(each)[1:]]
-        legal = [*catalogue(), *(hub_names if "/" in str(name) else [])]
-        raise choice_error("model", name, legal)
+        raise unknown_model(name)
     return found
+
+
+def unknown_model(name: object) -> LabError:
+    """Build the error for a name that no entry has: the catalogue's names, and the nearest."""
+    text = str(name)
+    hub_names = [each.hub_name for each in _every_model()]
+    if "/" not in text:
+        # Short hub names are legal too ("Qwen2.5-0.5B-Instruct") and may be the nearest.
+        hub_names = [each.rpartition("/")[2] for each in hub_names]
+    near = nearest(text, [*catalogue(), *hub_names])
+    listed = ", ".join(list(catalogue())[:12])
+    more = f", … {len(catalogue()) - 12} more" if len(catalogue()) > 12 else ""
+    return LabError(f"model: {shorten(text)} is not one of {listed}{more}{near}")
 
 
 def config_of(name: str) -> PretrainedConfig:
@@ -215,10 +230,26 @@ def config_of(name: str) -> PretrainedConfig:
 
 @functools.cache
 def _by_lowered_name() -> dict[str, Entry]:
-    return {name.lower(): each for each in catalogue().values() for name in _names(each)}
+    # A catalogue name wins over the last part of a hub name.
+    found = {each.name.lower(): each for each in catalogue().values()}
+    for each in _every_model():
+        # The hub's own short names ("gpt2") and last parts ("Llama-2-7b-hf") are in daily use.
+        for name in (each.hub_name, each.hub_name.rpartition("/")[2]):
+            found.setdefault(name.lower(), each)
+    return found
 
 
-def _names(model: Entry) -> tuple[str, ...]:
-    # The hub's own short names ("gpt2") and last parts ("Llama-2-7b-hf") are in daily use.
-    full = (model.hub_name, *model.same_shapes)
-    return (model.name, *full, *(name.rpartition("/")[2] for name in full))
+@functools.cache
+def _every_model() -> tuple[Entry, ...]:
+    """Return the catalogue's entries and their siblings, each under its own hub name."""
+    return tuple(
+        model
+        for each in catalogue().values()
+        for model in (each, *(_sibling(each, name) for name in each.same_shapes))
+    )
+
+
+def _sibling(model: Entry, hub_name: str) -> Entry:
+    name = hub_name.rpartition("/")[2].lower()
+    changes = {"name": name, "hub_name": hub_name, "same_shapes": (), "bundled": False}
+    return model.model_copy(update=changes)

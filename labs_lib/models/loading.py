@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, choice_error, nearest, shorten
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
-from labs_lib.models.catalogue import catalogue, find
+from labs_lib.models.catalogue import catalogue, find, unknown_model
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ _DTYPES = {
 }
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SECONDS_TO_ANSWER = 5.0
+_LONGEST_NAME = 4096  # as long as a path may be on Linux
 _OFFLINE = f"without a hub there are {BUNDLED_NAME} and any local folder in safetensors"
 
 
@@ -126,25 +127,31 @@ def load(
 def locate(name: str | Path) -> Source:
     """Return where `name` leads; converts the bundled model on the way if that is it.
 
-    The bundled name comes first, then a folder on disk, then the catalogue and the hub.
+    The bundled name comes first, then a folder on disk, then the catalogue and the hub. A name
+    leads to the model of exactly that name or, in a `LabError`, to the nearest ones.
     """
     text = str(name).strip()
     if not text:
-        raise choice_error("model", name, catalogue())
+        raise unknown_model(text)
+    if len(text) > _LONGEST_NAME or "\0" in text:
+        raise LabError(f"model: {shorten(text)} is no name of a model and no path")
     found = find(text)
-    if found and found.bundled and ("/" not in text or text.lower() == found.hub_name.lower()):
+    if found and found.bundled:
         return Source(found.name, str(prepare_bundled()), local=True)
     folder = Path(text).expanduser()
-    if folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise LabError(f"model: {shorten(text)}: {error.strerror or error}") from None
+    if is_folder:
         return Source(text, str(folder), local=True)
     if isinstance(name, Path) or text[0] in ".~" or folder.is_absolute() or "\\" in text:
         what = "is a file, not a folder" if folder.is_file() else "there is no such folder"
         raise LabError(f"model: {shorten(text)}: {what}")
     if found:
-        # A catalogue name stands for its hub name; a sibling's hub name for itself.
-        return Source(text, text if "/" in text else found.hub_name, local=False)
+        return Source(text, found.hub_name, local=False)
     if text.count("/") != 1:
-        raise choice_error("model", text, catalogue())
+        raise unknown_model(text)
     return Source(text, text, local=False)
 
 
