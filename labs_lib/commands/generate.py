@@ -25,9 +25,13 @@ def command(
 ) -> None:
     """Load the model once and answer every prompt."""
     from labs_lib.errors import LabError
+    from labs_lib.models.chat import chat_texts, check_text
 
-    if not all(prompt.strip() for prompt in prompts):
-        raise LabError("PROMPT: '' is empty; give a question in quotes")
+    for prompt in prompts:  # before seconds are spent on the model
+        check_text("PROMPT", prompt)
+        if not prompt.strip():
+            raise LabError("PROMPT: '' is empty; give a question in quotes")
+    check_text("--system", system)
     from labs_lib.data import Row
     from labs_lib.training import answer, load_with_adapter, quiet_libraries
 
@@ -35,6 +39,11 @@ def command(
         loaded, tokenizer = load_with_adapter(adapter, model)
         rows = [Row(prompt, "", system=system) for prompt in prompts]
         messages = [row.prompt_messages() for row in rows]
+        if system.strip() and system.strip() not in chat_texts(tokenizer, messages[:1])[0]:
+            raise LabError(
+                "--system: this model's chat template leaves a system message out; put the text "
+                "into the prompt"
+            )
         answers = answer(loaded, tokenizer, messages, max_new_tokens)
     pairs = [{"prompt": p, "answer": a} for p, a in zip(prompts, answers, strict=True)]
     if as_json:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.errors import LabError, choice_error, nearest, shorten
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
 from labs_lib.models.catalogue import catalogue, find, unknown_model
+from labs_lib.models.chat import check_template_ends
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +104,8 @@ def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
     """Return the tokenizer of `name`, with its own chat template.
 
     Where a model was published without a padding token (GPT-2, Llama) the end-of-text token
-    stands in for it.  Raises `LabError` as `load_model` does.
+    stands in for it.  Raises `LabError` as `load_model` does, and for a chat template that attacks
+    or does not end.
     """
     source = locate(name)
     if source.local:
@@ -113,7 +115,9 @@ def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
     with quiet(), _in_one_line(source), _no_long_wait(source):
         tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        # Padding is masked, so any token will do where there is no end of text either.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    check_template_ends(tokenizer)
     return tokenizer
 
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from labs_lib.models.chat import chat_text as chat_text
+from labs_lib.models.chat import chat_texts
+from labs_lib.models.windows import check_tokens, room_for
 from labs_lib.training.evaluating import evaluating
 
 if TYPE_CHECKING:
@@ -72,9 +75,11 @@ def answer(
 
     A prompt is the user's text, or the messages before the answer. Prompts of like length are
     batched together, so that little is spent on padding, at most `most_at_once` and about equally
-    many in each batch: a token for many rows costs a CPU little more than one for a few.
+    many in each batch: a token for many rows costs a CPU little more than one for a few. An answer
+    ends where the model's window does. Raises `LabError` for a prompt that the chat template or the
+    model's tables have no place for.
     """
-    texts = [chat_text(tokenizer, prompt) for prompt in prompts]
+    texts = chat_texts(tokenizer, prompts)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     answers = [""] * len(texts)
     batches = math.ceil(len(order) / most_at_once)
@@ -85,14 +90,6 @@ def answer(
             for index, text in zip(chosen, batch, strict=True):
                 answers[index] = text
     return answers
-
-
-def chat_text(tokenizer: Any, prompt: str | list[dict[str, str]]) -> str:
-    """Return the prompt in the model's chat template, or its text where there is none."""
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    if not tokenizer.chat_template:
-        return "\n".join(message["content"] for message in messages)
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
 def evaluate(
@@ -122,6 +119,8 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     mask shows, so the padding between them changes nothing.
     """
     encoded = tokenizer(texts, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+    check_tokens(model, encoded)
+    max_new_tokens = min(max_new_tokens, room_for(model, max(map(len, encoded))))
     shared = _shared_tokens(model, encoded, max_new_tokens)
     own = tokenizer.pad(
         {"input_ids": [row[shared:] for row in encoded]}, padding_side="left", return_tensors="pt"

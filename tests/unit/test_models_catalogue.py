@@ -68,15 +68,39 @@ def test_the_promised_models_are_there():
         ("LLAMA-2-7B", "llama-2-7b"),
         ("meta-llama/Llama-2-7b-hf", "llama-2-7b"),
         ("meta-llama/llama-2-7b-HF", "llama-2-7b"),
-        ("HuggingFaceTB/SmolLM2-135M", "smollm2-135m-instruct"),
-        ("smollm2-135m", "smollm2-135m-instruct"),
+        ("HuggingFaceTB/SmolLM2-135M", "smollm2-135m"),
+        ("smollm2-135m", "smollm2-135m"),
         ("gpt2", "gpt2"),
         ("tiiuae/falcon-7b", "falcon-7b"),
-        ("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+        ("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b-instruct"),
+        ("Qwen2.5-7B", "qwen2.5-7b"),
     ],
 )
 def test_names_in_any_case(given, expected):
     assert entry(given).name == expected
+
+
+def test_a_sibling_has_the_shapes_and_no_more_of_the_model_beside_it():
+    for model in catalogue().values():
+        assert entry(model.name) is entry(model.hub_name) is model
+        for name in model.same_shapes:
+            sibling = entry(name)
+            assert sibling.hub_name == name != model.hub_name
+            assert sibling.config == model.config
+            assert not sibling.bundled
+            assert entry(name.rpartition("/")[2].swapcase()) == sibling
+
+
+def test_no_name_stands_for_two_models():
+    hub_names = [
+        name for model in catalogue().values() for name in (model.hub_name, *model.same_shapes)
+    ]
+    lowered = [name.lower() for name in hub_names]
+    assert len(set(lowered)) == len(lowered)
+    shorts = [name.rpartition("/")[2] for name in lowered]
+    assert len(set(shorts)) == len(shorts)
+    for name in catalogue():  # a catalogue name is no other model's short name
+        assert name not in shorts or entry(name).hub_name.lower().endswith(f"/{name}")
 
 
 @pytest.mark.parametrize(

@@ -224,3 +224,56 @@ def test_where_names_lead(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gpt2").mkdir()
     assert locate("gpt2").local
+
+
+EXACTLY = [
+    ("Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B"),
+    ("qwen2.5-0.5b", "Qwen/Qwen2.5-0.5B"),
+    ("Qwen2.5-0.5B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct"),
+    ("qwen/qwen2.5-0.5b-INSTRUCT", "Qwen/Qwen2.5-0.5B-Instruct"),
+    ("SmolLM2-135M", "HuggingFaceTB/SmolLM2-135M"),
+    (" smollm2-360m ", "HuggingFaceTB/SmolLM2-360M"),
+    ("smollm2-360m-instruct", "HuggingFaceTB/SmolLM2-360M-Instruct"),
+    ("Llama-2-7b-chat-hf", "meta-llama/Llama-2-7b-chat-hf"),
+    ("llama-2-7b-hf", "meta-llama/Llama-2-7b-hf"),
+    ("Mistral-7B-Instruct-v0.1", "mistralai/Mistral-7B-Instruct-v0.1"),
+    ("mistral-7b", "mistralai/Mistral-7B-v0.1"),
+    ("Meta-Llama-3-8B-Instruct", "meta-llama/Meta-Llama-3-8B-Instruct"),
+    ("falcon-7b-instruct", "tiiuae/falcon-7b-instruct"),
+    # Another's copy is another model, whatever its last part.
+    ("unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit", "unsloth/Qwen2.5-0.5B-Instruct-bnb-4bit"),
+    ("someone/SmolLM2-135M-Instruct", "someone/SmolLM2-135M-Instruct"),
+    ("bartowski/SmolLM2-135M-Instruct-GGUF", "bartowski/SmolLM2-135M-Instruct-GGUF"),
+]
+
+
+@pytest.mark.parametrize(("name", "location"), EXACTLY, ids=[each[0] for each in EXACTLY])
+def test_a_name_leads_to_exactly_that_model(name, location):
+    found = locate(name)
+    assert (found.location, found.local) == (location, False)
+
+
+NO_MODEL = [
+    ("Qwen2.5-0.5B-Instruct-bnb-4bit", "Qwen2.5-0.5B-Instruct"),
+    ("SmolLM2-135M-Instruct-GGUF", "smollm2-135m-instruct"),
+    ("smollm2-135m-instruct-v0.3", "smollm2-135m-instruct"),
+    ("smollm2-135", "SmolLM2-135M"),
+    ("smollm2", "SmolLM2"),
+    ("llama-2-7b-chat", "Llama-2-7b-chat-hf"),
+    ("Mistral-7B-Instruct-v0.3", "Mistral-7B-Instruct-v0.1"),
+    ("hf.co/Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B"),
+    ("https://huggingface.co/Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B"),
+]
+
+
+@pytest.mark.parametrize(("name", "near"), NO_MODEL, ids=[each[0] for each in NO_MODEL])
+def test_a_name_that_is_no_models_gets_the_near_one(name, near):
+    with pytest.raises(LabError, match=f"did you mean '{near}"):
+        locate(name)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 100_000, "y/" * 3000, "\udcff/z" * 2])
+def test_a_name_that_is_none(name):
+    with pytest.raises(LabError) as caught:
+        locate(name)
+    assert len(str(caught.value)) < 500
