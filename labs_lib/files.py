@@ -31,8 +31,10 @@ def written_aside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = _aside(path)
         aside.touch(exist_ok=False)
+        mode = aside.stat().st_mode
         try:
             yield aside
+            aside.chmod(mode)  # the writer may have put a file of its own there
             _flush(aside)
             aside.replace(path)
         finally:
@@ -49,10 +51,14 @@ def folder_written_aside(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = _aside(folder)
         aside.mkdir()
+        # What the umask leaves of a new folder's rights; safetensors keeps its files from all
+        # others but the owner, whatever the umask.
+        readable = aside.stat().st_mode & 0o666
         try:
             yield aside
             for file in aside.rglob("*"):
                 if file.is_file():
+                    file.chmod(readable)
                     _flush(file)
             if folder.exists():
                 old = aside.with_name(aside.name + ".old")

@@ -1,90 +1,66 @@
-"""Adapters on disk: put one on its base model, check that it belongs there, merge it."""
+"""An adapter on disk put on its base model, and only where it belongs there whole."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.training.adapter_config import (
+    CONFIG_FILE,
+    PROMPTS,
+    WEIGHTS_FILE,
+    base_of,
+    last_line,
+    peft_config,
+    read_config,
+)
+from labs_lib.training.adapter_patterns import check_patterns
+from labs_lib.training.adapter_tensors import (
+    check_added,
+    check_all_placed,
+    check_finite,
+    check_fits,
+    weight_shapes,
+)
+from labs_lib.training.folding import folded_in
+from labs_lib.training.merged_model import merge
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
+__all__ = [
+    "CONFIG_FILE",
+    "WEIGHTS_FILE",
+    "base_of",
+    "folded_in",
+    "load_adapter",
+    "load_with_adapter",
+    "merge",
+    "read_config",
+    "weight_shapes",
+]
 
-
-def base_of(folder: str | Path) -> str:
-    """Return the name of the base model that the adapter in `folder` was trained on."""
-    return str(read_config(folder).get("base_model_name_or_path"))
-
-
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read an adapter's configuration; `LabError` where `folder` holds no whole adapter."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise LabError(f"adapter: no folder {folder}; `labs train` writes one named adapter/")
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            inner = folder / "adapter"
-            hint = f"; did you mean {inner}?" if (inner / name).is_file() else ""
-            raise LabError(f"adapter: {folder} holds no {name}{hint}")
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabError(f"adapter: {folder / CONFIG_FILE} is not JSON: {error}") from None
-    if not isinstance(config, dict) or "peft_type" not in config:
-        raise LabError(f"adapter: {folder / CONFIG_FILE} names no peft_type; it is no PEFT adapter")
-    return config
-
-
-def weight_shapes(folder: str | Path) -> dict[str, tuple[int, ...]]:
-    """Return name → shape of the adapter's tensors, read from the file's header alone.
-
-    Raises `LabError` for a file that is cut short or no safetensors at all.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(folder) / WEIGHTS_FILE
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise LabError(
-            f"adapter: {path} is damaged or cut short ({error}); train it again or copy it anew"
-        ) from None
-
-
-def check_fits(model: Any, folder: str | Path) -> None:
-    """Raise `LabError` unless every LoRA matrix in `folder` has its place in `model`."""
-    made_for = read_config(folder).get("base_model_name_or_path")
-    modules = dict(model.named_modules())
-    for name, shape in weight_shapes(folder).items():
-        path, _, factor = name.removeprefix("base_model.model.").rpartition(".lora_")
-        if factor not in ("A.weight", "B.weight"):
-            continue
-        if path not in modules:
-            raise LabError(
-                f"adapter: made for {made_for}: it has a part for {path}, which this model lacks"
-            )
-        d_in, d_out = _dimensions(modules[path])
-        expected, side = (d_in, "inputs") if factor[0] == "A" else (d_out, "outputs")
-        found = shape[1] if factor[0] == "A" else shape[0]
-        if found != expected:
-            raise LabError(
-                f"adapter: made for {made_for}: {path} there has {found} {side}, here {expected}"
-            )
+_DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
 def load_adapter(model: Any, folder: str | Path) -> Any:
     """Return `model` wrapped with the adapter in `folder`, ready to answer.
 
-    Raises `LabError` for a missing or damaged adapter and for one made for another base.
+    Every tensor of the adapter has gone to its place, every place has its tensor, and the wrapped
+    model's logits are numbers. Raises `LabError` for a missing or damaged adapter, one that asks
+    for what no adapter needs, and one made for another base.
     """
-    from peft import PeftModel
-
-    check_fits(model, folder)
-    return PeftModel.from_pretrained(model, str(folder)).eval()
+    config = read_config(folder)
+    shapes = weight_shapes(folder)
+    check_patterns(config, [name for name, _ in model.named_modules()])
+    check_fits(model, config, shapes)
+    check_finite(folder)
+    _check_vocabulary(model, config, shapes)
+    base_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    wrapped = _wrapped(model, peft_config(config), config)
+    check_added(wrapped, base_names, shapes)
+    missing, unexpected = _filled(wrapped, Path(folder), config)
+    check_all_placed(missing, unexpected, shapes)
+    _check_answers(wrapped, config)
+    return wrapped.eval()
 
 
 def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> tuple[Any, Any]:
@@ -94,60 +70,101 @@ def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> t
     """
     from labs_lib import models
 
-    if adapter is not None:
-        read_config(adapter)  # before seconds are spent on the base
-        weight_shapes(adapter)
-    name = model or (base_of(adapter) if adapter is not None else "smollm2-135m-instruct")
-    base, tokenizer = models.load(name)
-    return (base.eval() if adapter is None else load_adapter(base, adapter)), tokenizer
-
-
-@contextmanager
-def folded_in(model: Any, wanted: bool = True) -> Iterator[bool]:
-    """Fold an adapter into its base's fp32 weights inside the block; yields whether it was.
-
-    Writing an answer then costs what the base's own costs, without an adapter's two more
-    products a layer. Only in fp32, where folding rounds no more than adding the products does;
-    a 4-bit base has no weights to fold into. Afterwards the weights are back up to a rounding
-    error, exactly where B is zero: use it on a model that is thrown away next, or untrained.
-    `wanted` False leaves the model as it is.
-    """
-    import torch
-    from peft import PeftModel
-    from peft.tuners.lora import LoraLayer
-
-    layers = [part for part in model.modules() if isinstance(part, LoraLayer)]
-    in_fp32 = all(part.get_base_layer().weight.dtype == torch.float32 for part in layers)
-    if not (wanted and isinstance(model, PeftModel) and layers and in_fp32):
-        yield False
-        return
-    model.merge_adapter()
+    if adapter is None:
+        base, tokenizer = models.load(model or _DEFAULT_MODEL)
+        return base.eval(), tokenizer
+    config = read_config(adapter)  # before seconds are spent on the base
+    weight_shapes(adapter)
+    named = model or base_of(adapter)
     try:
-        yield True
-    finally:
-        model.unmerge_adapter()
+        models.locate(named)
+    except LabError as error:
+        raise error if model else _no_base(named, error) from None
+    peft_config(config)
+    try:
+        base, tokenizer = models.load(named)
+    except LabError as error:
+        raise error if model else _no_base(named, error) from None
+    return load_adapter(base, adapter), tokenizer
 
 
-def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Path:
-    """Write base + scaling·B·A as one ordinary model to the folder `out`; returns it.
-
-    The merge is done in the base's 16 or 32 bits; see lesson 06 for what a 4-bit base would lose.
-    """
-    from labs_lib.files import folder_written_aside
-
-    out = Path(out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise LabError(f"--out: {out} exists already; give a new folder")
-    wrapped, tokenizer = load_with_adapter(adapter, model)
-    merged = wrapped.merge_and_unload()
-    with folder_written_aside(out) as aside:
-        merged.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-    return out
+def _no_base(named: str, error: LabError) -> LabError:
+    reason = str(error).removeprefix("model: ")
+    return LabError(f"adapter: its base model cannot be had: {reason}; name another with --model")
 
 
-def _dimensions(module: Any) -> tuple[int, int]:
-    if hasattr(module, "in_features"):
-        return module.in_features, module.out_features
-    d_in, d_out = module.weight.shape  # GPT-2's Conv1D keeps its weight transposed
-    return d_in, d_out
+def _wrapped(model: Any, made: Any, config: dict[str, Any]) -> Any:
+    """Return the model with the adapter's parts in place, still without its weights."""
+    from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftModel
+
+    kind = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(made.task_type, PeftModel)
+    try:
+        return kind(model, made, "default")
+    except Exception as error:  # a stranger's configuration in a library's hands
+        raise LabError(
+            f"adapter: PEFT cannot build this {config['peft_type']} adapter on the model: "
+            f"{last_line(error)}"
+        ) from error
+
+
+def _filled(wrapped: Any, folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Fill in the adapter's weights; return the names of what is missing and what is too much."""
+    from peft import get_peft_model_state_dict
+
+    try:
+        # Names that transformers has changed since, as PEFT's own loading maps them.
+        renamed = None if config["peft_type"] in PROMPTS else _renamed(wrapped)
+        report = wrapped.load_adapter(
+            str(folder), "default", is_trainable=False, key_mapping=renamed
+        )
+    except Exception as error:  # a stranger's tensors in a library's hands
+        raise LabError(f"adapter: its tensors do not fit this model: {last_line(error)}") from error
+    if config["peft_type"] in PROMPTS:
+        # PEFT fills these beside the model, and reports their names as unknown to it.
+        own, given = set(get_peft_model_state_dict(wrapped)), set(weight_shapes(folder))
+        return sorted(own - given), sorted(given - own)
+    return list(report.missing_keys), list(report.unexpected_keys)
+
+
+def _renamed(wrapped: Any) -> dict[str, str]:
+    return getattr(wrapped.get_base_model(), "_checkpoint_conversion_mapping", {})
+
+
+def _check_vocabulary(
+    model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
+) -> None:
+    """Say that the adapter's vocabulary grew, which PEFT would report as a size."""
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    for name, shape in shapes.items():
+        table = name.endswith(("embed_tokens.weight", "lm_head.weight", "wte.weight"))
+        if table and len(shape) == 2 and shape[0] != rows and "lora_" not in name:
+            raise LabError(
+                f"adapter: it was trained with {shape[0]:,} tokens and this model has {rows:,}; "
+                f"take the base whose vocabulary was enlarged"
+            )
+    given = config.get("trainable_token_indices") or config.get("token_indices") or []
+    for indices in given.values() if isinstance(given, dict) else [given]:
+        for index in indices if isinstance(indices, list) else []:
+            if isinstance(index, int) and not 0 <= index < rows:
+                raise LabError(
+                    f"adapter: it trains token {index}, and this model's tokens are 0 to {rows - 1}"
+                )
+
+
+def _check_answers(wrapped: Any, config: dict[str, Any]) -> None:
+    """Raise `LabError` unless the wrapped model reads two tokens and gives numbers."""
+    import torch
+
+    # In evaluation bitsandbytes may repack a 4-bit layer, after which nothing learns in it.
+    wrapped.train(bool(getattr(wrapped.get_base_model(), "is_loaded_in_4bit", False)))
+    try:
+        with torch.inference_mode():
+            ids = torch.tensor([[0, 1]], device=wrapped.device)
+            logits = wrapped(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    except Exception as error:  # a stranger's adapter in a library's hands
+        raise LabError(
+            f"adapter: the model does not run with this {config['peft_type']} adapter: "
+            f"{last_line(error)}"
+        ) from error
+    if not logits.isfinite().all():
+        raise LabError("adapter: with it the model's logits are NaN or infinite")

@@ -1,0 +1,267 @@
+"""An adapter's configuration, judged whole before PEFT builds anything by it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import typing
+from pathlib import Path
+from typing import Any
+
+from labs_lib.errors import LabError, nearest, shorten
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+PICKLE_FILE = "adapter_model.bin"
+
+_MOST_BYTES = 1 << 20  # PEFT writes a few kilobytes
+_LONGEST_NAME = 4096
+_MOST_LAYERS = 4096
+_LARGEST_SIZE = 1 << 20
+"""A rank, a number of virtual tokens, a width: larger ones only fill the memory."""
+
+# Sizes: PEFT takes memory by them before it has seen a weight.
+_SIZES = (
+    "r",
+    "init_r",
+    "target_r",
+    "num_virtual_tokens",
+    "num_transformer_submodules",
+    "num_layers",
+    "num_attention_heads",
+    "token_dim",
+    "adapter_len",
+    "adapter_layers",
+    "num_tasks",
+    "num_ranks",
+    "oft_block_size",
+    "boft_block_size",
+    "boft_block_num",
+    "num_vectors",
+    "vector_length",
+)
+# Fields that name a file, a class or a module to load, or matter in training alone: PEFT gets
+# its own default in their place.
+_NOT_TAKEN_OVER = (
+    "auto_mapping",
+    "base_model_name_or_path",
+    "revision",
+    "peft_version",
+    "inference_mode",
+    "megatron_core",
+    "prompt_tuning_init",
+    "prompt_tuning_init_text",
+    "prompt_tuning_init_state_dict_path",
+    "tokenizer_name_or_path",
+    "tokenizer_kwargs",
+    "runtime_config",
+)
+# What would load another adapter or library; null in every configuration that the course can load.
+_MUST_BE_UNSET = ("megatron_config", "arrow_config")
+_TASKS = (None, "CAUSAL_LM", "FEATURE_EXTRACTION")
+# PEFT accepts a fraction where it says int.
+_FRACTIONS = ("lora_alpha", "alpha")
+
+PROMPTS = (
+    "PROMPT_TUNING",
+    "P_TUNING",
+    "PREFIX_TUNING",
+    "MULTITASK_PROMPT_TUNING",
+    "CPT",
+    "CARTRIDGE",
+)
+"""Adapters that stand in front of the prompt and change no weight of the model."""
+
+LOADABLE = (
+    "LORA",
+    "ADALORA",
+    "LOHA",
+    "LOKR",
+    "IA3",
+    "LN_TUNING",
+    "OFT",
+    "BOFT",
+    "VERA",
+    "HRA",
+    "MISS",
+    "FOURIERFT",
+    "RANDLORA",
+    "TRAINABLE_TOKENS",
+    "PROMPT_TUNING",
+    "P_TUNING",
+    "PREFIX_TUNING",
+    "MULTITASK_PROMPT_TUNING",
+)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read an adapter's configuration; `LabError` where `folder` holds no whole adapter.
+
+    The fields are those of PEFT's own class for this kind of adapter, each of the type that PEFT
+    declares, and no size is beyond what an adapter can have. Nothing is loaded by it.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    path = folder / CONFIG_FILE
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise LabError(f"adapter: {path} is larger than 1 MiB; no PEFT configuration is")
+        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError, OSError) as error:
+        if isinstance(error, LabError):
+            raise
+        reason = str(error) if isinstance(error, (ValueError, OSError)) else "nested too deeply"
+        raise LabError(f"adapter: {path} is not JSON: {reason}") from None
+    if not isinstance(config, dict) or "peft_type" not in config:
+        raise LabError(f"adapter: {path} names no peft_type; it is no PEFT adapter")
+    _check_kind(config)
+    _check_base(config)
+    return config
+
+
+def base_of(folder: str | Path) -> str:
+    """Return the name of the base model that the adapter in `folder` was trained on.
+
+    Raises `LabError` where it names none.
+    """
+    name = read_config(folder).get("base_model_name_or_path")
+    if not name:
+        raise LabError(
+            f"adapter: {Path(folder) / CONFIG_FILE} names no base model "
+            f"(base_model_name_or_path is {shorten(name)}); name it: --model"
+        )
+    return name
+
+
+def peft_config(config: dict[str, Any]) -> Any:
+    """Return PEFT's own configuration object for what `read_config` returned.
+
+    Raises `LabError` for a field that PEFT's class has not, or one of another type.
+    """
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING[config["peft_type"]]
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    fields: dict[str, Any] = {}
+    for name, value in config.items():
+        if name in _NOT_TAKEN_OVER:
+            continue
+        if name not in known:
+            if value in (None, False, 0, "", [], {}):
+                continue  # of a newer PEFT, and not used
+            raise _illegal(
+                name, value, f"this PEFT knows no such field{nearest(name, known)}; update PEFT"
+            )
+        fields[name] = _typed(name, value, hints[name])
+    _check_sizes(fields)
+    if "total_step" in known and not fields.get("total_step"):
+        fields["total_step"] = 1  # AdaLoRA's schedule of training, which is over
+    try:
+        made = kind(**fields, inference_mode=True)
+    except (ValueError, TypeError, ImportError, KeyError, NotImplementedError) as error:
+        raise LabError(f"adapter: PEFT refuses its configuration: {last_line(error)}") from None
+    return made
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of what a library says, cut to a length that a line holds."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else type(error).__name__
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise LabError(f"adapter: no folder {folder}; `labs train` writes one named adapter/")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if (folder / name).is_file():
+            continue
+        if name == WEIGHTS_FILE and (folder / PICKLE_FILE).exists():
+            raise LabError(
+                f"adapter: {folder} holds only pickle weights ({PICKLE_FILE}), which can run code "
+                f"when they are loaded; save the adapter again as safetensors"
+            )
+        if (folder / name).is_symlink():
+            raise LabError(f"adapter: {folder / name} is a link that leads to no file")
+        inner = folder / "adapter"
+        hint = f"; did you mean {inner}?" if (inner / name).is_file() else ""
+        raise LabError(f"adapter: {folder} holds no {name}{hint}")
+
+
+def _no_number(constant: str) -> Any:
+    raise LabError(f"adapter: {CONFIG_FILE} holds {constant}, which is no number in JSON")
+
+
+def _check_kind(config: dict[str, Any]) -> None:
+    kind = config["peft_type"]
+    if not isinstance(kind, str) or kind not in LOADABLE:
+        near = nearest(kind, LOADABLE) if isinstance(kind, str) else ""
+        raise LabError(
+            f"adapter: peft_type: {shorten(kind)} is not one that the course loads: "
+            f"{', '.join(LOADABLE)}{near}"
+        )
+    task = config.get("task_type")
+    if task not in _TASKS:
+        raise LabError(
+            f"adapter: task_type: {shorten(task)} is no task of a model that writes; "
+            f"legal: CAUSAL_LM or null"
+        )
+    for name in _MUST_BE_UNSET:
+        if config.get(name) is not None:
+            raise _illegal(name, config[name], "the course loads no adapter that sets it")
+
+
+def _check_base(config: dict[str, Any]) -> None:
+    name = config.get("base_model_name_or_path")
+    if name is None:
+        return
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or "\0" in name:
+        raise _illegal("base_model_name_or_path", name, "a model's name, or null")
+    if name.startswith(("\\\\", "//")):  # asking would send a password's hash to that server
+        raise _illegal("base_model_name_or_path", name, "a path on another machine is not opened")
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    if value is None:  # PEFT declares many a field as int and leaves it None
+        return None
+    number = isinstance(value, float) and math.isfinite(value)
+    if name in _FRACTIONS and number:
+        return value
+    try:
+        # As JSON, since a list is a set's JSON form, and a word an enumeration's; strictly, so
+        # that "8" is no number.
+        return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]["msg"]
+        raise _illegal(name, value, first[:1].lower() + first[1:]) from None
+
+
+def _check_sizes(fields: dict[str, Any]) -> None:
+    for name in _SIZES:
+        value = fields.get(name)
+        # OFT keeps 0 where the other of its two sizes decides.
+        for size in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(size, int) and not 0 <= size <= _LARGEST_SIZE:
+                raise _illegal(name, size, f"from 1 to {_LARGEST_SIZE:,}")
+    rank = fields.get("r")
+    if rank == 0 and "oft_block_size" not in fields:
+        raise _illegal("r", rank, f"from 1 to {_LARGEST_SIZE:,}")
+    for name in ("rank_pattern", "alpha_pattern"):
+        for key, value in (fields.get(name) or {}).items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            ranks = name == "alpha_pattern" or isinstance(value, list)
+            if not ranks and not (isinstance(value, int) and 1 <= value <= _LARGEST_SIZE):
+                raise _illegal(f"{name}.{key}", value, f"from 1 to {_LARGEST_SIZE:,}")
+            if name == "alpha_pattern" and not (number and math.isfinite(value)):
+                raise _illegal(f"{name}.{key}", value, "a finite number")
+    pairs = fields.get("layer_replication") or []
+    if sum(max(0, end - start) for start, end in pairs) > _MOST_LAYERS:
+        raise _illegal("layer_replication", pairs, f"at most {_MOST_LAYERS:,} layers")
+
+
+def _illegal(name: str, value: Any, legal: str) -> LabError:
+    return LabError(f"adapter: {CONFIG_FILE}: {name}: {shorten(value)} is not legal; {legal}")

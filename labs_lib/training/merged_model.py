@@ -1,0 +1,102 @@
+"""An adapter worked into its base for good: one ordinary model on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs_lib.errors import LabError
+from labs_lib.training.adapter_config import PROMPTS, last_line, read_config
+from labs_lib.training.tying import settle_tying, untie
+
+if TYPE_CHECKING:
+    import torch
+
+_PROBE_TOKENS = 16
+# Of a logit's standard deviation, root mean square: what rounding alone does stays far below.
+_TOLERANCE = {"float32": 0.02, "bfloat16": 0.15, "float16": 0.1}
+
+
+def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Path:
+    """Write base + scaling·B·A as one ordinary model to the folder `out`; returns it.
+
+    The merge is done in the base's 16 or 32 bits; see lesson 06 for what a 4-bit base would lose.
+    Where the adapter changes one of two tied matrices, the model is written with both. Raises
+    `LabError` for an adapter that cannot be merged, for a base in 4 bits, and where the merged
+    model does not give the logits of base and adapter; `out` is then as it was.
+    """
+    from safetensors import SafetensorError
+
+    from labs_lib.files import folder_written_aside
+    from labs_lib.training.adapters import load_with_adapter
+
+    folder = _folder(Path(out))
+    _check_can_merge(adapter)
+    with folder_written_aside(folder) as aside:
+        wrapped, tokenizer = load_with_adapter(adapter, model)
+        merged = _merged(wrapped)
+        try:
+            merged.save_pretrained(aside)
+            tokenizer.save_pretrained(aside)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise LabError(f"cannot write {folder}: {last_line(error)}") from error
+    return folder
+
+
+def _folder(out: Path) -> Path:
+    """Return the folder that `out` leads to; `LabError` where something is there already."""
+    try:
+        # A link is followed to its end, so that the model lies where the link points.
+        folder = out.resolve() if out.is_symlink() else out
+        taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    except (OSError, RuntimeError, ValueError) as error:  # links in a ring, or no path at all
+        raise LabError(f"--out: {out} is no place for a folder: {last_line(error)}") from None
+    if taken or folder.is_symlink():
+        raise LabError(f"--out: {out} exists already; give a new folder")
+    return folder
+
+
+def _check_can_merge(adapter: str | Path) -> None:
+    kind = read_config(adapter)["peft_type"]
+    if kind in PROMPTS:
+        raise LabError(
+            f"merge: a {kind} adapter puts trained embeddings in front of the prompt and changes "
+            f"no weight, so there is nothing to merge; `labs generate --adapter` uses it as it is"
+        )
+
+
+def _merged(wrapped: Any) -> Any:
+    """Return the model without adapter layers, and giving the same logits."""
+    base = wrapped.get_base_model()
+    if getattr(base.config, "quantization_config", None) is not None:
+        raise LabError(
+            "merge: the base is stored quantised, and merging would round the update away; name "
+            "the base that was never quantised with --model (lesson 06 compares the ways)"
+        )
+    expected = _probe(wrapped)
+    untie(wrapped)
+    try:
+        merged = wrapped.merge_and_unload()
+    except Exception as error:  # a stranger's adapter in a library's hands
+        raise LabError(f"merge: PEFT cannot merge this adapter: {last_line(error)}") from error
+    settle_tying(merged)
+    off = ((_probe(merged) - expected).square().mean().sqrt() / expected.std()).item()
+    if not off <= _TOLERANCE.get(str(merged.dtype).removeprefix("torch."), 0.15):
+        raise LabError(
+            f"merge: the merged model's logits are off by {off:.0%} of their spread from those of "
+            f"base and adapter; nothing was written"
+        )
+    return merged
+
+
+def _probe(model: Any) -> torch.Tensor:
+    """Return the logits on some tokens, in fp32 on the CPU."""
+    import torch
+
+    from labs_lib.models.windows import vocabulary_of, window_of
+
+    length = int(min(_PROBE_TOKENS, window_of(model)))
+    # Spread over the vocabulary, the last token too.
+    ids = torch.linspace(0, vocabulary_of(model) - 1, length, device=model.device).round().long()
+    with torch.inference_mode():
+        return model(input_ids=ids[None]).logits.float().cpu()

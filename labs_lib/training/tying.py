@@ -1,0 +1,72 @@
+"""Models whose output head is the embedding matrix itself, and adapters on either of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def shared_weights(model: Any) -> Iterator[tuple[Any, str]]:
+    """Yield each (module, name of its parameter) whose parameter an earlier module holds too."""
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) in seen:
+                yield module, name
+            seen.add(id(parameter))
+
+
+def is_shared(model: Any, parameter: Any) -> bool:
+    """Return whether two modules of `model` hold this very parameter."""
+    holders = sum(
+        each is parameter
+        for module in model.modules()
+        for _, each in module.named_parameters(recurse=False)
+    )
+    return holders > 1
+
+
+def untie(model: Any) -> bool:
+    """Give each module that shares a parameter one of its own, in place; returns whether any did.
+
+    What is merged into one of the two matrices then leaves the other as it was.
+    """
+    import torch
+
+    found = list(shared_weights(model))
+    for module, name in found:
+        own = getattr(module, name).detach().clone()
+        setattr(module, name, torch.nn.Parameter(own, requires_grad=False))
+    return bool(found)
+
+
+def settle_tying(model: Any) -> None:
+    """Tie head and embedding again where they are equal; else record that they are two matrices.
+
+    `model` is a plain model, without adapter layers. Loading would otherwise put the one in the
+    other's place.
+    """
+    import torch
+
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or not _says_tied(model.config):
+        return
+    if torch.equal(embedding.weight, head.weight):
+        head.weight = embedding.weight
+        return
+    for config in {id(each): each for each in _configs(model.config)}.values():
+        config.tie_word_embeddings = False
+    for module in model.modules():  # what the class says of its weights, which is no longer so
+        if getattr(module, "_tied_weights_keys", None):
+            module._tied_weights_keys = {}
+        if getattr(module, "all_tied_weights_keys", None):
+            module.all_tied_weights_keys = {}
+
+
+def _says_tied(config: Any) -> bool:
+    return any(getattr(each, "tie_word_embeddings", False) for each in _configs(config))
+
+
+def _configs(config: Any) -> list[Any]:
+    nested = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
+    return [config, nested]
