@@ -9,7 +9,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, nearest, shorten
+from labs_lib.errors import LabError, choice_error, nearest, shorten
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -20,6 +20,8 @@ _LONGEST_NAME = 4096
 _MOST_LAYERS = 4096
 _LARGEST_SIZE = 1 << 20
 """A rank, a number of virtual tokens, a width: larger ones only fill the memory."""
+
+_LARGEST_INTEGER = 2**63 - 1
 
 # Sizes: PEFT takes memory by them before it has seen a weight.
 _SIZES = (
@@ -67,9 +69,7 @@ PROMPTS = (
     "PROMPT_TUNING",
     "P_TUNING",
     "PREFIX_TUNING",
-    "MULTITASK_PROMPT_TUNING",
     "CPT",
-    "CARTRIDGE",
 )
 """Adapters that stand in front of the prompt and change no weight of the model."""
 
@@ -87,12 +87,15 @@ LOADABLE = (
     "MISS",
     "FOURIERFT",
     "RANDLORA",
+    "SHIRA",
+    "VBLORA",
+    "C3A",
+    "ROAD",
+    "ADAPTION_PROMPT",
     "TRAINABLE_TOKENS",
-    "PROMPT_TUNING",
-    "P_TUNING",
-    "PREFIX_TUNING",
-    "MULTITASK_PROMPT_TUNING",
+    *PROMPTS,
 )
+"""Kinds that need nothing but their own two files: no other adapter, no file that they name."""
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -197,11 +200,7 @@ def _no_number(constant: str) -> Any:
 def _check_kind(config: dict[str, Any]) -> None:
     kind = config["peft_type"]
     if not isinstance(kind, str) or kind not in LOADABLE:
-        near = nearest(kind, LOADABLE) if isinstance(kind, str) else ""
-        raise LabError(
-            f"adapter: peft_type: {shorten(kind)} is not one that the course loads: "
-            f"{', '.join(LOADABLE)}{near}"
-        )
+        raise choice_error(f"adapter: {CONFIG_FILE}: peft_type", kind, LOADABLE)
     task = config.get("task_type")
     if task not in _TASKS:
         raise LabError(
@@ -228,6 +227,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 
     if value is None:  # PEFT declares many a field as int and leaves it None
         return None
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise _illegal(name, value, "no such number is needed")
     number = isinstance(value, float) and math.isfinite(value)
     if name in _FRACTIONS and number:
         return value
@@ -253,11 +254,14 @@ def _check_sizes(fields: dict[str, Any]) -> None:
     for name in ("rank_pattern", "alpha_pattern"):
         for key, value in (fields.get(name) or {}).items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            ranks = name == "alpha_pattern" or isinstance(value, list)
-            if not ranks and not (isinstance(value, int) and 1 <= value <= _LARGEST_SIZE):
-                raise _illegal(f"{name}.{key}", value, f"from 1 to {_LARGEST_SIZE:,}")
-            if name == "alpha_pattern" and not (number and math.isfinite(value)):
-                raise _illegal(f"{name}.{key}", value, "a finite number")
+            if name == "alpha_pattern" and not (number and abs(value) <= _LARGEST_SIZE):
+                raise _illegal(f"{name}.{key}", value, "a number of usual size")
+            # AdaLoRA keeps a list here: which of the ranks are left.
+            if name == "rank_pattern" and not isinstance(value, list):
+                if isinstance(value, bool) or not isinstance(value, int):
+                    raise _illegal(f"{name}.{key}", value, "a whole number")
+                if not 1 <= value <= _LARGEST_SIZE:
+                    raise _illegal(f"{name}.{key}", value, f"from 1 to {_LARGEST_SIZE:,}")
     pairs = fields.get("layer_replication") or []
     if sum(max(0, end - start) for start, end in pairs) > _MOST_LAYERS:
         raise _illegal("layer_replication", pairs, f"at most {_MOST_LAYERS:,} layers")

@@ -11,6 +11,7 @@ from labs_lib.training.adapter_config import CONFIG_FILE, PROMPTS, WEIGHTS_FILE
 
 WRAPPER = "base_model.model."
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_SHARED = "vblora_vector_bank"  # one tensor that PEFT lists once more in each layer
 
 
 def weight_shapes(folder: str | Path) -> dict[str, tuple[int, ...]]:
@@ -27,7 +28,9 @@ def weight_shapes(folder: str | Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  (not a dictionary)
                 part = file.get_slice(name)
-                if part.get_dtype() not in _FLOATS:
+                # SHiRA keeps beside its values the places that they are for.
+                places = name.endswith("_indices") and part.get_dtype() in ("I32", "I64")
+                if part.get_dtype() not in _FLOATS and not places:
                     raise LabError(
                         f"adapter: {name} in {path} holds {part.get_dtype()} numbers; legal: "
                         f"{', '.join(_FLOATS)}"
@@ -76,6 +79,11 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
             raise LabError(
                 f"adapter: made for {made_for}: it has a part for {path}, which this model lacks"
             )
+        for factor, shape in factors.items():
+            if len(shape) < 2:
+                raise LabError(
+                    f"adapter: lora_{factor} of {path} is no matrix: its shape is {shape}"
+                )
         if len(factors) == 1:
             (present,) = factors
             lacking = "B" if present == "A" else "A"
@@ -107,7 +115,8 @@ def check_all_placed(
     missing: Iterable[str], unexpected: Iterable[str], shapes: dict[str, tuple[int, ...]]
 ) -> None:
     """Raise `LabError` unless all tensors went to a place and all places got a tensor."""
-    surplus, lacking = sorted(unexpected), sorted(missing)
+    surplus = sorted(unexpected)
+    lacking = sorted(name for name in missing if _SHARED not in name)
     if surplus:
         raise LabError(
             f"adapter: {len(surplus)} of its {len(shapes)} tensors have no place in this model "
@@ -162,7 +171,7 @@ def _check_ranks(
         )
     if config["peft_type"] != "LORA" or config.get("target_parameters"):
         return
-    from peft.utils import get_pattern_key
+    from peft.utils.other import get_pattern_key
 
     ranks = config.get("rank_pattern") or {}
     for path, factors in parts.items():

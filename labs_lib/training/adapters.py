@@ -50,12 +50,13 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     """
     config = read_config(folder)
     shapes = weight_shapes(folder)
+    made = peft_config(config)
     check_patterns(config, [name for name, _ in model.named_modules()])
     check_fits(model, config, shapes)
     check_finite(folder)
     _check_vocabulary(model, config, shapes)
     base_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    wrapped = _wrapped(model, peft_config(config), config)
+    wrapped = _wrapped(model, made, config)
     check_added(wrapped, base_names, shapes)
     missing, unexpected = _filled(wrapped, Path(folder), config)
     check_all_placed(missing, unexpected, shapes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
 from labs_lib.training.adapter_config import PROMPTS, last_line, read_config
-from labs_lib.training.tying import settle_tying, untie
+from labs_lib.training.tying import is_tied, settle_tying, untie
 
 if TYPE_CHECKING:
     import torch
@@ -58,10 +58,11 @@ def _folder(out: Path) -> Path:
 
 def _check_can_merge(adapter: str | Path) -> None:
     kind = read_config(adapter)["peft_type"]
-    if kind in PROMPTS:
+    if kind in (*PROMPTS, "ADAPTION_PROMPT"):
         raise LabError(
-            f"merge: a {kind} adapter puts trained embeddings in front of the prompt and changes "
-            f"no weight, so there is nothing to merge; `labs generate --adapter` uses it as it is"
+            f"merge: {kind} puts trained embeddings in front of what the model reads and "
+            f"changes no weight, so there is nothing to merge; `labs generate --adapter` uses it "
+            f"as it is"
         )
 
 
@@ -74,12 +75,13 @@ def _merged(wrapped: Any) -> Any:
             "the base that was never quantised with --model (lesson 06 compares the ways)"
         )
     expected = _probe(wrapped)
+    was_tied = is_tied(base)
     untie(wrapped)
     try:
         merged = wrapped.merge_and_unload()
     except Exception as error:  # a stranger's adapter in a library's hands
         raise LabError(f"merge: PEFT cannot merge this adapter: {last_line(error)}") from error
-    settle_tying(merged)
+    settle_tying(merged, was_tied)
     off = ((_probe(merged) - expected).square().mean().sqrt() / expected.std()).item()
     if not off <= _TOLERANCE.get(str(merged.dtype).removeprefix("torch."), 0.15):
         raise LabError(

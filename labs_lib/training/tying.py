@@ -40,31 +40,33 @@ def untie(model: Any) -> bool:
     return bool(found)
 
 
-def settle_tying(model: Any) -> None:
+def is_tied(model: Any) -> bool:
+    """Return whether the head of a plain or wrapped model was loaded as its embedding matrix."""
+    return any(getattr(each, "tie_word_embeddings", False) for each in _configs(model.config))
+
+
+def settle_tying(model: Any, was_tied: bool) -> None:
     """Tie head and embedding again where they are equal; else record that they are two matrices.
 
-    `model` is a plain model, without adapter layers. Loading would otherwise put the one in the
-    other's place.
+    `model` is a plain model after a merge, `was_tied` what `is_tied` said of it before. Loading
+    would otherwise put one matrix in the other's place.
     """
     import torch
 
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
-    if head is None or not _says_tied(model.config):
+    if head is None or not was_tied:
         return
-    if torch.equal(embedding.weight, head.weight):
+    same = torch.equal(embedding.weight, head.weight)
+    for config in {id(each): each for each in _configs(model.config)}.values():
+        config.tie_word_embeddings = same
+    if same:
         head.weight = embedding.weight
         return
-    for config in {id(each): each for each in _configs(model.config)}.values():
-        config.tie_word_embeddings = False
     for module in model.modules():  # what the class says of its weights, which is no longer so
         if getattr(module, "_tied_weights_keys", None):
             module._tied_weights_keys = {}
         if getattr(module, "all_tied_weights_keys", None):
             module.all_tied_weights_keys = {}
-
-
-def _says_tied(config: Any) -> bool:
-    return any(getattr(each, "tie_word_embeddings", False) for each in _configs(config))
 
 
 def _configs(config: Any) -> list[Any]:
