@@ -34,7 +34,7 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     _check_can_merge(adapter)
     with folder_written_aside(folder) as aside:
         wrapped, tokenizer = load_with_adapter(adapter, model)
-        merged = _merged(wrapped)
+        merged = merged_from(wrapped)
         try:
             merged.save_pretrained(aside)
             tokenizer.save_pretrained(aside)
@@ -45,6 +45,8 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
 
 def _folder(out: Path) -> Path:
     """Return the folder that `out` leads to; `LabError` where something is there already."""
+    if "\0" in str(out):
+        raise LabError(f"--out: {str(out)!r} is no path")
     try:
         # A link is followed to its end, so that the model lies where the link points.
         folder = out.resolve() if out.is_symlink() else out
@@ -66,7 +68,7 @@ def _check_can_merge(adapter: str | Path) -> None:
         )
 
 
-def _merged(wrapped: Any) -> Any:
+def merged_from(wrapped: Any) -> Any:
     """Return the model without adapter layers, and giving the same logits."""
     base = wrapped.get_base_model()
     if getattr(base.config, "quantization_config", None) is not None:
