@@ -68,7 +68,8 @@ def one_line_errors(program: str) -> Iterator[None]:
 
 def describe(error: Exception) -> str:
     """Return one line on an error nobody foresaw: where it came from, and its last line."""
-    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
+    lines = [line for line in str(error).splitlines() if any(map(str.isalnum, line))]
+    reason = lines[-1] if lines else ""
     reason = " ".join(reason.split())
     if len(reason) > _LONGEST_REASON:
         reason = f"{reason[:_LONGEST_REASON]}…"

@@ -8,6 +8,8 @@ import sys
 from typing import TextIO
 
 ESCAPE = "labs-escape"
+ASCII = "labs-ascii"
+"""ASCII by a name of its own: click writes UTF-8 to a stream that calls itself ascii."""
 
 
 def make_output_safe() -> None:
@@ -18,11 +20,13 @@ def make_output_safe() -> None:
     (`\\u2192`), so that what `--json` prints stays valid and loses nothing.
     """
     codecs.register_error(ESCAPE, _as_json_escapes)
+    codecs.register(_ascii)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         # A notebook's or a test's stream takes any text already.
         if reconfigure is not None:
-            reconfigure(errors=ESCAPE)
+            plain = codecs.lookup(stream.encoding).name == "ascii"
+            reconfigure(errors=ESCAPE, **({"encoding": ASCII} if plain else {}))
 
 
 def finish_output() -> None:
@@ -49,6 +53,21 @@ def _point_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
+
+
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    if name.replace("_", "-") != ASCII:
+        return None
+    plain = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        plain.encode,
+        plain.decode,
+        plain.streamreader,
+        plain.streamwriter,
+        plain.incrementalencoder,
+        plain.incrementaldecoder,
+        name=ASCII,
+    )
 
 
 def _as_json_escapes(error: UnicodeError) -> tuple[str, int]:

@@ -27,7 +27,11 @@ def tiny(vocabulary: int = 64, tied: bool = True, **changes: Any) -> Any:
     """Return a two-layer random Llama, the same at each call."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2} | changes
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+    } | changes
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -49,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     folder = tmp_path_factory.mktemp("whole") / "adapter"
-    wrapped.save_pretrained(folder)
+    wrapped.save_pretrained(str(folder))
     return folder
 
 
@@ -232,7 +236,7 @@ OTHER_BASES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("sizes", "part"), OTHER_BASES)
-def test_another_base(sizes: dict[str, int], part: str, folder: Path) -> None:
+def test_another_base(sizes: dict[str, Any], part: str, folder: Path) -> None:
     with pytest.raises(LabError, match=part):
         load_adapter(tiny(**sizes), folder)
 
