@@ -9,6 +9,7 @@ from labs_lib.errors import choice_error
 from labs_lib.lowrank.knobs import check_rank
 from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
+from labs_lib.models.experts import count_with_experts, expert_targets
 from labs_lib.models.targets import resolve_targets
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -
     as PEFT would build it, though it adds nothing (`check_rank` says so for a given shape).
     """
     check_rank(rank)
+    if not isinstance(model, (str, Entry)):
+        built = meta_model(model) if hasattr(model, "to_dict") else model
+        names = resolve_targets(built, targets)
+        if set(names) & set(expert_targets(built)):
+            return count_with_experts(built, names, rank)
+        model = built
     return rank * sum(d_in + d_out for d_in, d_out in target_shapes(model, targets).values())
 
 

@@ -10,6 +10,7 @@ from transformers.pytorch_utils import Conv1D
 from labs_lib.errors import LabError
 from labs_lib.lowrank.knobs import check_dropout, check_rank, scaling_of
 from labs_lib.lowrank.layer import LoRALinear, features
+from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
 
 
@@ -34,6 +35,11 @@ def inject(
     if adapters(model):
         raise LabError("inject: this model has adapters already; eject them first")
     found = find_targets(model, targets)
+    if experts := set(resolve_targets(model, targets)) & set(expert_targets(model)):
+        raise LabError(
+            f"inject: this model keeps its experts ({', '.join(sorted(experts))}) in stacked "
+            f"parameters, and LoRALinear wraps linear layers; name some, or 'attention'"
+        )
     for name, layer in found.items():  # before any layer is frozen
         d_in, d_out = features(layer, name)
         check_rank(rank, d_out, d_in, name)

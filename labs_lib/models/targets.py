@@ -9,6 +9,7 @@ from typing import Any
 from labs_lib.errors import LabError, choice_error, shorten
 from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
+from labs_lib.models.experts import check_expert_targets, expert_targets
 
 # Short names for what a linear map computes; a fused map computes several.
 _PARTS: dict[str, tuple[str, ...]] = {
@@ -19,6 +20,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "out_proj": ("o",),
     "qkv_proj": ("q", "k", "v"),
     "c_attn": ("q", "k", "v"),
+    "Wqkv": ("q", "k", "v"),
+    "W_pack": ("q", "k", "v"),
     "query_key_value": ("q", "k", "v"),
     "attn.c_proj": ("o",),
     "self_attention.dense": ("o",),
@@ -31,6 +34,10 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "mlp.c_proj": ("down",),
     "dense_h_to_4h": ("up",),
     "dense_4h_to_h": ("down",),
+    "fc_in": ("up",),
+    "fc_out": ("down",),
+    "fc1": ("up",),
+    "fc2": ("down",),
 }
 _GROUPS = ("all-linear", "attention", "mlp")
 _LETTERS = ("q", "k", "v", "o", "gate", "up", "down")
@@ -48,19 +55,28 @@ def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
     applies to exactly the modules meant, in the order of the model's code: on GPT-2
     `attention` gives `c_attn` and `attn.c_proj`, since `c_proj` alone would reach the MLP too.
 
+    Where a layer's experts are stacked into one parameter, `all-linear` and `mlp` bring the names
+    by which PEFT reaches them too, so that `all-linear` is what PEFT takes it for.
+
     Raises `LabError` for a name that the model has not (with the nearest) and for `q_proj`
     where one fused matrix holds q, k and v.
     """
     modules, extra = _modules_of(model)
+    experts = [] if isinstance(model, (str, Entry)) else expert_targets(model)
     wanted = _as_list(targets)
     chosen: set[str] = set()
+    stacked: dict[str, None] = {}
     letters: list[str] = []
     for target in wanted:
         if target in _GROUPS:
             members = {name for name in modules if target in ("all-linear", _role(name))}
-            if not members:
+            if target != "attention":
+                stacked |= dict.fromkeys(experts)
+            if not members and (target == "attention" or not experts):
                 raise LabError(f"target_modules: this model has no {target} linear map")
             chosen |= members
+        elif target in experts and not _ending_with(target, modules):
+            stacked[target] = None
         elif target in _LETTERS and not _ending_with(target, modules):
             letters.append(target)
         else:
@@ -69,7 +85,11 @@ def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
                 raise _no_such_module(target, modules)
             chosen |= set(matches)
     chosen |= _holding(letters, modules)
-    return _shortest_names(chosen, [*modules, *extra])
+    names = _shortest_names(chosen, [*modules, *extra])
+    names += [name for name in stacked if name not in names]
+    if experts:
+        check_expert_targets(model, names)
+    return names
 
 
 def _as_list(targets: str | Iterable[str]) -> list[str]:

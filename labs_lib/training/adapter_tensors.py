@@ -75,7 +75,9 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
         if factor in ("A.weight", "B.weight"):
             parts.setdefault(path, {})[factor[0]] = shape
     for path, factors in parts.items():
-        if path not in modules and not config.get("layer_replication"):
+        # Of two parameters of one module PEFT wraps the second around the first.
+        place = path.replace(".base_layer", "")
+        if place not in modules and not config.get("layer_replication"):
             raise LabError(
                 f"adapter: made for {made_for}: it has a part for {path}, which this model lacks"
             )
@@ -88,8 +90,8 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
             (present,) = factors
             lacking = "B" if present == "A" else "A"
             raise LabError(f"adapter: {path} has a lora_{present} and no lora_{lacking}")
-        if path in modules:
-            _check_shapes(path, modules[path], factors, made_for)
+        if place in modules:
+            _check_shapes(path, modules[place], factors, made_for)
     _check_ranks(config, parts, shapes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from labs_lib.training.tying import is_shared
+from labs_lib.training.tying import shared_weights
 
 
 @contextmanager
@@ -36,6 +36,7 @@ def _folds(model: Any) -> bool:
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    shared = {id(getattr(module, name)) for module, name in shared_weights(model)}
     layers = [part for part in model.modules() if isinstance(part, BaseTunerLayer)]
     for layer in layers:
         if not isinstance(layer, LoraLayer):
@@ -43,6 +44,6 @@ def _folds(model: Any) -> bool:
         weight = getattr(layer.get_base_layer(), "weight", None)
         if not isinstance(weight, torch.nn.Parameter) or weight.dtype != torch.float32:
             return False  # an expert's parameters, or a quantised layer's
-        if is_shared(model, weight):
+        if id(weight) in shared:
             return False
     return bool(layers)

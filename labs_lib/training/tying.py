@@ -16,16 +16,6 @@ def shared_weights(model: Any) -> Iterator[tuple[Any, str]]:
             seen.add(id(parameter))
 
 
-def is_shared(model: Any, parameter: Any) -> bool:
-    """Return whether two modules of `model` hold this very parameter."""
-    holders = sum(
-        each is parameter
-        for module in model.modules()
-        for _, each in module.named_parameters(recurse=False)
-    )
-    return holders > 1
-
-
 def untie(model: Any) -> bool:
     """Give each module that shares a parameter one of its own, in place; returns whether any did.
 
