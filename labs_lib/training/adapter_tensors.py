@@ -189,10 +189,9 @@ def _check_ranks(
 def _dimensions(module: Any) -> tuple[int, int] | None:
     if hasattr(module, "in_features"):
         return module.in_features, module.out_features
-    weight = getattr(module, "weight", None)
-    if weight is None or weight.ndim != 2 or hasattr(module, "num_embeddings"):
+    if type(module).__name__ != "Conv1D":
         return None
-    d_in, d_out = weight.shape  # GPT-2's Conv1D keeps its weight transposed
+    d_in, d_out = module.weight.shape  # GPT-2's class keeps its weight transposed
     return d_in, d_out
 
 
