@@ -153,7 +153,19 @@ def test_peft_functions_and_methods():
     assert missing(["model", "peft_config", "adapter_name"], parameters(peft.get_peft_model)) == []
     loading = ["model", "model_id", "adapter_name", "is_trainable"]
     assert missing(loading, parameters(peft.PeftModel.from_pretrained)) == []
-    assert missing(["model_id", "adapter_name"], parameters(peft.PeftModel.load_adapter)) == []
+    filling = ["model_id", "adapter_name", "is_trainable", "key_mapping"]
+    assert missing(filling, parameters(peft.PeftModel.load_adapter)) == []
+    # How an adapter from anywhere is judged, and how one reaches a mixture of experts.
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+    from peft.utils import other, transformers_weight_conversion
+
+    assert peft.MODEL_TYPE_TO_PEFT_MODEL_MAPPING["CAUSAL_LM"] is peft.PeftModelForCausalLM
+    assert PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType.LORA] is peft.LoraConfig
+    assert missing(["pattern_keys", "key_to_match"], parameters(other.get_pattern_key)) == []
+    convert = transformers_weight_conversion.convert_peft_config_for_transformers
+    assert missing(["peft_config", "model", "conversions"], parameters(convert)) == []
+    stored = parameters(peft.get_peft_model_state_dict)
+    assert "save_embedding_layers" in stored
     saving = ["save_directory", "safe_serialization", "selected_adapters"]
     assert missing(saving, parameters(peft.PeftModel.save_pretrained)) == []
     assert "safe_merge" in parameters(LoraModel.merge_and_unload)

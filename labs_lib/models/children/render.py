@@ -17,8 +17,9 @@ from limits import hold_to  # beside this file, which is run by its path
 hold_to(cpu_seconds=3, memory_bytes=1 << 30)
 
 import jinja2  # noqa: E402  (under the limits)
+from jinja2.exceptions import SecurityError  # noqa: E402
 from jinja2.ext import Extension, loopcontrols  # noqa: E402
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError  # noqa: E402
+from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: E402
 
 
 class Generation(Extension):
