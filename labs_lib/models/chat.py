@@ -1,4 +1,4 @@
-"""Messages into the text that a model reads, by its own chat template: perhaps a stranger's."""
+"""Messages into the text that a model reads, by its own chat template, a stranger's perhaps."""
 
 from __future__ import annotations
 
