@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from labs_lib.commands import course_file
+from labs_lib.files import to_json
 
 RECIPE = "recipes/compare.yaml"
 
@@ -66,7 +66,7 @@ def command(
 
         figures.save(comparison_figure(found)[0], plot)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        click.echo(to_json(found.as_dict()))
         return
     click.echo(str(found.table()))
     click.echo(f"saved in {folder / COMPARISON_FILE}")

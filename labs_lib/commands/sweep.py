@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from labs_lib.commands import course_file
 from labs_lib.errors import LabError
+from labs_lib.files import to_json
 
 if TYPE_CHECKING:
     from labs_lib.training.sweep import Sweep
@@ -58,7 +58,7 @@ def command(
     if not result.points:
         raise LabError(f"--seeds: {seeds} is in none of the results; recorded: {sweep.seeds}")
     if as_json:
-        click.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+        click.echo(to_json(result.as_dict()))
         return
     click.echo(f"{result.table()}\n\nmean (lowest–highest over the seeds)")
     before = ", ".join(f"{key.replace('_', ' ')} {v:.0%}" for key, v in result.rates_before.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from labs_lib import paths
 from labs_lib.commands import course_file
+from labs_lib.files import to_json
 
 
 @click.command(
@@ -34,7 +34,7 @@ def command(
 
     run = train(recipe, out, resume)
     if as_json:
-        click.echo(json.dumps(run.as_dict() | {"folder": str(run.folder)}, ensure_ascii=False))
+        click.echo(to_json(run.as_dict() | {"folder": str(run.folder)}))
         return
     for name, value in run.table():
         click.echo(f"{name:<22}{value}")

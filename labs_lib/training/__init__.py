@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from labs_lib.training.quiet import quiet_libraries
     from labs_lib.training.recipe import Recipe, parse_assignment
     from labs_lib.training.run import Run
-    from labs_lib.training.session import count_parameters, save, train
+    from labs_lib.training.saving import count_parameters, save
+    from labs_lib.training.session import train
     from labs_lib.training.sweep import Point, Spread, Sweep, SweepResult, recorded, run_sweep
 
 # name → module; the module loads, and torch with it, when the name is first used.
@@ -29,8 +30,8 @@ _HOME = {
     "parse_assignment": "recipe",
     "Run": "run",
     "train": "session",
-    "save": "session",
-    "count_parameters": "session",
+    "save": "saving",
+    "count_parameters": "saving",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
     "answer": "evaluation",

@@ -8,7 +8,7 @@ from labs_lib.errors import LabError
 from labs_lib.training.recipe import Recipe
 
 
-def does_not_fit(recipe: Recipe, precision: str, reason: str) -> LabError:
+def does_not_fit(recipe: Recipe, precision: str, reason: str, on_gpu: bool = True) -> LabError:
     """Return the one line that an out-of-memory run ends with.
 
     Each change names the bytes of peak memory that it saves by the closed-form forecast, or
@@ -22,9 +22,12 @@ def does_not_fit(recipe: Recipe, precision: str, reason: str) -> LabError:
             parts.append(words)
         elif saved > 0:  # QLoRA's fp32 norms can cost more activations than its weights save
             parts.append(f"{words} (saves about {saved / 2**30:.1f} GiB)")
+    # torch's CPU allocator says what it was asked for in its second sentence.
+    _, asked, bytes_ = reason.partition("you tried to allocate")
+    said = f"{asked}{bytes_}".split(". ")[0] if asked else reason.split(". ")[0]
     return LabError(
-        f"out of GPU memory: {reason.split('. ')[0]}. Change, first to last: {'; '.join(parts)}. "
-        "The last checkpoint is kept"
+        f"out of {'GPU ' if on_gpu else ''}memory: {said or 'no more is to be had'}. "
+        f"Change, first to last: {'; '.join(parts)}. The last checkpoint is kept"
     )
 
 

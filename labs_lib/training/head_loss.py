@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 POSITIONS_AT_ONCE = 128
-# Some families scale or cap their logits after the projection, under these names.
+# Some families scale or cap their logits after the projection, under these names. The list need
+# not be whole: `loss_check` holds the loss against the model's own. It saves what shows only once
+# the logits have grown, as a cap does.
 LOGITS_CHANGED = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 
 
@@ -22,7 +24,8 @@ def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     body = getattr(inner, getattr(inner, "base_model_prefix", ""), None)
     head = inner.get_output_embeddings()
-    if any(getattr(inner.config, name, None) is not None for name in LOGITS_CHANGED):
+    configs = (inner.config, inner.config.get_text_config())
+    if any(getattr(each, name, None) is not None for each in configs for name in LOGITS_CHANGED):
         return None
     if body is None or type(head) is not nn.Linear or head.bias is not None:
         return None

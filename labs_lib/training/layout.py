@@ -87,6 +87,13 @@ def attend_by_rows(model: Any) -> None:
         inner.set_attn_implementation(BY_ROWS)
 
 
+def attend_apart(model: Any) -> None:
+    """Take back what `attend_by_rows` changed."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if getattr(inner.config, "_attn_implementation", None) == BY_ROWS:
+        inner.set_attn_implementation("sdpa")
+
+
 def lay_out(
     config: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
 ) -> tuple[dict[str, Any], torch.Tensor]:

@@ -43,7 +43,9 @@ class Run:
     """One training run: recipe, result, cost and provenance.
 
     `losses[i]` is the training loss of step i + 1 in nats per token. `before` and `after` hold
-    the answers to the same held-out rows. `folder` holds `adapter/` and `run.json`.
+    the answers to the same held-out rows. `folder` holds `adapter/` and `run.json`. `rows` counts
+    for `train` and `validation` the rows `used`, those `cut` at `max_length` and those `dropped`;
+    `loss_from` says which of `loss_check.WAYS` the loss was taken.
     """
 
     recipe: Recipe
@@ -58,6 +60,8 @@ class Run:
     data_fingerprint: str
     finished_utc: str
     folder: Path = field(compare=False)
+    rows: dict[str, Any] = field(default_factory=dict)
+    loss_from: str = ""
 
     @property
     def output(self) -> Path:
@@ -65,7 +69,10 @@ class Run:
         return self.folder / (MODEL_FOLDER if self.recipe.method == "full" else ADAPTER_FOLDER)
 
     def scores(self) -> dict[str, dict[str, float | None]]:
-        """Return for each metric the share right before and after, and of those kept, 0 to 1."""
+        """Return for each metric the share right before and after, and of those kept, 0 to 1.
+
+        Empty where no row was asked.
+        """
         return {
             metric: {
                 "before": self.before.rate(metric),
@@ -73,6 +80,7 @@ class Run:
                 "kept": kept(self.before, self.after, metric),
             }
             for metric in self.after.passed
+            if self.after.prompts
         }
 
     def examples(self, count: int = 5) -> Table:
@@ -117,7 +125,7 @@ class Run:
             )
         except FileNotFoundError:
             raise LabError(f"run: {folder} holds no finished run (no {RUN_FILE})") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LabError(f"run: {path} is damaged: {error}") from None
 
     def __repr__(self) -> str:
@@ -155,7 +163,15 @@ class Run:
         ]
         if self.before.loss is not None and self.after.loss is not None:
             rows.append(("held-out loss", f"{self.before.loss:.3f} → {self.after.loss:.3f}"))
+        else:
+            rows.append(("held-out loss", f"not measured: {self._why_no_loss()}"))
+        for split in ("train", "validation"):
+            if line := self._beyond_max_length(split):
+                rows.append((f"{split} rows", line))
         count = len(self.after.prompts)
+        if not count:
+            reason = "no test rows" if self.recipe.eval_rows else "eval_rows is 0"
+            rows.append(("score", f"not scored: {reason}"))
         for metric, score in self.scores().items():
             still = "" if not score["kept"] else f"; {score['kept']:.0%} of those right before kept"
             rows.append(
@@ -165,3 +181,19 @@ class Run:
                 )
             )
         return rows
+
+    def _why_no_loss(self) -> str:
+        counts = self.rows.get("validation", {})
+        if counts.get("dropped"):
+            return f"no validation row fits max_length {self.recipe.max_length}"
+        return "no validation rows"
+
+    def _beyond_max_length(self, split: str) -> str:
+        counts = self.rows.get(split, {})
+        cut, dropped = counts.get("cut", 0), counts.get("dropped", 0)
+        if not cut and not dropped:
+            return ""
+        return (
+            f"{counts['used']} used, {cut} of them cut and {dropped} dropped at max_length "
+            f"{self.recipe.max_length}"
+        )

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
 from labs_lib.errors import LabError
-from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
+from labs_lib.files import write_json
+from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
+from labs_lib.training.before import read_before
+from labs_lib.training.checkpoints import NotWholeError, latest_whole_checkpoint
+from labs_lib.training.encoding import (
+    Encoder,
+    check_tokenizer,
+    check_within_tables,
+    nothing_fits,
+    told,
+)
 from labs_lib.training.evaluating import evaluating
 from labs_lib.training.evaluation import Evaluation, evaluate
-from labs_lib.training.measure import process_peak_bytes
+from labs_lib.training.failures import (
+    DivergedError,
+    check_finite_weights,
+    last_line,
+    ran_out_of_memory,
+    storage_errors,
+)
 from labs_lib.training.order import count_steps, row_order
 from labs_lib.training.progress import Progress, default_progress
+from labs_lib.training.provenance import start_of, versions
 from labs_lib.training.quiet import quiet_libraries
 from labs_lib.training.recipe import Recipe
-from labs_lib.training.run import ADAPTER_FOLDER, MODEL_FOLDER, RUN_FILE, Cost, Run
-from labs_lib.training.trainer import (
-    MeasuringTrainer,
-    TellProgress,
-    latest_whole_checkpoint,
-    lora_config,
-    sft_config,
+from labs_lib.training.refusals import check_targets, check_trainable
+from labs_lib.training.run import RUN_FILE, Run
+from labs_lib.training.run_folder import (
+    CHECKPOINTS,
+    RunFolder,
+    place,
+    sole_writer,
 )
+from labs_lib.training.saving import (
+    adapter_shapes,
+    count_parameters,
+    name_the_base,
+    save_listing,
+)
+from labs_lib.training.trainer import MeasuringTrainer, TellProgress, lora_config, sft_config
 
 LOSS_ROWS = 24
 """Validation rows whose loss is taken before and after: enough for a trend, seconds on a CPU."""
 
-BEFORE_FILE = "before.json"
+MOST_PLACES = 20_000_000
+"""Rows of all steps together; their order is a list in memory."""
 
-PEAK_KINDS = {"cuda": "CUDA allocator", "mps": "Metal driver", "cpu": "live tensors"}
-
-PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
+KEPT = "; the last checkpoint is kept"
 
 
 def train(
@@ -56,28 +75,39 @@ def train(
     """Fine-tune by `recipe` and return the finished run.
 
     `folder` (by default one named after the recipe in the course's data folder) receives
-    `adapter/` (`model/` after full fine-tuning) and `run.json`; an earlier run in it is replaced.
-    With `resume` the run goes on from its last whole checkpoint and, on a CPU, ends with the very
-    adapter that an uninterrupted run ends with. With `reuse` a finished run of this very recipe,
+    `adapter/` (`model/` after full fine-tuning) and `run.json`. An earlier run in it stays until
+    this one is finished, and a file that no run wrote stays for good. With `resume` the run goes
+    on from its last whole checkpoint and, on a CPU, ends with the very adapter that an
+    uninterrupted run ends with; a run that began with other data, model files or versions is
+    refused. With `reuse` a finished run of this very recipe,
     data and library versions is read back instead of trained again. `before` is the base model's
     evaluation on the same rows, where an earlier run has it. Raises `LabError` for input that
-    cannot work, and on CUDA for a model that does not fit, with what to change; the last
-    checkpoint is kept.
+    cannot work, for a full disk, for memory that does not do (with what to change) and, as
+    `DivergedError`, for a loss that is no number; the last checkpoint is kept.
     """
     folder = Path(folder) if folder is not None else paths.runs_dir() / recipe.name
     course_set = _check_names(recipe)
+    place(folder)
     if reuse and (earlier := _finished(folder, recipe, course_set)):
         return earlier
     progress = progress or default_progress()
-    with _sole_writer(folder), quiet_libraries():
-        _claim(folder, recipe, resume)
-        if before is not None:
-            write_json(folder / BEFORE_FILE, before.as_dict())
+    with sole_writer(folder), quiet_libraries():
+        started_with = start_of(recipe, course_set, hardware.detect().device, _precision(recipe))
+        run_folder = RunFolder.claim(folder, recipe, started_with, resume)
+        if run_folder.resumed and (earlier := _finished(folder, recipe, course_set)):
+            run_folder.tidy()
+            return earlier
         try:
-            return _train(recipe, course_set, folder, progress)
-        except torch.OutOfMemoryError as error:
-            raise does_not_fit(recipe, _precision(recipe), str(error)) from None
+            return _train(recipe, course_set, run_folder, folder, progress, before)
+        except DivergedError:
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            on_gpu = isinstance(error, torch.OutOfMemoryError)
+            raise does_not_fit(recipe, _precision(recipe), str(error), on_gpu) from None
         finally:
+            run_folder.withdraw()
             progress.close()
 
 
@@ -86,11 +116,8 @@ def _finished(folder: Path, recipe: Recipe, course_set: data.DataSet) -> Run | N
         return None
     run = Run.load(folder)
     same = (run.recipe, run.versions, run.data_fingerprint)
-    return run if same == (recipe, versions(), course_set.fingerprint) else None
-
-
-def versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    wanted = (recipe, versions(), course_set.fingerprint)
+    return run if same == wanted and run.output.is_dir() else None
 
 
 def _check_names(recipe: Recipe) -> data.DataSet:
@@ -102,7 +129,14 @@ def _check_names(recipe: Recipe) -> data.DataSet:
     return data.resolve(recipe.dataset)
 
 
-def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Progress) -> Run:
+def _train(
+    recipe: Recipe,
+    course_set: data.DataSet,
+    run_folder: RunFolder,
+    folder: Path,
+    progress: Progress,
+    before: Evaluation | None,
+) -> Run:
     machine = hardware.detect()
     precision = _precision(recipe)
     scorers = data.scorers(course_set.name)
@@ -110,52 +144,99 @@ def _train(recipe: Recipe, course_set: data.DataSet, folder: Path, progress: Pro
 
     progress.stage(f"loading {recipe.model}")
     set_seed(recipe.seed)
-    model, tokenizer, trainer = _prepare(recipe, machine, precision, course_set, folder, progress)
+    model, tokenizer, trainer, rows = _prepare(
+        recipe, machine, precision, course_set, run_folder, progress
+    )
+    run_folder.begin()  # from here on there is something to put in an earlier run's place
 
-    before_file = folder / BEFORE_FILE
-    if before_file.exists():
-        before = Evaluation.from_dict(json.loads(before_file.read_text(encoding="utf-8")))
-    else:
+    known = before
+    if run_folder.before_file.exists() and known is None:
+        with_loss = trainer.eval_dataset is not None
+        known = read_before(run_folder.before_file, test_rows, scorers, with_loss)
+        if known is None:
+            progress.stage(f"{run_folder.before_file.name} is damaged: asking the base model again")
+    if known is None:
         progress.stage(f"answering {len(test_rows)} held-out prompts before training")
         # B = 0 (and nothing trained yet), so the wrapped model still is the base model.
-        before = _evaluate(trainer, model, tokenizer, test_rows, scorers, recipe)
-        write_json(before_file, before.as_dict())
+        known = _evaluate(trainer, model, tokenizer, test_rows, scorers, recipe)
+        if not math.isfinite(known.loss or 0):
+            raise LabError(
+                f"model: the loss of {recipe.model} is {known.loss} before anything is trained; "
+                "its weights are damaged"
+            )
+    write_json(run_folder.before_file, known.as_dict())
 
     progress.stage("training")
-    checkpoint = latest_whole_checkpoint(folder / "checkpoints")
-    # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
-    set_seed(recipe.seed)
-    if machine.device == "cuda":
-        torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
-    with friendly_os_errors(folder / "checkpoints"):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    accelerator_peak_bytes = _accelerator_peak_bytes(machine)  # before answers are written
-    trained = trainer.accelerator.unwrap_model(trainer.model)
+    try:
+        _run_steps(trainer, recipe, run_folder, machine, progress)
+        peak_bytes = accelerator_peak_bytes(machine)  # before answers are written
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        check_finite_weights(trained, recipe, trainer.state.global_step)
+        progress.stage(f"answering {len(test_rows)} held-out prompts after training")
+        after = _evaluate(trainer, trained, tokenizer, test_rows, scorers, recipe)
+        if not math.isfinite(after.loss or 0):
+            raise DivergedError(
+                recipe, trainer.state.global_step, f"the held-out loss is {after.loss}"
+            )
+    except DivergedError as error:
+        error.before = known
+        raise
 
-    progress.stage(f"answering {len(test_rows)} held-out prompts after training")
-    after = _evaluate(trainer, trained, tokenizer, test_rows, scorers, recipe)
-
-    output = folder / (MODEL_FOLDER if recipe.method == "full" else ADAPTER_FOLDER)
-    save(trained, output, recipe.model, tokenizer)
+    with storage_errors(run_folder.output, KEPT):
+        saved = save_listing(trained, run_folder.output, recipe.model, tokenizer)
     trainable, total = count_parameters(trained)
     history = [line for line in trainer.state.log_history if "loss" in line]
     run = Run(
         recipe=recipe,
         trainable_parameters=trainable,
         total_parameters=total,
-        cost=_cost(history, output, machine, accelerator_peak_bytes),
+        cost=cost_of(history, run_folder.output, machine, peak_bytes),
         losses=tuple(line["loss"] for line in history),
-        before=before,
+        before=known,
         after=after,
         hardware=machine.as_dict() | {"precision": precision},
         versions=versions(),
         data_fingerprint=course_set.fingerprint,
         finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         folder=folder,
+        rows=rows,
+        loss_from=trainer.loss_from,
     )
-    write_json(folder / RUN_FILE, run.as_dict())
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    run_folder.finish(run.as_dict(), saved)
     return run
+
+
+def _run_steps(
+    trainer: MeasuringTrainer,
+    recipe: Recipe,
+    run_folder: RunFolder,
+    machine: hardware.Hardware,
+    progress: Progress,
+) -> None:
+    """Take the optimiser's steps, from the newest whole checkpoint on."""
+    checkpoint = latest_whole_checkpoint(
+        run_folder.checkpoints,
+        progress.stage,
+        trainer.args.max_steps,
+        recipe.batch_size,
+        adapter_shapes(trainer.model),
+    )
+    # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
+    set_seed(recipe.seed)
+    if machine.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
+    try:
+        with storage_errors(run_folder.checkpoints, KEPT):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        # A checkpoint is a stranger's file; what it broke shows before the first step.
+        ours = isinstance(error, LabError) and not isinstance(error, NotWholeError)
+        if checkpoint is None or trainer.began or ours or ran_out_of_memory(error):
+            raise
+        raise LabError(
+            f"--resume: {checkpoint.name} cannot be gone on from: {last_line(error)}; remove it to "
+            "go on from the one before"
+        ) from error
 
 
 def _prepare(
@@ -163,25 +244,49 @@ def _prepare(
     machine: hardware.Hardware,
     precision: str,
     course_set: data.DataSet,
-    folder: Path,
+    run_folder: RunFolder,
     progress: Progress,
-) -> tuple[Any, Any, MeasuringTrainer]:
-    """Put the rows in the run's order and build model, tokenizer and trainer."""
-    rows = course_set.train[: recipe.train_rows]
+) -> tuple[Any, Any, MeasuringTrainer, dict[str, Any]]:
+    """Put the rows in the run's order and build model, tokenizer and trainer.
+
+    Returns them and the count of the rows that were used, cut and dropped.
+    """
+    tokenizer = models.load_tokenizer(recipe.model)
+    check_tokenizer(tokenizer, recipe.model)
+    encoder = Encoder(tokenizer, recipe.max_length, recipe.model)
+    given = course_set.train[: recipe.train_rows]
+    rows, fit = encoder.fitting(given)
+    if not rows:
+        raise nothing_fits(given, encoder)
+    validation, validation_fit = encoder.fitting(course_set.validation[:LOSS_ROWS])
+    for split, each in (("training", fit), ("validation", validation_fit)):
+        if line := told(split, each, recipe.max_length):
+            progress.stage(line)
     rows_per_step = recipe.batch_size * recipe.accumulation
     steps = count_steps(len(rows), rows_per_step, recipe.steps, recipe.epochs)
+    if steps * rows_per_step > MOST_PLACES:
+        raise LabError(
+            f"steps: {steps:,} of {rows_per_step:,} rows are more than the {MOST_PLACES:,} rows "
+            "that a run may see; give fewer steps or a smaller batch_size × accumulation"
+        )
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     order = row_order(lengths, rows_per_step, steps, recipe.seed)
+    prompts = course_set.test[: recipe.eval_rows]
+    for row in prompts:
+        encoder.prompt_ids(row)  # a template that refuses a prompt does so now, not after training
     model, tokenizer, trainer = build_trainer(
         recipe,
         [rows[index] for index in order],
-        course_set.validation[:LOSS_ROWS],
+        validation,
         machine,
         precision,
-        folder,
+        run_folder.work,
+        encoder,
     )
+    check_within_tables(model, recipe.model, encoder, rows, prompts, recipe.eval_tokens)
     trainer.add_callback(TellProgress(progress))
-    return model, tokenizer, trainer
+    counts = {"train": fit.as_dict(), "validation": validation_fit.as_dict()}
+    return model, tokenizer, trainer, {"max_length": recipe.max_length, **counts}
 
 
 def build_trainer(
@@ -191,19 +296,24 @@ def build_trainer(
     machine: hardware.Hardware,
     precision: str,
     folder: Path,
+    encoder: Encoder | None = None,
 ) -> tuple[Any, Any, MeasuringTrainer]:
     """Load the model and build the trainer around it, adapter included.
 
     `rows` are taken in their order, `batch_size × accumulation` a step; `precision` is "bf16" or
-    "fp32"; checkpoints go to `folder`. Returns the model as the trainer wrapped it, the tokenizer
-    and the trainer.
+    "fp32"; checkpoints go to `folder`; `encoder` is the model's, where one is at hand. Returns the
+    model as the trainer wrapped it, the tokenizer and the trainer.
     """
-    model, tokenizer = models.load(
+    if encoder is None:
+        encoder = Encoder(models.load_tokenizer(recipe.model), recipe.max_length, recipe.model)
+    model = models.load_model(
         recipe.model, dtype=_weight_dtype(recipe, precision), quantization=_quantization(recipe)
     )
+    check_trainable(model, recipe)
     peft_config = None
     if recipe.method != "full":
         targets = models.resolve_targets(model, recipe.target_modules)
+        check_targets(model, targets, recipe)
         peft_config = lora_config(recipe, targets, conv1d=_is_conv1d(model, targets[0]))
     if recipe.method == "qlora":
         from peft import prepare_model_for_kbit_training
@@ -216,10 +326,10 @@ def build_trainer(
         recipe=recipe,
         model=model,
         peft_config=peft_config,
-        args=sft_config(recipe, steps, precision, machine, folder / "checkpoints"),
-        train_dataset=data.to_hf(rows),
-        eval_dataset=data.to_hf(validation) if validation else None,
-        processing_class=tokenizer,
+        args=sft_config(recipe, steps, precision, machine, folder / CHECKPOINTS),
+        train_dataset=encoder.dataset(rows),
+        eval_dataset=encoder.dataset(validation) if validation else None,
+        processing_class=encoder.tokenizer,
     )
     wrapped: Any = trainer.model
     if recipe.method == "qlora":
@@ -228,8 +338,8 @@ def build_trainer(
         for parameter in wrapped.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-    _name_the_base(wrapped, recipe.model)
-    return wrapped, tokenizer, trainer
+    name_the_base(wrapped, recipe.model)
+    return wrapped, encoder.tokenizer, trainer
 
 
 def _evaluate(
@@ -243,38 +353,6 @@ def _evaluate(
     loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
     with evaluating(model, fold=True):
         return evaluate(model, tokenizer, rows, scorers, recipe.eval_tokens, loss)
-
-
-def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> None:
-    """Save an adapter (or a whole model) as safetensors; the folder is whole or absent."""
-    from peft import PeftModel
-
-    with folder_written_aside(folder) as aside:
-        if isinstance(model, PeftModel):
-            _name_the_base(model, base_name)
-            # "auto" would ask a hub whether the vocabulary grew.
-            model.save_pretrained(str(aside), save_embedding_layers=False)
-            (aside / "README.md").unlink(missing_ok=True)
-        else:
-            model.save_pretrained(aside)
-            if tokenizer is not None:
-                tokenizer.save_pretrained(aside)
-
-
-def count_parameters(model: Any) -> tuple[int, int]:
-    """Return (trainable, total) parameters; packed 4-bit weights count as what they stand for."""
-    if hasattr(model, "get_nb_trainable_parameters"):
-        return model.get_nb_trainable_parameters()
-    return (
-        sum(p.numel() for p in model.parameters() if p.requires_grad),
-        model.num_parameters(),
-    )
-
-
-def _name_the_base(model: Any, base_name: str) -> None:
-    """Record the base by its name, so that no adapter carries a path of this machine."""
-    for config in getattr(model, "peft_config", {}).values():
-        config.base_model_name_or_path = base_name
 
 
 def _precision(recipe: Recipe) -> str:
@@ -299,79 +377,3 @@ def _is_conv1d(model: Any, target: str) -> bool:
         name.endswith(target) and module.__class__.__name__ == "Conv1D"
         for name, module in model.named_modules()
     )
-
-
-def _accelerator_peak_bytes(machine: hardware.Hardware) -> int:
-    if machine.device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return torch.mps.driver_allocated_memory() if machine.device == "mps" else 0
-
-
-def _cost(
-    history: list[dict[str, Any]],
-    output: Path,
-    machine: hardware.Hardware,
-    accelerator_peak_bytes: int,
-) -> Cost:
-    seconds = [line["step_seconds"] for line in history]
-    tokens = int(history[-1]["num_tokens"])
-    peak, kind = accelerator_peak_bytes, PEAK_KINDS[machine.device]
-    if machine.device == "cpu":
-        peak = max((line.get("peak_bytes", 0) for line in history), default=0)
-    parts = next((line["memory"] for line in history if "memory" in line), {})
-    return Cost(
-        train_seconds=sum(seconds),
-        seconds_per_step=sorted(seconds)[len(seconds) // 2],
-        tokens=tokens,
-        tokens_per_second=tokens / sum(seconds),
-        peak_bytes=peak,
-        peak_kind=kind,
-        process_peak_bytes=process_peak_bytes(),
-        memory=parts | {"activations_bytes": max(0, peak - sum(parts.values()))},
-        adapter_bytes=sum(file.stat().st_size for file in output.glob("*.safetensors")),
-    )
-
-
-@contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    with friendly_os_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder.parent / f".{folder.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise LabError(
-                f"run: another run is writing {folder}; wait for it or give --out"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the run's folder; keep what is in it only to resume the same recipe."""
-    note = folder / "recipe.json"
-    if folder.exists() and not folder.is_dir():
-        raise LabError(f"run: {folder} is a file; give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not note.exists():
-        raise LabError(
-            f"run: {folder} holds files that are no run of this course; give another --out"
-        )
-    if resume and note.exists():
-        _same_recipe(recipe, json.loads(note.read_text(encoding="utf-8")))
-        return
-    with friendly_os_errors(folder):
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-    write_json(note, recipe.model_dump())
-
-
-def _same_recipe(recipe: Recipe, earlier: dict[str, Any]) -> None:
-    for name, value in recipe.model_dump().items():
-        if earlier.get(name) != value:
-            raise LabError(
-                f"--resume: {name} is {value!r}, but the run to resume has {earlier.get(name)!r}; "
-                "resume with the same recipe or start anew"
-            )

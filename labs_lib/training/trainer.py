@@ -13,19 +13,32 @@ from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from labs_lib.files import write_text
 from labs_lib.hardware import Hardware
 from labs_lib.quantization import refuse_repacked
+from labs_lib.training.checkpoints import NotWholeError, written_whole
 from labs_lib.training.evaluating import evaluating
-from labs_lib.training.gates import recompute_gates
+from labs_lib.training.failures import StopWhenDiverged
+from labs_lib.training.gates import keep_gates, recompute_gates
 from labs_lib.training.head_loss import plain_head, summed_loss
-from labs_lib.training.layout import NOT_LEARNT, attend_by_rows, lay_out, next_labels
+from labs_lib.training.layout import (
+    NOT_LEARNT,
+    attend_apart,
+    attend_by_rows,
+    lay_out,
+    next_labels,
+)
+from labs_lib.training.loss_check import (
+    ALL_LOGITS,
+    AT_ANSWERS,
+    QUICK,
+    choose_way,
+    own_logits,
+    probe_batch,
+)
 from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
-
-COMPLETE = "complete"
-"""The file that a checkpoint folder holds once everything else in it is written."""
+from labs_lib.training.refusals import refused_by_libraries
 
 
 def lora_config(recipe: Recipe, target_modules: list[str], conv1d: bool = False) -> LoraConfig:
@@ -49,7 +62,9 @@ def sft_config(
 
     What differs from TRL's defaults and why: gradient checkpointing only if the recipe asks (it
     recomputes every forward pass), no hub or tracker, no progress bar of its own, a checkpoint
-    every `checkpoint_every` steps of which two are kept, rows in our own order.
+    every `checkpoint_every` steps, rows in our own order. A mixture of experts learns without the
+    auxiliary loss that balances its experts: an adapter leaves the router as it is, and full
+    fine-tuning is too short to unbalance it.
     """
     config = SFTConfig(
         output_dir=str(folder),
@@ -76,7 +91,7 @@ def sft_config(
         logging_nan_inf_filter=False,
         save_strategy="steps" if recipe.checkpoint_every else "no",
         save_steps=recipe.checkpoint_every or 500,
-        save_total_limit=2,
+        router_aux_loss_coef=0.0,
         report_to="none",
         disable_tqdm=True,
         push_to_hub=False,
@@ -96,19 +111,22 @@ class MeasuringTrainer(SFTTrainer):
     def __init__(
         self, *, recipe: Recipe, model: Any, peft_config: PeftConfig | None, **kwargs: Any
     ):
-        super().__init__(model=model, peft_config=peft_config, **kwargs)
+        with refused_by_libraries(recipe):
+            super().__init__(model=model, peft_config=peft_config, **kwargs)
         self.remove_callback(PrinterCallback)
         refuse_repacked(self.model)
-        attend_by_rows(self.model)
-        recompute_gates(self.model)
         self._recipe = recipe
+        self.loss_from = QUICK
+        self.loss_from = self._choose_way()
         self._measured_step = _longest_step(
             self.train_dataset, recipe.batch_size * recipe.accumulation
         )
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
         self._step_started = 0.0
+        self.began = False
         self.add_callback(_StepClock(self))
+        self.add_callback(StopWhenDiverged(recipe))
 
     def measure_no_step(self) -> None:
         """Leave the byte counter off, for a benchmark that counts by itself."""
@@ -147,29 +165,56 @@ class MeasuringTrainer(SFTTrainer):
         the layers whole (`layout`). `inputs`: `input_ids`, `attention_mask` and `labels`,
         each (batch, length), labels -100 where none.
         """
-        rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        if parts := plain_head(model):
-            body, head = parts
-            rows, targets = lay_out(body.config, **rows, labels=inputs["labels"])
-            answers = targets != NOT_LEARNT
-            with self.accelerator.autocast():
-                hidden = body(**rows, use_cache=False).last_hidden_state[answers]
-                loss = summed_loss(hidden, head.weight, targets[answers])
-        else:
-            targets = next_labels(inputs["labels"])
-            answers = targets != NOT_LEARNT
-            predicting = answers.any(dim=0).nonzero().flatten()
-            logits = model(**rows, use_cache=False, logits_to_keep=predicting).logits
-            loss = torch.nn.functional.cross_entropy(
-                logits.float().flatten(0, 1), targets[:, predicting].flatten(), reduction="sum"
-            )
-        count = answers.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = self._summed_loss(model, inputs, self.loss_from)
+        count = num_items_in_batch
+        if count is None:
+            count = (next_labels(inputs["labels"]) != NOT_LEARNT).sum()
         loss = loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
         mode = "train" if model.training else "eval"
         if model.training:
             self._total_train_tokens += int(inputs["attention_mask"].sum())
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         return (loss, {}) if return_outputs else loss
+
+    def _summed_loss(self, model: Any, inputs: dict[str, Any], way: str) -> torch.Tensor:
+        """Return the summed loss of the labelled tokens, one of `loss_check.WAYS`."""
+        rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        if way == QUICK and (parts := plain_head(model)):
+            body, head = parts
+            rows, targets = lay_out(body.config, **rows, labels=inputs["labels"])
+            answers = targets != NOT_LEARNT
+            with self.accelerator.autocast():
+                hidden = body(**rows, use_cache=False).last_hidden_state[answers]
+                return summed_loss(hidden, head.weight, targets[answers])
+        targets = next_labels(inputs["labels"])
+        predicting = (targets != NOT_LEARNT).any(dim=0).nonzero().flatten()
+        with self.accelerator.autocast():
+            if way == ALL_LOGITS:
+                logits = own_logits(model, inputs)[0][:, predicting]
+            else:
+                logits = model(**rows, use_cache=False, logits_to_keep=predicting).logits
+        return torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), targets[:, predicting].flatten(), reduction="sum"
+        )
+
+    def _choose_way(self) -> str:
+        """Change the model for the quick loss if that is its own; return which loss is taken."""
+
+        def speed_up() -> None:
+            attend_by_rows(self.model)
+            recompute_gates(self.model)
+
+        def slow_down() -> None:
+            attend_apart(self.model)
+            keep_gates(self.model)
+
+        batch = probe_batch(self.train_dataset, self.data_collator, self.model)
+        batch = {name: value.to(self.args.device) for name, value in batch.items()}
+        weight = next(self.model.parameters())
+        dtype = torch.bfloat16 if self.args.bf16 else weight.dtype
+        with self.accelerator.autocast():
+            way = choose_way(self.model, batch, self._summed_loss, speed_up, slow_down, dtype)
+        return AT_ANSWERS if way == QUICK and plain_head(self.model) is None else way
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what was measured to the step's log line."""
@@ -184,10 +229,31 @@ class MeasuringTrainer(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # SFTTrainer's own version writes a model card into the run's folder at every checkpoint;
-        # go past it. A folder without the mark is one whose writing was cut short.
-        super(SFTTrainer, self)._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir or "") / f"checkpoint-{self.state.global_step}"
-        write_text(folder / COMPLETE, "")
+        # go past it.
+        folder = self.args.output_dir
+        try:
+            with written_whole(Path(folder or ""), f"checkpoint-{self.state.global_step}") as aside:
+                self.args.output_dir = str(aside)
+                super(SFTTrainer, self)._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir = folder
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self._check_optimizer(Path(checkpoint).name)
+
+    def _check_optimizer(self, name: str) -> None:
+        """Raise `NotWholeError` unless the optimiser knows of every parameter that is trained."""
+        optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                known = optimizer.state.get(parameter, {}).values()
+                tables = [each for each in known if isinstance(each, torch.Tensor) and each.dim()]
+                if not tables or any(each.shape != parameter.shape for each in tables):
+                    raise NotWholeError(f"{name}: optimizer.pt does not fit what is trained")
+                if not all(bool(torch.isfinite(each).all()) for each in tables):
+                    raise NotWholeError(f"{name}: optimizer.pt holds numbers that are not finite")
 
 
 class _StepClock(TrainerCallback):
@@ -196,6 +262,7 @@ class _StepClock(TrainerCallback):
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._trainer._step_started = time.perf_counter()
+        self._trainer.began = True
 
 
 class TellProgress(TrainerCallback):
@@ -208,12 +275,6 @@ class TellProgress(TrainerCallback):
         """Tell the step just logged; evaluations are not steps."""
         if logs and "loss" in logs:
             self._progress.step(state.global_step, state.max_steps, logs["loss"])
-
-
-def latest_whole_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint in `folder` that was written to its end, or None."""
-    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _longest_step(dataset: Any, rows_per_step: int) -> int:

@@ -1,0 +1,215 @@
+"""Rows as tokens: the chat template or plain text, and what does not fit into `max_length`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from labs_lib.errors import LabError, shorten
+from labs_lib.training.evaluation import chat_text
+from labs_lib.training.layout import NOT_LEARNT
+
+if TYPE_CHECKING:
+    from labs_lib.data import Row
+
+POSITION_TABLES = ("max_position_embeddings", "n_positions", "max_sequence_length")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row as tokens: `input_ids`, and `labels` that are -100 where nothing is learnt.
+
+    `tokens` is the row's whole length; `input_ids` ends at `max_length`.
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    tokens: int
+
+    @property
+    def cut(self) -> bool:
+        """Return whether the end of the answer is missing, its end token with it."""
+        return self.tokens > len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How many rows of a split are used, how many of them lost their answer's end, and dropped."""
+
+    used: int
+    cut: int
+    dropped: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return plain values for `run.json`."""
+        return asdict(self)
+
+
+class Encoder:
+    """Turns rows into tokens by a model's tokenizer, each row once.
+
+    With a chat template a row is what the template makes of it. Without one it is plain text, as
+    `evaluation.answer` asks it: the prompt, then the answer and the tokenizer's end token.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int, model: str = "the model"):
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._model = model
+        self._known: dict[int, tuple[Row, Encoded]] = {}
+
+    def encode(self, row: Row) -> Encoded:
+        """Return the row's tokens; `LabError` where the chat template refuses it."""
+        if id(row) not in self._known:  # the row is kept, so that its id stays its own
+            self._known[id(row)] = (row, self._encode(row))
+        return self._known[id(row)][1]
+
+    def fitting(self, rows: Sequence[Row]) -> tuple[list[Row], Fit]:
+        """Return the rows of whose answer a token at least fits, and the count of all."""
+        encoded = [self.encode(row) for row in rows]
+        kept = [row for row, each in zip(rows, encoded, strict=True) if _learns(each)]
+        cut = sum(each.cut for each in encoded if _learns(each))
+        return kept, Fit(used=len(kept), cut=cut, dropped=len(rows) - len(kept))
+
+    def dataset(self, rows: Sequence[Row]) -> Any:
+        """Return a `datasets.Dataset` with `input_ids` and `labels`, in the rows' order."""
+        import datasets
+
+        encoded = [self.encode(row) for row in rows]
+        return datasets.Dataset.from_dict(
+            {
+                "input_ids": [each.input_ids for each in encoded],
+                "labels": [each.labels for each in encoded],
+            }
+        )
+
+    def prompt_ids(self, row: Row) -> list[int]:
+        """Return the tokens of the prompt alone, as an answer to it is begun."""
+        text = self._rendered(row, chat_text, self.tokenizer, row.prompt_messages())
+        with_special = not self.tokenizer.chat_template
+        return self.tokenizer(text, add_special_tokens=with_special)["input_ids"]
+
+    def _encode(self, row: Row) -> Encoded:
+        whole, start = self._templated(row) if self.tokenizer.chat_template else self._plain(row)
+        labels = [NOT_LEARNT] * start + whole[start:]
+        return Encoded(whole[: self.max_length], labels[: self.max_length], len(whole))
+
+    def _templated(self, row: Row) -> tuple[list[int], int]:
+        def ids(messages: list[dict[str, str]], **options: Any) -> list[int]:
+            made = self.tokenizer.apply_chat_template(
+                messages, tokenize=True, return_dict=True, **options
+            )
+            return list(made["input_ids"])
+
+        prompt = self._rendered(row, ids, row.prompt_messages(), add_generation_prompt=True)
+        whole = self._rendered(row, ids, row.messages())
+        # Some templates frame a prompt otherwise once an answer follows; the answer starts where
+        # the two part.
+        pairs = zip(prompt, whole, strict=False)
+        start = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+        return whole, min(len(prompt), len(whole)) if start is None else start
+
+    def _plain(self, row: Row) -> tuple[list[int], int]:
+        prompt = self.prompt_ids(row)
+        answer = row.completion + (self.tokenizer.eos_token or "")
+        return [*prompt, *self.tokenizer(answer, add_special_tokens=False)["input_ids"]], len(
+            prompt
+        )
+
+    def _rendered(self, row: Row, make: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return make(*arguments, **options)
+        except Exception as error:  # a chat template is a program from a stranger
+            lines = str(error).strip().splitlines()
+            reason = shorten(lines[-1], 120) if lines else type(error).__name__
+            what = "a system message, and the" if row.system else "a form that the"
+            raise LabError(
+                f"dataset: the row {shorten(row.prompt)} has {what} chat template of "
+                f"{self._model} refuses: {reason}"
+            ) from None
+
+
+def check_within_tables(
+    model: Any, name: str, encoder: Encoder, rows: Sequence[Row], prompts: Sequence[Row],
+    eval_tokens: int,
+) -> None:  # fmt: skip
+    """Raise `LabError` for tokens or positions that the model has no row for in its tables.
+
+    `rows` are trained on, `prompts` answered with up to `eval_tokens` tokens.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    trained = [(row, encoder.encode(row).input_ids) for row in rows]
+    asked = [(row, encoder.prompt_ids(row)) for row in prompts]
+    for row, ids in (*trained, *asked):
+        if ids and max(ids) >= size:
+            raise LabError(
+                f"model: {name}: its tokenizer gives token {max(ids):,} (row "
+                f"{shorten(row.prompt)}), and its vocabulary has {size:,}: they do not belong "
+                "together"
+            )
+    places = _places(model)
+    if places is None:
+        return
+    longest = max((len(ids) for _, ids in trained), default=0)
+    if longest > places:
+        raise LabError(
+            f"max_length: {encoder.max_length} lets a row of {longest:,} tokens through, and "
+            f"{name} has {places:,} positions; set max_length to {places} or less"
+        )
+    longest = max((len(ids) for _, ids in asked), default=0)
+    if longest + eval_tokens > places:
+        raise LabError(
+            f"eval_tokens: {eval_tokens} after a prompt of {longest:,} tokens is beyond the "
+            f"{places:,} positions of {name}; set eval_tokens lower, or eval_rows to 0"
+        )
+
+
+def _places(model: Any) -> int | None:
+    """Return how many positions a model with a learnt table of them has; None without a table.
+
+    Rotary and relative positions have no end of their own.
+    """
+    from torch import nn
+
+    config = model.config.get_text_config()
+    declared = [getattr(config, name, None) for name in POSITION_TABLES]
+    counts = [count for count in declared if isinstance(count, int)]
+    for path, module in model.named_modules():
+        leaf = path.rpartition(".")[2]
+        if isinstance(module, nn.Embedding) and ("pos" in leaf or leaf == "wpe"):
+            return min([*counts, module.num_embeddings])
+    return None
+
+
+def check_tokenizer(tokenizer: Any, name: str) -> None:
+    """Raise `LabError` for a tokenizer with neither a padding nor an end token."""
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise LabError(
+            f"model: the tokenizer of {name} has neither an end nor a padding token, and training "
+            "needs one; name it in tokenizer_config.json as eos_token"
+        )
+
+
+def nothing_fits(rows: Sequence[Row], encoder: Encoder) -> LabError:
+    """Return the error for rows of none of which an answer's token fits."""
+    shortest = min(rows, key=lambda row: encoder.encode(row).tokens)
+    needed = encoder.encode(shortest).tokens
+    return LabError(
+        f"max_length: {encoder.max_length} leaves no token of an answer in any of the "
+        f"{len(rows):,} training rows; the shortest row takes {needed:,}"
+    )
+
+
+def told(split: str, fit: Fit, max_length: int) -> str | None:
+    """Return what a person should know about the rows that do not fit; None if all do."""
+    parts = []
+    if fit.dropped:
+        parts.append(f"{fit.dropped} of {fit.used + fit.dropped} dropped, their prompts fill it")
+    if fit.cut:
+        parts.append(f"{fit.cut} cut, which learn no end of their answers")
+    return f"{split} rows beyond max_length {max_length}: {'; '.join(parts)}" if parts else None
+
+
+def _learns(encoded: Encoded) -> bool:
+    return any(label != NOT_LEARNT for label in encoded.labels)

@@ -1,0 +1,143 @@
+"""The course's quick loss, held once against the loss of the model's own logits.
+
+Families scale, cap or bend their logits in ways that no list of names keeps up with. So before a
+run trains, a few of its rows go through the model both ways; where the two differ, the model's
+own way is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from labs_lib.errors import LabError
+from labs_lib.training.layout import NOT_LEARNT, next_labels
+
+QUICK = "head at the answers' tokens"
+AT_ANSWERS = "model's logits at the answers' tokens"
+ALL_LOGITS = "model's logits"
+WAYS = (QUICK, AT_ANSWERS, ALL_LOGITS)
+
+ROWS = 3
+MULTIPLICATIONS = 3e9
+"""How many weights × tokens the check may cost: a fraction of a second on a laptop."""
+
+LEAST_TOKENS = 8
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
+"""By dtype, how far two ways may lie apart, as a share of the spread of the logits themselves:
+rounding moves a logit by about this much of its size, whatever the model."""
+
+# What a model's forward pass raises that is called in a way it does not know.
+_REFUSALS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError)
+
+SummedLoss = Callable[[Any, dict[str, Any], str], torch.Tensor]
+
+
+def own_losses(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, float]:
+    """Return each answer token's loss (tokens,) by the model's own logits, and their spread.
+
+    The spread is the standard deviation of the logits over the vocabulary, by which a difference
+    is judged.
+    """
+    logits, targets = own_logits(model, inputs)
+    answers = targets != NOT_LEARNT
+    logits = logits[answers].float()
+    losses = torch.nn.functional.cross_entropy(logits, targets[answers], reduction="none")
+    return losses, float(logits.std(dim=-1).mean())
+
+
+def own_logits(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the model's logits (batch, length, vocabulary) and each position's label."""
+    rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    return model(**rows, use_cache=False).logits, next_labels(inputs["labels"])
+
+
+def choose_way(
+    model: Any,
+    inputs: dict[str, Any],
+    summed_loss: SummedLoss,
+    speed_up: Callable[[], None],
+    slow_down: Callable[[], None],
+    dtype: torch.dtype,
+) -> str:
+    """Return the quickest of `WAYS` whose loss on `inputs` is that of the model's own logits.
+
+    `summed_loss(model, inputs, way)` is the summed loss of the answers' tokens. `speed_up`
+    changes the model for the quick way; where that way differs, `slow_down` takes it back.
+    Weights, modes and the random state are as before. Raises `LabError` where the model itself
+    refuses the rows.
+    """
+    with undisturbed(model), torch.no_grad():
+        try:
+            losses, spread = own_losses(model, inputs)
+        except _REFUSALS as error:
+            raise LabError(
+                f"model: its forward pass refuses a row of text: {_last(error)}"
+            ) from error
+        allowed = TOLERANCE.get(dtype, 1e-3) * max(spread, 1e-6) * len(losses)
+        speed_up()
+        for way in WAYS[:-1]:
+            try:
+                off = abs(float(summed_loss(model, inputs, way) - losses.sum()))
+            except _REFUSALS:
+                off = float("inf")
+            if off <= allowed:
+                return way
+            slow_down()
+    return ALL_LOGITS
+
+
+def probe_batch(dataset: Any, collate: Callable[[list[Any]], dict[str, Any]], model: Any) -> Any:
+    """Return a micro-batch of a few rows of `dataset`, cut to what the check may cost.
+
+    The rows are of unlike length, begin alike where the data's do, and each learns tokens, so
+    that padding, packing and head are all in it.
+    """
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    room = max(LEAST_TOKENS, int(MULTIPLICATIONS / max(weights, 1)) // ROWS)
+    rows = [dataset[at] for at in range(min(ROWS, len(dataset)))]
+    cut = [_cut(row, room - 2 * at) for at, row in enumerate(rows)]
+    return collate(cut)
+
+
+def _cut(row: dict[str, Any], length: int) -> dict[str, Any]:
+    ids, labels = list(row["input_ids"]), list(row["labels"])
+    if len(ids) <= length:
+        return {"input_ids": ids, "labels": labels}
+    first = length // 2
+    ids = ids[:first] + ids[len(ids) - (length - first) :]
+    return {"input_ids": ids, "labels": [NOT_LEARNT] * first + ids[first:]}
+
+
+@contextmanager
+def undisturbed(model: Any) -> Iterator[None]:
+    """Run the block without dropout, and leave modes and random state as they were.
+
+    4-bit layers stay in training mode, which draws nothing there: in evaluation mode
+    bitsandbytes repacks their weights on some CPUs into a form that has no gradient.
+    """
+    modes = {module: module.training for module in model.modules()}
+    compute = {
+        module: (module.compute_type_is_set, module.compute_dtype)
+        for module in modes
+        if hasattr(module, "compute_type_is_set") and hasattr(module, "compute_dtype")
+    }
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        for module in modes:
+            module.training = hasattr(module, "quant_state") or module in compute
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for module, (is_set, dtype) in compute.items():
+            module.compute_type_is_set, module.compute_dtype = is_set, dtype
+
+
+def _last(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__

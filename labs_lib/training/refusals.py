@@ -1,0 +1,53 @@
+"""What the libraries refuse to train, said before they do and in the recipe's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from labs_lib.errors import LabError
+from labs_lib.training.recipe import Recipe
+
+
+def check_trainable(model: Any, recipe: Recipe) -> None:
+    """Raise `LabError` where the model's stored form cannot be trained by the recipe's method."""
+    stored = getattr(model.config, "quantization_config", None)
+    if stored is None or recipe.method == "qlora":
+        return
+    if recipe.method == "full":
+        raise LabError(
+            f"method: full: the weights of {recipe.model} are stored quantized "
+            "(quantization_config), and such weights cannot be trained; give method: lora or "
+            "qlora, or the model in 16 or 32 bits"
+        )
+
+
+def check_targets(model: Any, targets: Sequence[str], recipe: Recipe) -> None:
+    """Raise `LabError` where an adapter would go on the output head.
+
+    The head's product with the vocabulary is taken in parts, past any adapter on it.
+    """
+    head = model.get_output_embeddings()
+    paths = [path for path, module in model.named_modules() if module is head]
+    for target in targets:
+        if any(path == target or path.endswith(f".{target}") for path in paths):
+            raise LabError(
+                f"target_modules: {target!r} is the output head, on which no adapter is trained "
+                "here; leave it out, or give 'all-linear', which is every linear map but the head"
+            )
+
+
+@contextmanager
+def refused_by_libraries(recipe: Recipe) -> Iterator[None]:
+    """Turn PEFT's and TRL's refusals of a model they know nothing of into one line."""
+    try:
+        yield
+    except LabError:
+        raise
+    except (ValueError, NotImplementedError, TypeError) as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[-1] if lines else type(error).__name__
+        raise LabError(
+            f"method: {recipe.method} cannot be set up on {recipe.model}: {reason}"
+        ) from error

@@ -1,0 +1,60 @@
+"""What a run trained, on disk: the adapter or the whole model, and how large it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from labs_lib.files import folder_written_aside
+from labs_lib.training.failures import storage_errors
+from labs_lib.training.run_folder import aside_of, put_in_place
+
+
+def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> None:
+    """Save an adapter (or a whole model) as safetensors; other files in `folder` stay there."""
+    with storage_errors(folder):
+        save_listing(model, folder, base_name, tokenizer)
+
+
+def save_listing(model: Any, folder: Path, base_name: str, tokenizer: Any) -> list[str]:
+    """Save beside `folder` first, then put the files in it; returns their names."""
+    from peft import PeftModel
+
+    written = aside_of(folder)
+    with folder_written_aside(written) as aside:
+        if isinstance(model, PeftModel):
+            name_the_base(model, base_name)
+            # "auto" would ask a hub whether the vocabulary grew.
+            model.save_pretrained(str(aside), save_embedding_layers=False)
+            (aside / "README.md").unlink(missing_ok=True)
+        else:
+            model.save_pretrained(aside)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(aside)
+    return put_in_place(written, folder)
+
+
+def adapter_shapes(model: Any) -> dict[str, tuple[int, ...]] | None:
+    """Return name → shape of the tensors that a checkpoint of the adapter holds; None without."""
+    from peft import PeftModel, get_peft_model_state_dict
+
+    if not isinstance(model, PeftModel):
+        return None
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """Return (trainable, total) parameters; packed 4-bit weights count as what they stand for."""
+    if hasattr(model, "get_nb_trainable_parameters"):
+        return model.get_nb_trainable_parameters()
+    return (
+        sum(p.numel() for p in model.parameters() if p.requires_grad),
+        model.num_parameters(),
+    )
+
+
+def name_the_base(model: Any, base_name: str) -> None:
+    """Record the base by its name, so that no adapter carries a path of this machine."""
+    for config in getattr(model, "peft_config", {}).values():
+        config.base_model_name_or_path = base_name
