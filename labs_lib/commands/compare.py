@@ -43,8 +43,8 @@ def command(
         COMPARISON_FILE,
         METHODS,
         compare,
-        comparison_figure,
     )
+    from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.recipe import Recipe, parse_assignment
 
     chosen = [each.strip() for each in methods.split(",") if each.strip()]

@@ -61,9 +61,10 @@ def command(
         click.echo(to_json(result.as_dict()))
         return
     click.echo(f"{result.table()}\n\nmean (lowest–highest over the seeds)")
-    before = ", ".join(f"{key.replace('_', ' ')} {v:.0%}" for key, v in result.rates_before.items())
+    before = [f"{key.replace('_', ' ')} {v:.0%}" for key, v in result.rates_before.items()]
     if result.loss_before is not None:
-        click.echo(f"before training: held-out loss {result.loss_before:.3f}, {before}")
+        before.insert(0, f"held-out loss {result.loss_before:.3f}")
+    click.echo(f"before training: {', '.join(before) or 'not scored: no test rows'}")
     click.echo(result.provenance())
     if out is not None:
         click.echo(f"saved in {out}")

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from labs_lib.training.comparison import (
         Comparison,
         compare,
-        comparison_figure,
         load_run,
         recorded_comparison,
     )
+    from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
     from labs_lib.training.measure import LiveBytes
     from labs_lib.training.merging import Merged, Merges, compare_merges
@@ -43,7 +43,7 @@ _HOME = {
     "merge": "adapters",
     "Comparison": "comparison",
     "compare": "comparison",
-    "comparison_figure": "comparison",
+    "comparison_figure": "comparison_plot",
     "load_run": "comparison",
     "recorded_comparison": "comparison",
     "compare_merges": "merging",

@@ -20,6 +20,7 @@ from labs_lib.training.sweep import RECORDED
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
+    from labs_lib.training.failures import DivergedError
     from labs_lib.training.progress import Progress
     from labs_lib.training.run import Run
 
@@ -41,28 +42,31 @@ class Arm:
     `activations_bytes` to the bytes that make up `peak_bytes`; `saved_bytes` is the file that
     training leaves. `rates` are shares of held-out rows, 0 to 1, and `rates_before` those of the
     untrained base in the method's own precision; `probe_kept` is the share of the
-    general-knowledge probe that the base had right and the tuned model still has.
+    general-knowledge probe that the base had right and the tuned model still has. An arm whose
+    training diverged names the step in `diverged_at_step` and holds what is known of it; what is
+    not is None or empty.
     """
 
     method: str
     seed: int
     learning_rate: float
-    trainable_parameters: int
+    trainable_parameters: int | None
     memory: dict[str, int]
-    peak_bytes: int
+    peak_bytes: int | None
     peak_kind: str
-    seconds_per_step: float
-    tokens_per_second: float
-    train_seconds: float
+    seconds_per_step: float | None
+    tokens_per_second: float | None
+    train_seconds: float | None
     loss_before: float | None
     loss: float | None
     rates_before: dict[str, float]
     rates: dict[str, float]
-    probe_before: float
-    probe_after: float
+    probe_before: float | None
+    probe_after: float | None
     probe_kept: float | None
-    saved_bytes: int
+    saved_bytes: int | None
     answers: tuple[str, ...]
+    diverged_at_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,12 @@ class Comparison:
 
     def table(self) -> Table:
         """Return a table for people: a column a method, mean over seeds (lowest to highest)."""
-        metrics = list(self.arms[0].rates)
+        first = self.trained()[0]
+        metrics = list(first.rates)
         lines: list[tuple[str, str, float, str]] = [
             ("trainable parameters", "trainable_parameters", 1, "{:,.0f}"),
             *((f"{part} (MiB)", f"{part}_bytes", 2**20, "{:,.1f}") for part in PARTS),
-            (f"peak, {self.arms[0].peak_kind} (MiB)", "peak_bytes", 2**20, "{:,.0f}"),
+            (f"peak, {first.peak_kind} (MiB)", "peak_bytes", 2**20, "{:,.0f}"),
             ("seconds a step", "seconds_per_step", 1, "{:.2f}"),
             ("tokens a second", "tokens_per_second", 1, "{:,.0f}"),
             ("held-out loss (nats/token)", "loss", 1, "{:.3f}"),
@@ -120,7 +125,15 @@ class Comparison:
         ]
         return Table.of((self.recipe.name, *self.methods()), rows)
 
+    def trained(self) -> list[Arm]:
+        """Return the arms that did not diverge."""
+        return [arm for arm in self.arms if arm.diverged_at_step is None]
+
     def _cell(self, method: str, value: str, unit: float, form: str) -> str:
+        gone = [arm for arm in self.of(method) if arm.diverged_at_step is not None]
+        if gone:
+            arms = self.of(method)
+            return "diverged" if len(gone) == len(arms) else f"{len(gone)} of {len(arms)} diverged"
         found = [each / unit for each in self.values(method, value)]
         if any(map(math.isnan, found)):
             return "–"
@@ -148,7 +161,7 @@ class Comparison:
             )
         except FileNotFoundError:
             raise LabError(f"compare: no results in {path.name}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LabError(f"compare: {path.name} is damaged: {error}") from None
 
 
@@ -192,9 +205,11 @@ def compare(
 
     `folder` receives each arm's run and `comparison.json`; with `reuse` finished arms of the very
     recipe are read back. `probe_rows` limits the general-knowledge questions asked before and
-    after. Raises `LabError` as `train` does.
+    after. An arm that diverges is recorded as such; the others go on. Raises `LabError` as `train`
+    does, and where every arm diverged.
     """
     from labs_lib import data
+    from labs_lib.training.failures import DivergedError
     from labs_lib.training.progress import default_progress
     from labs_lib.training.session import train, versions
 
@@ -202,22 +217,34 @@ def compare(
     recipes = [method_recipe(recipe, method, seed) for method in methods for seed in seeds]
     if not recipes:
         raise LabError("compare: give at least one method and one seed")
+    _check_own(folder / COMPARISON_FILE)
     probe = data.load_set(PROBE).test[:probe_rows]
+    run: Run | None = None
+    failed: DivergedError | None = None
     base: dict[bool, tuple[Evaluation, Evaluation]] = {}
     arms: list[Arm] = []
     for number, each in enumerate(recipes, start=1):
         progress.stage(f"{number} of {len(recipes)}: {each.method}, seed {each.seed}")
         four_bit = each.method == "qlora"
         known = base.get(four_bit)
-        run = train(
-            each, folder / each.name, reuse=reuse, progress=progress,
-            before=known[0] if known else None,
-        )  # fmt: skip
+        try:
+            run = train(
+                each, folder / each.name, reuse=reuse, progress=progress,
+                before=known[0] if known else None,
+            )  # fmt: skip
+        except DivergedError as error:
+            failed = error
+            progress.stage(str(error))
+            arms.append(_diverged(error))
+            continue
         if known is None:
             progress.stage("asking the base model what it knows")
             known = base[four_bit] = (run.before, _ask(run, probe, "before"))
         progress.stage("asking the tuned model what it still knows")
         arms.append(_arm(run, known[1], _ask(run, probe, "after")))
+    if run is None:
+        assert failed is not None  # there is at least one arm
+        raise failed
     found = Comparison(
         recipe=recipe,
         arms=tuple(arms),
@@ -232,22 +259,60 @@ def compare(
     return found
 
 
+def _check_own(path: Path) -> None:
+    """Raise `LabError`, before minutes of training, where a file that is no comparison is there."""
+    if path.exists():
+        try:
+            Comparison.load(path)
+        except LabError:
+            raise LabError(
+                f"compare: {path} is no comparison of this course; move it or give another --out"
+            ) from None
+
+
+def _diverged(error: DivergedError) -> Arm:
+    recipe, before = error.recipe, error.before
+    return Arm(
+        method=recipe.method,
+        seed=recipe.seed,
+        learning_rate=recipe.learning_rate,
+        trainable_parameters=None,
+        memory={},
+        peak_bytes=None,
+        peak_kind="",
+        seconds_per_step=None,
+        tokens_per_second=None,
+        train_seconds=None,
+        loss_before=before.loss if before else None,
+        loss=None,
+        rates_before=before.rates() if before and before.prompts else {},
+        rates={},
+        probe_before=None,
+        probe_after=None,
+        probe_kept=None,
+        saved_bytes=None,
+        answers=(),
+        diverged_at_step=error.step,
+    )
+
+
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
+    from labs_lib.training.before import read_before
     from labs_lib.training.evaluating import evaluating
-    from labs_lib.training.evaluation import Evaluation, evaluate
+    from labs_lib.training.evaluation import evaluate
     from labs_lib.training.quiet import quiet_libraries
 
     kept_file = run.folder / f"probe-{when}.json"
-    if kept_file.exists():
-        found = Evaluation.from_dict(json.loads(kept_file.read_text(encoding="utf-8")))
-        if found.prompts == tuple(row.prompt for row in probe):
-            return found
+    scorers = data.scorers(PROBE)
+    found = read_before(kept_file, probe, scorers, with_loss=False)
+    if found is not None:
+        return found
     with quiet_libraries():
         model, tokenizer = load_run(run, tuned=when == "after")
         with evaluating(model, fold=True):
-            found = evaluate(model, tokenizer, probe, data.scorers(PROBE), PROBE_TOKENS)
+            found = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS)
     write_json(kept_file, found.as_dict())
     return found
 
@@ -288,8 +353,8 @@ def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:
         train_seconds=cost.train_seconds,
         loss_before=run.before.loss,
         loss=run.after.loss,
-        rates_before=run.before.rates(),
-        rates=run.after.rates(),
+        rates_before=run.before.rates() if run.before.prompts else {},
+        rates=run.after.rates() if run.after.prompts else {},
         probe_before=before.rate("fact_right"),
         probe_after=after.rate("fact_right"),
         probe_kept=kept(before, after, "fact_right"),
@@ -302,61 +367,8 @@ def _value(arm: Arm, name: str) -> Any:
     for place in (arm.rates, arm.memory):
         if name in place:
             return place[name]
+    if arm.diverged_at_step is not None and not hasattr(arm, name):
+        return None  # a rate or a part of the memory that it did not come to
     if name not in Arm.__dataclass_fields__:
         raise choice_error("value", name, [*Arm.__dataclass_fields__, *arm.rates, *arm.memory])
     return getattr(arm, name)
-
-
-def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
-    """Return (figure, alternative text): memory by part, seconds a step, score and what is kept."""
-    from labs_lib import figures
-
-    methods = comparison.methods()
-    metric = next(iter(comparison.arms[0].rates))
-    fig, (memory, speed, score) = figures.new_figure("", "", "", columns=3)
-    bottom = dict.fromkeys(methods, 0.0)
-    for part in PARTS:
-        heights = [comparison.mean(method, f"{part}_bytes") / 2**30 for method in methods]
-        memory.bar(
-            methods, heights, bottom=list(bottom.values()),
-            color=figures.MEMORY_COLOURS[part], label=part,
-        )  # fmt: skip
-        bottom = {m: low + h for (m, low), h in zip(bottom.items(), heights, strict=True)}
-    memory.set_ylabel("peak (GiB)")
-    memory.set_ylim(0, max(bottom.values()) * 1.75)
-    memory.legend(fontsize=8, loc="upper right", ncols=2, reverse=True)
-    memory.set_title("memory", fontsize=11)
-    speed.bar(
-        methods, [comparison.mean(m, "seconds_per_step") for m in methods], color=figures.PALETTE[4]
-    )
-    speed.set_ylabel("seconds a step")
-    speed.set_title("time", fontsize=11)
-    wide = 0.38
-    for shift, name, label in (
-        (-0.5, metric, metric.replace("_", " ")),
-        (0.5, "probe_kept", "kept"),
-    ):
-        values = [[100 * v for v in comparison.values(m, name)] for m in methods]
-        means = [statistics.fmean(each) for each in values]
-        reach = [
-            [mean - min(each) for mean, each in zip(means, values, strict=True)],
-            [max(each) - mean for mean, each in zip(means, values, strict=True)],
-        ]
-        score.bar(
-            [at + shift * wide for at in range(len(methods))], means, width=wide, yerr=reach,
-            label=label, color=figures.PALETTE[2 if shift < 0 else 1], capsize=3,
-        )  # fmt: skip
-    score.set_xticks(range(len(methods)), methods)
-    score.set_ylabel("%")
-    score.set_ylim(0, 135)
-    score.set_yticks(range(0, 101, 20))
-    score.legend(fontsize=8, loc="upper center", ncols=2)
-    score.set_title("held-out score, knowledge kept", fontsize=11)
-    words = "; ".join(
-        f"{m}: {comparison.mean(m, 'peak_bytes') / 2**30:.2f} GiB, "
-        f"{comparison.mean(m, 'seconds_per_step'):.2f} s a step, "
-        f"{metric.replace('_', ' ')} {comparison.mean(m, metric):.0%}, "
-        f"knowledge kept {comparison.mean(m, 'probe_kept'):.0%}"
-        for m in methods
-    )
-    return fig, f"Three bar charts. {words}."

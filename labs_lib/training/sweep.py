@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation
-from labs_lib.files import write_json
+from labs_lib.files import friendly_os_errors, write_json
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
+from labs_lib.training.sweep_points import Point, Spread
 from labs_lib.yamls import read_yaml
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
     from labs_lib.training.progress import Progress
-    from labs_lib.training.run import Run
 
 RECORDED = "recorded"
 """The folder of this package that holds the sweeps that ship with the course."""
@@ -126,68 +126,6 @@ class Sweep(BaseModel):
 
 
 @dataclass(frozen=True)
-class Point:
-    """One training run of a sweep: what was changed, its seed and what came out.
-
-    `loss` is the held-out loss in nats per token after training (`loss_before` before it);
-    `rates` are shares of held-out rows, 0 to 1; `answers[i]` belongs to the sweep's `prompts[i]`.
-    """
-
-    changes: dict[str, Any]
-    seed: int
-    loss: float | None
-    last_training_loss: float
-    rates: dict[str, float]
-    answers: tuple[str, ...]
-    trainable_parameters: int
-    seconds_per_step: float
-    peak_bytes: int
-
-    @classmethod
-    def of(cls, changes: dict[str, Any], run: Run) -> Point:
-        """Take from a run what a sweep keeps."""
-        tail = run.losses[-4:]
-        return cls(
-            changes=changes,
-            seed=run.recipe.seed,
-            loss=run.after.loss,
-            last_training_loss=sum(tail) / len(tail),
-            rates=run.after.rates(),
-            answers=run.after.answers,
-            trainable_parameters=run.trainable_parameters,
-            seconds_per_step=run.cost.seconds_per_step,
-            peak_bytes=run.cost.peak_bytes,
-        )
-
-    def value(self, metric: str) -> float:
-        """Return a metric by name: `loss`, `last_training_loss` or one of `rates`."""
-        if metric in self.rates:
-            return self.rates[metric]
-        if metric not in ("loss", "last_training_loss"):
-            raise choice_error("metric", metric, ["loss", "last_training_loss", *self.rates])
-        found = getattr(self, metric)
-        return float("nan") if found is None else found
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A metric at one point over its seeds."""
-
-    changes: dict[str, Any]
-    mean: float
-    low: float
-    high: float
-    count: int
-
-    def text(self, pattern: str = "{:.3f}") -> str:
-        """Return "mean (lowest–highest)", the mean alone for one seed, a dash for no value."""
-        if self.mean != self.mean:
-            return "–"
-        mean, low, high = (pattern.format(value) for value in (self.mean, self.low, self.high))
-        return mean if self.count == 1 else f"{mean} ({low}–{high})"
-
-
-@dataclass(frozen=True)
 class SweepResult:
     """The finished points of a sweep, with the sweep itself and where and when it was run."""
 
@@ -216,10 +154,13 @@ class SweepResult:
         """Return the metric's mean, lowest and highest value over the seeds of each point."""
         found = []
         for changes in self.sweep.combinations():
-            values = [point.value(metric) for point in self.points if point.changes == changes]
-            if values:
-                mean = statistics.fmean(values)
-                found.append(Spread(changes, mean, min(values), max(values), len(values)))
+            points = [point for point in self.points if point.changes == changes]
+            values = [p.value(metric) for p in points if p.diverged_at_step is None]
+            gone = len(points) - len(values)
+            if points:
+                some = values or [float("nan")]
+                mean = statistics.fmean(some)
+                found.append(Spread(changes, mean, min(some), max(some), len(values), gone))
         return found
 
     def only(self, combinations: Sequence[dict[str, Any]], seeds: Sequence[int]) -> SweepResult:
@@ -278,7 +219,7 @@ class SweepResult:
             )
         except FileNotFoundError:
             raise LabError(f"sweep: no results in {path.name}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LabError(f"sweep: {path.name} is damaged: {error}") from None
 
     def _base(self, key: str) -> Any:
@@ -336,9 +277,11 @@ def run_sweep(
 
     `out` (JSON) is renewed after each run, so that a sweep cut short goes on where it stopped.
     `changes` picks some of the sweep's points. Results of another recipe, other data or other
-    library versions in `out` raise `LabError`.
+    library versions in `out` raise `LabError`. A run that diverges is recorded as such; the others
+    go on.
     """
     from labs_lib import data, hardware
+    from labs_lib.training.failures import DivergedError
     from labs_lib.training.progress import default_progress
     from labs_lib.training.session import train, versions
 
@@ -358,6 +301,9 @@ def run_sweep(
     ]
     if not todo and earlier:
         return earlier
+    with friendly_os_errors(out):  # before minutes of training, not after
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
     before: dict[tuple[Any, ...], Evaluation] = {}
     result = earlier
     for done, (each, seed) in enumerate(todo, start=1):
@@ -366,17 +312,28 @@ def run_sweep(
         # One base model answers alike before every run, whatever is trained on it afterwards.
         rounded = recipe.method == "qlora" and (recipe.quantization, recipe.double_quantization)
         base = (rounded, recipe.precision, recipe.method == "full")
-        with tempfile.TemporaryDirectory() as folder:
-            run = train(recipe, Path(folder) / "run", progress=progress, before=before.get(base))
-        before[base] = run.before
-        points.append(Point.of(each, run))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder) / "run"
+                run = train(recipe, place, progress=progress, before=before.get(base))
+            points.append(Point.of(each, run))
+            base_model = run.before
+        except DivergedError as error:
+            if error.before is None:
+                raise
+            progress.stage(str(error))
+            points.append(Point.of_diverged(each, error))
+            base_model = error.before
+        before[base] = base_model
+        machine = hardware.detect()
+        precision = machine.precision if recipe.precision == "auto" else recipe.precision
         result = SweepResult(
             sweep=sweep,
-            prompts=run.after.prompts,
-            loss_before=run.before.loss,
-            rates_before=run.before.rates(),
+            prompts=base_model.prompts,
+            loss_before=base_model.loss,
+            rates_before=base_model.rates() if base_model.prompts else {},
             points=tuple(points),
-            hardware=hardware.detect().as_dict() | {"precision": run.hardware["precision"]},
+            hardware=machine.as_dict() | {"precision": precision},
             versions=versions(),
             data_fingerprint=course_set.fingerprint,
             finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
