@@ -223,7 +223,12 @@ def _finish_replacing(path: Path) -> None:
     run, leaves first and comes last.
     """
     work = path / UNFINISHED
-    if not (work / RUN_FILE).is_file() or not _marked(work):
+    if not _marked(work):
+        return
+    if not (work / RUN_FILE).is_file():
+        if not (work / RECIPE_FILE).is_file():  # all but the mark is in its place
+            _remove_own(work)
+            _remove_empty(work)
         return
     for name in (RUN_FILE, *PROBE_FILES):
         (path / name).unlink(missing_ok=True)
