@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import replace
 from typing import Any
@@ -57,7 +58,11 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
         f"{m}: {comparison.mean(m, 'peak_bytes') / 2**30:.2f} GiB, "
         f"{comparison.mean(m, 'seconds_per_step'):.2f} s a step, "
         + (f"{metric.replace('_', ' ')} {comparison.mean(m, metric):.0%}, " if metric else "")
-        + f"knowledge kept {comparison.mean(m, 'probe_kept'):.0%}"
+        + f"knowledge kept {_share(comparison.mean(m, 'probe_kept'))}"
         for m in methods
     )
     return fig, f"Three bar charts. {words}."
+
+
+def _share(value: float) -> str:
+    return "nothing, since it knew nothing" if math.isnan(value) else f"{value:.0%}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,39 +130,43 @@ class Encoder:
             ) from None
 
 
-def check_within_tables(
-    model: Any, name: str, encoder: Encoder, rows: Sequence[Row], prompts: Sequence[Row],
-    eval_tokens: int,
-) -> None:  # fmt: skip
-    """Raise `LabError` for tokens or positions that the model has no row for in its tables.
-
-    `rows` are trained on, `prompts` answered with up to `eval_tokens` tokens.
-    """
-    size = model.get_input_embeddings().weight.shape[0]
-    trained = [(row, encoder.encode(row).input_ids) for row in rows]
-    asked = [(row, encoder.prompt_ids(row)) for row in prompts]
-    for row, ids in (*trained, *asked):
-        if ids and max(ids) >= size:
-            raise LabError(
-                f"model: {name}: its tokenizer gives token {max(ids):,} (row "
-                f"{shorten(row.prompt)}), and its vocabulary has {size:,}: they do not belong "
-                "together"
-            )
+def check_rows_within_tables(model: Any, name: str, encoder: Encoder, rows: Sequence[Row]) -> None:
+    """Raise `LabError` for a row of whose tokens or positions the model's tables know nothing."""
+    seen = {id(row): (row, encoder.encode(row).input_ids) for row in rows}
+    _check_tokens(model, name, seen.values())
     places = _places(model)
-    if places is None:
-        return
-    longest = max((len(ids) for _, ids in trained), default=0)
-    if longest > places:
+    longest = max((len(ids) for _, ids in seen.values()), default=0)
+    if places is not None and longest > places:
         raise LabError(
             f"max_length: {encoder.max_length} lets a row of {longest:,} tokens through, and "
             f"{name} has {places:,} positions; set max_length to {places} or less"
         )
+
+
+def check_prompts_within_tables(
+    model: Any, name: str, encoder: Encoder, rows: Sequence[Row], new_tokens: int
+) -> None:
+    """Raise `LabError` where an answer of `new_tokens` goes beyond the model's tables."""
+    asked = [(row, encoder.prompt_ids(row)) for row in rows]
+    _check_tokens(model, name, asked)
+    places = _places(model)
     longest = max((len(ids) for _, ids in asked), default=0)
-    if longest + eval_tokens > places:
+    if places is not None and longest and longest + new_tokens > places:
         raise LabError(
-            f"eval_tokens: {eval_tokens} after a prompt of {longest:,} tokens is beyond the "
+            f"eval_tokens: {new_tokens} after a prompt of {longest:,} tokens is beyond the "
             f"{places:,} positions of {name}; set eval_tokens lower, or eval_rows to 0"
         )
+
+
+def _check_tokens(model: Any, name: str, rows: Iterable[tuple[Row, list[int]]]) -> None:
+    size = model.get_input_embeddings().weight.shape[0]
+    for row, ids in rows:
+        if ids and max(ids) >= size:
+            raise LabError(
+                f"model: the tokenizer of {name} gives token {max(ids):,} for the row "
+                f"{shorten(row.prompt)}, and its vocabulary has {size:,}: they do not belong "
+                "together"
+            )
 
 
 def _places(model: Any) -> int | None:
@@ -195,6 +199,11 @@ def nothing_fits(rows: Sequence[Row], encoder: Encoder) -> LabError:
     """Return the error for rows of none of which an answer's token fits."""
     shortest = min(rows, key=lambda row: encoder.encode(row).tokens)
     needed = encoder.encode(shortest).tokens
+    if needed <= encoder.max_length:
+        return LabError(
+            f"dataset: none of the {len(rows):,} training rows has an answer once it is put in the "
+            "form that the model reads; its chat template may leave the answer out"
+        )
     return LabError(
         f"max_length: {encoder.max_length} leaves no token of an answer in any of the "
         f"{len(rows):,} training rows; the shortest row takes {needed:,}"

@@ -26,7 +26,7 @@ MULTIPLICATIONS = 3e9
 """How many weights × tokens the check may cost: a fraction of a second on a laptop."""
 
 LEAST_TOKENS = 8
-TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
+TOLERANCE = {torch.float32: 5e-4, torch.float64: 5e-4, torch.bfloat16: 1e-2, torch.float16: 5e-3}
 """By dtype, how far two ways may lie apart, as a share of the spread of the logits themselves:
 rounding moves a logit by about this much of its size, whatever the model."""
 
@@ -77,7 +77,7 @@ def choose_way(
             raise LabError(
                 f"model: its forward pass refuses a row of text: {_last(error)}"
             ) from error
-        allowed = TOLERANCE.get(dtype, 1e-3) * max(spread, 1e-6) * len(losses)
+        allowed = TOLERANCE.get(dtype, 5e-4) * max(spread, 1e-6) * len(losses)
         speed_up()
         for way in WAYS[:-1]:
             try:

@@ -46,8 +46,10 @@ def refused_by_libraries(recipe: Recipe) -> Iterator[None]:
     except LabError:
         raise
     except (ValueError, NotImplementedError, TypeError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[-1] if lines else type(error).__name__
+        # PEFT prints a module in the middle of its sentence, over many lines.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if len(reason) > 300:
+            reason = f"{reason[:140]} … {reason[-140:]}"
         raise LabError(
             f"method: {recipe.method} cannot be set up on {recipe.model}: {reason}"
         ) from error

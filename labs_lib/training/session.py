@@ -20,8 +20,9 @@ from labs_lib.training.before import read_before
 from labs_lib.training.checkpoints import NotWholeError, latest_whole_checkpoint
 from labs_lib.training.encoding import (
     Encoder,
+    check_prompts_within_tables,
+    check_rows_within_tables,
     check_tokenizer,
-    check_within_tables,
     nothing_fits,
     told,
 )
@@ -256,6 +257,8 @@ def _prepare(
     encoder = Encoder(tokenizer, recipe.max_length, recipe.model)
     given = course_set.train[: recipe.train_rows]
     rows, fit = encoder.fitting(given)
+    if not given:
+        raise LabError(f"dataset: {recipe.dataset} has no training rows")
     if not rows:
         raise nothing_fits(given, encoder)
     validation, validation_fit = encoder.fitting(course_set.validation[:LOSS_ROWS])
@@ -283,7 +286,7 @@ def _prepare(
         run_folder.work,
         encoder,
     )
-    check_within_tables(model, recipe.model, encoder, rows, prompts, recipe.eval_tokens)
+    check_prompts_within_tables(model, recipe.model, encoder, prompts, recipe.eval_tokens)
     trainer.add_callback(TellProgress(progress))
     counts = {"train": fit.as_dict(), "validation": validation_fit.as_dict()}
     return model, tokenizer, trainer, {"max_length": recipe.max_length, **counts}
@@ -310,6 +313,7 @@ def build_trainer(
         recipe.model, dtype=_weight_dtype(recipe, precision), quantization=_quantization(recipe)
     )
     check_trainable(model, recipe)
+    check_rows_within_tables(model, recipe.model, encoder, [*rows, *validation])
     peft_config = None
     if recipe.method != "full":
         targets = models.resolve_targets(model, recipe.target_modules)

@@ -1,0 +1,349 @@
+"""What a stranger brings to `train`: families, tokenizers, rows, recipes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_training_checkpoints import Telling
+from test_training_session import tiny_recipe
+
+from labs_lib import data, models
+from labs_lib.errors import LabError
+from labs_lib.training import Recipe, Run, train
+from labs_lib.training import trainer as trainer_module
+from labs_lib.training.encoding import Encoder
+from labs_lib.training.loss_check import ALL_LOGITS, AT_ANSWERS, QUICK
+from labs_lib.training.progress import Silent
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 49152, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2,
+    "pad_token_id": 2,
+}  # fmt: skip
+GPT2: dict[str, Any] = {"vocab_size": 49152, "n_embd": 32, "n_layer": 2, "n_head": 4}
+
+
+def make(folder: Path, tiny_model: Path, family: str = "llama", **config: Any) -> Path:
+    """Save a small random model of a family, with the bundled model's tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    fields = config if family in ("gpt2", "mpt", "bloom") else {**SHAPE, **config}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **fields))
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.data.mul_(4)  # logits that a cap or a scale shows in
+    model.save_pretrained(folder)
+    for file in tiny_model.iterdir():
+        if "token" in file.name or "template" in file.name:
+            shutil.copy(file, folder / file.name)
+    return folder
+
+
+def with_template(folder: Path, template: str | None) -> Path:
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def rows_file(path: Path, rows: int = 12, **fields: str) -> str:
+    content = (
+        {"prompt": f"What is {n}?", "completion": f"It is {n}.", **fields} for n in range(rows)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in content))
+    return str(path)
+
+
+def short(model: Path, **changes: Any) -> Recipe:
+    fields = {"target_modules": "all-linear", "steps": 2, "eval_rows": 1, "eval_tokens": 2}
+    fields |= {"checkpoint_every": 0, "precision": "fp32", "batch_size": 2, "dropout": 0.0}
+    return tiny_recipe(model, **{**fields, **changes})
+
+
+# --- the loss is the model's own ------------------------------------------------------------------
+
+# family → its configuration, and which loss must be taken (None: either).
+FAMILIES: dict[str, tuple[dict[str, Any], str | None]] = {
+    "llama": ({}, QUICK),
+    "qwen2": ({}, QUICK),
+    "mistral": ({"sliding_window": 8}, None),
+    "granite": ({"logits_scaling": 8.0, "embedding_multiplier": 3.0}, AT_ANSWERS),
+    "cohere": ({"logit_scale": 0.1}, AT_ANSWERS),
+    "gemma2": ({"head_dim": 8, "final_logit_softcapping": 2.0}, AT_ANSWERS),
+    "phi": ({}, AT_ANSWERS),
+    "gpt2": (GPT2, QUICK),
+    "mpt": ({"vocab_size": 49152, "d_model": 32, "n_layers": 2, "n_heads": 4}, None),
+    "olmoe": ({"num_experts": 4, "num_experts_per_tok": 2}, None),
+    "mixtral": ({"num_local_experts": 4, "output_router_logits": True}, None),
+    "qwen2_moe": (
+        {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+         "shared_expert_intermediate_size": 32},
+        None,
+    ),
+}  # fmt: skip
+
+
+def own_loss(folder: Path, rows: int) -> float:
+    """Return the cross-entropy of the model's own logits, a row at a time, meaned by rows."""
+    model, tokenizer = models.load(str(folder), dtype="fp32")
+    losses = []
+    for row in data.load_set("sea-captain").validation[:rows]:
+        encoded = Encoder(tokenizer, 256).encode(row)
+        with torch.no_grad():
+            logits = model(torch.tensor([encoded.input_ids]), use_cache=False).logits[0, :-1]
+        labels = torch.tensor(encoded.labels[1:])
+        losses.append(float(torch.nn.functional.cross_entropy(logits.float(), labels)))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("names_known", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_is_that_of_the_models_own_logits(
+    family: str, names_known: bool, tiny_model: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Also where no name in the configuration tells that the logits are changed."""
+    from labs_lib.training import session
+
+    config, expected = FAMILIES[family]
+    if not names_known:
+        if expected != AT_ANSWERS:
+            pytest.skip("nothing to hide")
+        monkeypatch.setattr("labs_lib.training.head_loss.LOGITS_CHANGED", ())
+    monkeypatch.setattr(session, "LOSS_ROWS", 4)
+    folder = make(tmp_path / "model", tiny_model, family, **config)
+    run = train(short(folder, batch_size=1), tmp_path / "run", progress=Silent())
+    assert run.before.loss == pytest.approx(own_loss(folder, 4), rel=1e-4)
+    assert expected is None or run.loss_from == expected
+    assert json.loads((run.folder / "run.json").read_text())["loss_from"] == run.loss_from
+
+
+def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each quick way in turn gives another loss; what is left is the model as it came."""
+    from labs_lib.training import session
+
+    way = trainer_module.MeasuringTrainer._summed_loss
+    wrong: list[str] = []
+
+    def summed(self: Any, model: Any, inputs: Any, name: str) -> Any:
+        return way(self, model, inputs, name) * (1.01 if name in wrong else 1)
+
+    monkeypatch.setattr(trainer_module.MeasuringTrainer, "_summed_loss", summed)
+    for expected in (QUICK, AT_ANSWERS, ALL_LOGITS):
+        _, _, trainer = session.build_trainer(
+            short(tiny_model), data.load_set("sea-captain").train[:4], (),
+            session.hardware.detect(), "fp32", tmp_path,
+        )  # fmt: skip
+        assert trainer.loss_from == expected
+        gated = [m for m in trainer.model.modules() if hasattr(m, "act_fn")]
+        assert all(("forward" in vars(m)) == (expected == QUICK) for m in gated)
+        attention = trainer.model.config._attn_implementation
+        assert (attention == "labs_by_rows") == (expected == QUICK)
+        wrong.append(expected)
+
+
+def test_the_check_changes_neither_modes_nor_random_state(tiny_model: Path) -> None:
+    from labs_lib.training.loss_check import undisturbed
+
+    model, _ = models.load(str(tiny_model), dtype="fp32")
+    model.train()
+    model.model.layers[0].eval()
+    modes = [module.training for module in model.modules()]
+    state = torch.random.get_rng_state()
+    with undisturbed(model):
+        torch.rand(3)
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+# --- rows as tokens -------------------------------------------------------------------------------
+
+
+def test_rows_are_encoded_as_trl_encodes_them(tiny_model: Path, tmp_path: Path) -> None:
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    model, tokenizer = models.load(str(tiny_model), dtype="fp32")
+    rows = data.load_set("sea-captain").train[:6]
+    options: dict[str, Any] = {"use_cpu": True, "bf16": False, "report_to": "none"}
+    theirs: Any = SFTTrainer(
+        model=model,
+        args=SFTConfig(output_dir=str(tmp_path), max_length=50, **options),
+        train_dataset=data.to_hf(rows),
+        processing_class=tokenizer,
+    ).train_dataset
+    ours = Encoder(tokenizer, 50).dataset(rows)
+    assert ours["input_ids"][:] == theirs["input_ids"][:]
+    assert ours["labels"][:] == theirs["labels"][:]
+
+
+def test_without_a_chat_template_a_row_is_plain_text_with_the_end_token(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = with_template(make(tmp_path / "model", tiny_model, "gpt2", **GPT2), None)
+    tokenizer = models.load_tokenizer(str(folder))
+    encoded = Encoder(tokenizer, 256).encode(data.Row("Where is Rome?", "In Italy.", system="Say."))
+    learnt = [label for label in encoded.labels if label >= 0]
+    assert tokenizer.decode(learnt) == "In Italy." + tokenizer.eos_token
+    assert tokenizer.decode(encoded.input_ids).startswith("Say.\nWhere is Rome?In Italy.")
+    run = train(short(folder), tmp_path / "run", progress=Silent())
+    assert run.losses
+
+
+def test_rows_that_do_not_fit_are_counted_and_told(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "Hi", "completion": "Ho"}] * 10
+    rows += [{"prompt": "Hi", "completion": "Ho " * 100}] * 6 + [
+        {"prompt": "Hi " * 100, "completion": "Ho"}
+    ] * 4
+    path.write_text(
+        "".join(
+            json.dumps({**r, "prompt": f"{n} {r['prompt']}"}) + "\n" for n, r in enumerate(rows)
+        )
+    )
+    progress = Telling()
+    run = train(
+        short(tiny_model, dataset=str(path), max_length=64), tmp_path / "run", progress=progress
+    )
+    counts = run.rows
+    assert counts["max_length"] == 64
+    for name, expected in (("used", 16), ("cut", 6), ("dropped", 4)):
+        assert counts["train"][name] + counts["validation"][name] == expected
+    (line,) = [
+        text for text in progress.told if text.startswith("training rows beyond max_length 64")
+    ]
+    assert f"{counts['train']['dropped']} of" in line and f"{counts['train']['cut']} cut" in line
+    assert f"{counts['train']['cut']} of them cut" in dict(run.table())["train rows"]
+    assert Run.load(run.folder) == run
+
+
+@pytest.mark.parametrize("max_length", [8, 20])
+def test_when_nothing_fits_max_length_is_named(
+    max_length: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(LabError, match=rf"^max_length: {max_length} leaves no token"):
+        train(short(tiny_model, max_length=max_length), tmp_path / "run", progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_validation_rows_that_fit_there_is_no_loss_and_it_is_said(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tuple(data.Row("word " * 100, "answer") for _ in range(3))
+    rows = tuple(data.Row(f"q {n}", "a") for n in range(5))
+    monkeypatch.setattr(data, "resolve", lambda *_, **__: data.DataSet("mine", rows, long, ()))
+    run = train(short(tiny_model, max_length=64), tmp_path / "run", progress=Silent())
+    assert run.after.loss is None
+    table = dict(run.table())
+    assert table["held-out loss"] == "not measured: no validation row fits max_length 64"
+    assert table["score"] == "not scored: no test rows"
+    assert repr(run).endswith("not scored")
+    assert run.scores() == {}
+
+
+# --- what a library refuses -----------------------------------------------------------------------
+
+NO_SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+)
+EACH = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+TEMPLATES = {
+    NO_SYSTEM + EACH: "system message, .* refuses: 'no system role'",
+    "{{ messages[0": "refuses",
+    "{% for i in range(10**9) %}x{% endfor %}": "refuses",
+    "{{ messages.__init__.__globals__ }}": "refuses",
+    "{{ 1 // 0 }}": "refuses",
+    "{{ messages[9].content.x.y }}": "refuses",
+    "{# nothing #}": "none of the 1. training rows has an answer",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_chat_template_that_refuses_a_row_is_one_line(
+    template: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = with_template(Path(shutil.copytree(tiny_model, tmp_path / "model")), template)
+    rows = rows_file(tmp_path / "rows.jsonl", 18, system="Be brief.")
+    with pytest.raises(LabError, match=rf"^dataset: .*{TEMPLATES[template]}"):
+        train(short(folder, dataset=rows), tmp_path / "run", progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "the head": ({}, {"target_modules": "lm_head"}, "'lm_head' is the output head"),
+    "the head among others": ({}, {"target_modules": ["q_proj", "lm_head"]}, "is the output head"),
+    "no such module": ({}, {"target_modules": "embed_tokens"}, "target_modules: 'embed_tokens'"),
+    "tokens beyond the vocabulary": ({"vocab_size": 20000}, {}, "its vocabulary has 20,000"),
+    "more rows than a list holds": (
+        {},
+        {"steps": 10**6, "batch_size": 4096},
+        "steps: 1,000,000 of 4,096 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_trained_is_one_line(case: str, tiny_model: Path, tmp_path: Path) -> None:
+    config, changes, expected = REFUSED[case]
+    folder = make(tmp_path / "model", tiny_model, **config)
+    with pytest.raises(LabError, match=expected):
+        train(short(folder, **changes), tmp_path / "run", progress=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("places", "changes", "expected"),
+    [
+        (32, {}, "^max_length: 256 lets a row of .* 32 positions"),
+        (128, {"eval_tokens": 110}, "^eval_tokens: 110 after a prompt"),
+    ],
+)
+def test_positions_beyond_the_models_table(
+    places: int, changes: dict[str, Any], expected: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "model", tiny_model, "gpt2", **GPT2, n_positions=places)
+    with pytest.raises(LabError, match=expected):
+        train(short(folder, **changes), tmp_path / "run", progress=Silent())
+
+
+def test_full_fine_tuning_of_a_4_bit_base_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    wide = make(tmp_path / "wide", tiny_model, hidden_size=64, intermediate_size=128)
+    model, tokenizer = models.load(str(wide), quantization="nf4", dtype="fp32")
+    model.save_pretrained(tmp_path / "packed")
+    tokenizer.save_pretrained(tmp_path / "packed")
+    with pytest.raises(LabError, match=r"^method: full: .* stored quantized"):
+        train(short(tmp_path / "packed", method="full"), tmp_path / "run", progress=Silent())
+
+
+MEMORY: dict[str, Callable[[], Exception]] = {
+    "MemoryError": lambda: MemoryError(),
+    "torch's allocator": lambda: RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: "
+        "you tried to allocate 99 bytes. Error code 12 (Cannot allocate memory)"
+    ),
+    "numpy's": lambda: MemoryError("Unable to allocate 8.00 TiB for an array"),
+}
+
+
+@pytest.mark.parametrize("case", MEMORY)
+def test_too_little_memory_is_one_line(
+    case: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: Any) -> Any:
+        raise MEMORY[case]()
+
+    monkeypatch.setattr(trainer_module.MeasuringTrainer, "training_step", run_out)
+    with pytest.raises(LabError, match=r"^out of memory: .*Change, first to last: "):
+        train(short(tiny_model), tmp_path / "run", progress=Silent())
