@@ -50,7 +50,7 @@ class Arm:
     method: str
     seed: int
     learning_rate: float
-    trainable_parameters: int | None
+    trainable_parameters: int
     memory: dict[str, int]
     peak_bytes: int | None
     peak_kind: str
@@ -276,7 +276,7 @@ def _diverged(error: DivergedError) -> Arm:
         method=recipe.method,
         seed=recipe.seed,
         learning_rate=recipe.learning_rate,
-        trainable_parameters=None,
+        trainable_parameters=error.trainable_parameters,
         memory={},
         peak_bytes=None,
         peak_kind="",

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 class DivergedError(LabError):
     """A run whose loss, gradient or weights stopped being finite at `step`.
 
-    `before` is the base model's evaluation, where the run came so far; a comparison or a sweep
-    records the arm as diverged and goes on.
+    `before` is the base model's evaluation, where the run came so far, and `trainable_parameters`
+    what was trained; a comparison or a sweep records the arm as diverged and goes on.
     """
 
     before: Evaluation | None = None
+    trainable_parameters: int = 0
 
     def __init__(self, recipe: Recipe, step: int, what: str):
         self.recipe, self.step = recipe, step

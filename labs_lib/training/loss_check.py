@@ -21,7 +21,7 @@ AT_ANSWERS = "model's logits at the answers' tokens"
 ALL_LOGITS = "model's logits"
 WAYS = (QUICK, AT_ANSWERS, ALL_LOGITS)
 
-ROWS = 3
+ROWS = 2
 MULTIPLICATIONS = 3e9
 """How many weights × tokens the check may cost: a fraction of a second on a laptop."""
 

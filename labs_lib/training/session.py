@@ -180,9 +180,10 @@ def _train(
                 recipe, trainer.state.global_step, f"the held-out loss is {after.loss}"
             )
     except DivergedError as error:
-        error.before = known
+        error.before, error.trainable_parameters = known, count_parameters(model)[0]
         raise
 
+    trainer.put_config_back()
     with storage_errors(run_folder.output, KEPT):
         saved = save_listing(trained, run_folder.output, recipe.model, tokenizer)
     trainable, total = count_parameters(trained)

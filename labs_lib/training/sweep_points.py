@@ -27,7 +27,7 @@ class Point:
     last_training_loss: float | None
     rates: dict[str, float]
     answers: tuple[str, ...]
-    trainable_parameters: int | None
+    trainable_parameters: int
     seconds_per_step: float | None
     peak_bytes: int | None
     diverged_at_step: int | None = None
@@ -51,7 +51,18 @@ class Point:
     @classmethod
     def of_diverged(cls, changes: dict[str, Any], error: DivergedError) -> Point:
         """Record a run that diverged."""
-        return cls(changes, error.recipe.seed, None, None, {}, (), None, None, None, error.step)
+        return cls(
+            changes=changes,
+            seed=error.recipe.seed,
+            loss=None,
+            last_training_loss=None,
+            rates={},
+            answers=(),
+            trainable_parameters=error.trainable_parameters,
+            seconds_per_step=None,
+            peak_bytes=None,
+            diverged_at_step=error.step,
+        )
 
     def value(self, metric: str) -> float:
         """Return a metric by name: `loss`, `last_training_loss` or one of `rates`."""

@@ -62,9 +62,7 @@ def sft_config(
 
     What differs from TRL's defaults and why: gradient checkpointing only if the recipe asks (it
     recomputes every forward pass), no hub or tracker, no progress bar of its own, a checkpoint
-    every `checkpoint_every` steps, rows in our own order. A mixture of experts learns without the
-    auxiliary loss that balances its experts: an adapter leaves the router as it is, and full
-    fine-tuning is too short to unbalance it.
+    every `checkpoint_every` steps, rows in our own order.
     """
     config = SFTConfig(
         output_dir=str(folder),
@@ -91,7 +89,6 @@ def sft_config(
         logging_nan_inf_filter=False,
         save_strategy="steps" if recipe.checkpoint_every else "no",
         save_steps=recipe.checkpoint_every or 500,
-        router_aux_loss_coef=0.0,
         report_to="none",
         disable_tqdm=True,
         push_to_hub=False,
@@ -106,13 +103,20 @@ class MeasuringTrainer(SFTTrainer):
 
     Each log line gains `step_seconds`; the line of the longest batch gains `peak_bytes` and what
     it is made of. They live in the trainer's state, so a resumed run still knows them.
+
+    A mixture of experts learns without the auxiliary loss that balances its experts: an adapter
+    leaves the router as it is, and full fine-tuning here is too short to unbalance it.
     """
 
     def __init__(
         self, *, recipe: Recipe, model: Any, peft_config: PeftConfig | None, **kwargs: Any
     ):
+        self._text_config = model.config.get_text_config()
+        self._router_logits = getattr(self._text_config, "output_router_logits", None)
         with refused_by_libraries(recipe):
             super().__init__(model=model, peft_config=peft_config, **kwargs)
+        if self._router_logits is not None:
+            self.aux_loss_enabled = self._text_config.output_router_logits = False
         self.remove_callback(PrinterCallback)
         refuse_repacked(self.model)
         self._recipe = recipe
@@ -127,6 +131,11 @@ class MeasuringTrainer(SFTTrainer):
         self.began = False
         self.add_callback(_StepClock(self))
         self.add_callback(StopWhenDiverged(recipe))
+
+    def put_config_back(self) -> None:
+        """Give the model's configuration what it came with, before the model is saved."""
+        if self._router_logits is not None:
+            self._text_config.output_router_logits = self._router_logits
 
     def measure_no_step(self) -> None:
         """Leave the byte counter off, for a benchmark that counts by itself."""
@@ -208,10 +217,10 @@ class MeasuringTrainer(SFTTrainer):
             attend_apart(self.model)
             keep_gates(self.model)
 
-        batch = probe_batch(self.train_dataset, self.data_collator, self.model)
+        model: Any = self.model
+        batch = probe_batch(self.train_dataset, self.data_collator, model)
         batch = {name: value.to(self.args.device) for name, value in batch.items()}
-        weight = next(self.model.parameters())
-        dtype = torch.bfloat16 if self.args.bf16 else weight.dtype
+        dtype = torch.bfloat16 if self.args.bf16 else next(model.parameters()).dtype
         with self.accelerator.autocast():
             way = choose_way(self.model, batch, self._summed_loss, speed_up, slow_down, dtype)
         return AT_ANSWERS if way == QUICK and plain_head(self.model) is None else way

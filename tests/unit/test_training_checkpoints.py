@@ -97,7 +97,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def edit(name: str, **changes: Any) -> Callable[[Path], None]:
+def edit(name: str, **changes: Any) -> Callable[[Path], Any]:
     """Return what changes a JSON file and lists it anew, as an attacker would."""
 
     def change(checkpoint: Path) -> None:
@@ -108,7 +108,7 @@ def edit(name: str, **changes: Any) -> Callable[[Path], None]:
     return change
 
 
-def rewrite(name: str, text: str) -> Callable[[Path], None]:
+def rewrite(name: str, text: str) -> Callable[[Path], Any]:
     def change(checkpoint: Path) -> None:
         (checkpoint / name).write_text(text)
         if name != COMPLETE:
@@ -117,7 +117,7 @@ def rewrite(name: str, text: str) -> Callable[[Path], None]:
     return change
 
 
-def save_as(name: str, content: Any) -> Callable[[Path], None]:
+def save_as(name: str, content: Any) -> Callable[[Path], Any]:
     def change(checkpoint: Path) -> None:
         torch.save(content, checkpoint / name)
         seal(checkpoint)
@@ -125,7 +125,7 @@ def save_as(name: str, content: Any) -> Callable[[Path], None]:
     return change
 
 
-def attack(name: str) -> Callable[[Path], None]:
+def attack(name: str) -> Callable[[Path], Any]:
     def change(checkpoint: Path) -> None:
         torch.save({"state": Attack(checkpoint.parents[2] / "attacked")}, checkpoint / name)
         seal(checkpoint)
@@ -133,7 +133,7 @@ def attack(name: str) -> Callable[[Path], None]:
     return change
 
 
-def plain_pickle(name: str) -> Callable[[Path], None]:
+def plain_pickle(name: str) -> Callable[[Path], Any]:
     def change(checkpoint: Path) -> None:
         sign = checkpoint.parents[2] / "attacked"
         (checkpoint / name).write_bytes(pickle.dumps(Attack(sign)))
@@ -142,7 +142,7 @@ def plain_pickle(name: str) -> Callable[[Path], None]:
     return change
 
 
-def adapter(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path], None]:
+def adapter(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path], Any]:
     def rewrite_adapter(checkpoint: Path) -> None:
         from safetensors.torch import load_file, save_file
 
@@ -169,7 +169,7 @@ FILES = (
 
 # What happens to the newest checkpoint. The first kinds leave its list as it was written; the
 # later ones list the files anew, so that only what is in them can tell.
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], Any]] = {
     **{f"{name} missing": lambda c, n=name: (c / n).unlink() for name in (*FILES, COMPLETE)},
     **{f"{name} cut short": lambda c, n=name: cut(c / n) for name in (*FILES, COMPLETE)},
     **{f"{name} a bit flipped": lambda c, n=name: flip(c / n) for name in FILES},
@@ -218,7 +218,7 @@ def shapes_of(folder: Path) -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_the_one_before_is_taken_and_it_is_told(
-    damage: Callable[[Path], None], folder: Path
+    damage: Callable[[Path], Any], folder: Path
 ) -> None:
     shapes = shapes_of(folder)
     newest, before = checkpoints_in(folder / "checkpoints")
@@ -254,7 +254,7 @@ RESUMED = {
 
 @pytest.mark.parametrize("damage", RESUMED.values(), ids=RESUMED)
 def test_resumed_from_what_is_whole_it_ends_with_the_same_adapter(
-    damage: Callable[[Path], None], folder: Path, whole: Run
+    damage: Callable[[Path], Any], folder: Path, whole: Run
 ) -> None:
     damage(checkpoints_in(folder / "checkpoints")[0])
     (folder / "complete").unlink(missing_ok=True)

@@ -127,6 +127,14 @@ def test_the_loss_is_that_of_the_models_own_logits(
     assert json.loads((run.folder / "run.json").read_text())["loss_from"] == run.loss_from
 
 
+def test_a_mixture_of_experts_is_saved_as_it_came(tiny_model: Path, tmp_path: Path) -> None:
+    config = {"num_local_experts": 4, "output_router_logits": True, "router_aux_loss_coef": 0.02}
+    folder = make(tmp_path / "model", tiny_model, "mixtral", **config)
+    run = train(short(folder, method="full"), tmp_path / "run", progress=Silent())
+    saved = json.loads((run.output / "config.json").read_text())
+    assert {name: saved[name] for name in config} == config
+
+
 def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,14 +149,14 @@ def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
 
     monkeypatch.setattr(trainer_module.MeasuringTrainer, "_summed_loss", summed)
     for expected in (QUICK, AT_ANSWERS, ALL_LOGITS):
-        _, _, trainer = session.build_trainer(
+        wrapped, _, trainer = session.build_trainer(
             short(tiny_model), data.load_set("sea-captain").train[:4], (),
             session.hardware.detect(), "fp32", tmp_path,
         )  # fmt: skip
         assert trainer.loss_from == expected
-        gated = [m for m in trainer.model.modules() if hasattr(m, "act_fn")]
+        gated = [m for m in wrapped.modules() if hasattr(m, "act_fn")]
         assert all(("forward" in vars(m)) == (expected == QUICK) for m in gated)
-        attention = trainer.model.config._attn_implementation
+        attention = wrapped.config._attn_implementation
         assert (attention == "labs_by_rows") == (expected == QUICK)
         wrong.append(expected)
 
@@ -193,7 +201,7 @@ def test_without_a_chat_template_a_row_is_plain_text_with_the_end_token(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     folder = with_template(make(tmp_path / "model", tiny_model, "gpt2", **GPT2), None)
-    tokenizer = models.load_tokenizer(str(folder))
+    tokenizer: Any = models.load_tokenizer(str(folder))
     encoded = Encoder(tokenizer, 256).encode(data.Row("Where is Rome?", "In Italy.", system="Say."))
     learnt = [label for label in encoded.labels if label >= 0]
     assert tokenizer.decode(learnt) == "In Italy." + tokenizer.eos_token
