@@ -127,6 +127,18 @@ def test_the_loss_is_that_of_the_models_own_logits(
     assert json.loads((run.folder / "run.json").read_text())["loss_from"] == run.loss_from
 
 
+def test_a_mixture_of_experts_answers_many_prompts_and_learns(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """With its router's logits on, as TRL sets it, answering a padded batch fails."""
+    folder = make(tmp_path / "model", tiny_model, "olmoe", num_experts=4, num_experts_per_tok=2)
+    changes = {"eval_rows": 4, "eval_tokens": 4, "steps": 6, "batch_size": 4}
+    run = train(short(folder, **changes), tmp_path / "run", progress=Silent())
+    assert len(run.after.answers) == 4
+    assert run.after.loss is not None and run.before.loss is not None
+    assert run.after.loss < run.before.loss
+
+
 def test_a_mixture_of_experts_is_saved_as_it_came(tiny_model: Path, tmp_path: Path) -> None:
     config = {"num_local_experts": 4, "output_router_logits": True, "router_aux_loss_coef": 0.02}
     folder = make(tmp_path / "model", tiny_model, "mixtral", **config)

@@ -42,7 +42,7 @@ def test_a_diverged_run_is_one_line_and_leaves_an_earlier_one(
     earlier = train(short(tiny_model), tmp_path / "run", progress=Silent())
     diverging(value)
     with pytest.raises(LabError, match=r"^learning_rate: 0.01 let the training diverge.* step 2"):
-        train(short(tiny_model, rank=2), tmp_path / "run", progress=Silent())
+        train(short(tiny_model, rank=2, steps=4), tmp_path / "run", progress=Silent())
     assert Run.load(tmp_path / "run") == earlier
 
 
