@@ -61,10 +61,17 @@ class Misconception:
 
 @dataclass(frozen=True)
 class Property:
-    """Something that is true of every right answer; `message` says what is not, if it is not."""
+    """Something that is true of every right answer; `message` says what is not, if it is not.
+
+    A message that names what the answer holds is a function of what `holds` was given.
+    """
 
     holds: Callable[[Any], bool]
-    message: str
+    message: str | Callable[[Any], str]
+
+    def told(self, value: Any) -> str:
+        """Return the message about this value."""
+        return self.message if isinstance(self.message, str) else self.message(value)
 
 
 class Check(Protocol):
@@ -173,7 +180,7 @@ class ValueCheck:
             if known.when is not None and _true(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
         if failed is not None:
-            return Outcome(INCORRECT, failed.message)
+            return Outcome(INCORRECT, failed.told(observed))
         return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
 
 
@@ -251,7 +258,7 @@ class FunctionCheck:
             if self._matches(known, cases, results):
                 return Outcome(INCORRECT, known.message, known.name)
         if failed is not None:
-            return Outcome(INCORRECT, failed.message)
+            return Outcome(INCORRECT, failed.told(results))
         if all(result is None for result in results) and not returns_a_value(answer):
             reason = f"{exercise.answer} returns None; does it end with a return?"
             return Outcome(INCORRECT, reason, "no-return")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs_lib.assessment.exercises.base import Exercise, Misconception, Property, ValueCheck
+from labs_lib.assessment.exercises.reading import number_of
 
 TRAINED = 460_800
 TOTAL = 134_515_008
@@ -35,8 +36,7 @@ EXERCISES = [
             "In percent, one hundredth is 1: multiply the share by 100.",
         ),
         check=ValueCheck(
-            legal=(int, float),
-            legal_name="number",
+            observe=number_of("share_percent"),
             properties=(
                 Property(
                     lambda value: _near(value, _SHARE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from labs_lib.assessment.exercises.base import (
@@ -12,6 +13,8 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
+from labs_lib.assessment.exercises.reading import number_of
+from labs_lib.errors import kind_of, shorten
 
 _PARAMETERS = 3e9
 # bf16 weights and gradients, an fp32 master copy, two fp32 Adam states (arXiv 1910.02054, 3.1).
@@ -47,8 +50,7 @@ _BY_HAND = Exercise(
         "A billion parameters at one byte each is one GB, so no power of ten is left to convert.",
     ),
     check=ValueCheck(
-        legal=(int, float),
-        legal_name="number",
+        observe=number_of("total_gb"),
         properties=(
             Property(
                 _is_gb(_RIGHT_GB),
@@ -157,6 +159,7 @@ _FUNCTION = Exercise(
     check=FunctionCheck(
         cases=_bytes_cases,
         reference=_training_bytes,
+        relative_tolerance=1e-6,
         misconceptions=(
             Misconception(
                 "base-not-resident",
@@ -219,13 +222,14 @@ _FUNCTION = Exercise(
 LETTERS = "ABCDE"
 METHODS = ("full", "lora", "qlora", "none")
 RIGHT_CHOICES = dict(zip(LETTERS, ("lora", "qlora", "none", "full", "lora"), strict=True))
+# What a student may call them, in small letters and without spaces or signs.
 _SPELLINGS = {
-    "full fine-tuning": "full",
-    "full finetuning": "full",
-    "fft": "full",
-    "neither": "none",
-    "nothing": "none",
-}
+    "full": ("fullfinetuning", "fullfinetune", "fullft", "fft", "finetuning", "fulltraining"),
+    "lora": ("lora16bit", "lorabf16"),
+    "qlora": ("loranf4", "qloranf4", "lora4bit", "qlora4bit"),
+    "none": ("neither", "nothing", "no", "noone", "noneofthem", "noneofthese", "noneofthethree",
+             "noneofthethreefits", "nomethod", "nonefits"),
+}  # fmt: skip
 
 
 def _choices(value: Any) -> dict[str, str]:
@@ -233,19 +237,37 @@ def _choices(value: Any) -> dict[str, str]:
     if isinstance(value, (list, tuple)):
         if len(value) != len(LETTERS):
             raise ValueError(f"five choices are needed, A to E; there are {len(value)}")
-        value = dict(zip(LETTERS, value, strict=True))
-    if not isinstance(value, dict):
-        raise TypeError(f'choices should be a dict such as {{"A": "lora"}}, not {value!r:.40}')
-    found = {str(letter).strip().upper(): chosen for letter, chosen in value.items()}
-    missing = [letter for letter in LETTERS if found.get(letter) in (None, ..., "")]
+        pairs = all(isinstance(each, (list, tuple)) and len(each) == 2 for each in value)
+        value = dict(value) if pairs else dict(zip(LETTERS, value, strict=True))
+    if not isinstance(value, Mapping):
+        raise TypeError(f'choices should be a dict such as {{"A": "lora"}}, not {kind_of(value)}')
+    found = {_letter(letter): chosen for letter, chosen in value.items()}
+    if extra := [letter for letter in found if letter not in LETTERS]:
+        raise ValueError(f"there is no case {shorten(extra[0], 30)}: the cases are A to E")
+    missing = [
+        letter
+        for letter in LETTERS
+        if letter not in found or found[letter] is ... or found[letter] == ""
+    ]
     if missing:
         raise ValueError(f"no choice yet for {', '.join(missing)}")
-    for letter in LETTERS:
-        word = str(found[letter]).strip().lower()
-        found[letter] = _SPELLINGS.get(word, word)
-        if found[letter] not in METHODS:
-            raise ValueError(f"{letter}: {found[letter]!r:.30} is none of {', '.join(METHODS)}")
-    return {letter: found[letter] for letter in LETTERS}
+    return {letter: _method(letter, found[letter]) for letter in LETTERS}
+
+
+def _letter(name: Any) -> str:
+    return str(name).strip().upper().removeprefix("CASE").strip(" .:")
+
+
+def _method(letter: str, chosen: Any) -> str:
+    """Return a choice in the course's spelling; None is what Python calls none."""
+    word = "none" if chosen is None else chosen
+    if not isinstance(word, str):
+        raise ValueError(f"{letter}: {kind_of(chosen)} is none of {', '.join(METHODS)}")
+    bare = "".join(sign for sign in word.lower() if sign.isalnum())
+    for method, spellings in _SPELLINGS.items():
+        if bare == method or bare in spellings:
+            return method
+    raise ValueError(f"{letter}: {shorten(word, 30)} is none of {', '.join(METHODS)}")
 
 
 def _chose(letter: str, *methods: str) -> Any:

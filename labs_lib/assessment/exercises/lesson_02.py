@@ -77,6 +77,7 @@ _COUNT = Exercise(
     check=FunctionCheck(
         cases=_count_cases,
         reference=_count,
+        relative_tolerance=1e-6,  # a count is exact; an fp32 sum of it is not quite
         misconceptions=(
             Misconception(
                 "one-layer",
@@ -158,6 +159,8 @@ def _layer(generator: random.Random, d_in: int, d_out: int, rank: int, rows: tup
 
 def _forward_cases(generator: random.Random) -> list[tuple[Any, ...]]:
     cases = [_layer(generator, 7, 5, 2, (4,)), _layer(generator, 4, 9, 3, (2, 3))]
+    # One row alone, and a batch of batches.
+    cases += [_layer(generator, 6, 8, 4, (1,)), _layer(generator, 5, 3, 2, (2, 1, 3))]
     for _ in range(6):
         d_in, d_out = generator.randint(6, 20), generator.randint(6, 20)
         cases.append(_layer(generator, d_in, d_out, generator.randint(2, 5), (3,)))
@@ -343,12 +346,25 @@ _FORWARD = Exercise(
 
 
 def _probe_prepare(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
-    """Let the student prepare an adapter for a small layer, and observe what training would do."""
+    """Let the student prepare an adapter for a small layer twice; say what came out of it.
+
+    The second layer is another one, after other random numbers: what is random differs.
+    """
+    first, again = (_prepared(prepare, d_in, d_out, rank, seed + more) for more in (0, 1))
+    if "A" not in first or "A" not in again:
+        return first
+    return {**first, "A_again": again["A"]}
+
+
+def _prepared(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
+    import numpy as np
     import torch
 
     torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
     base = torch.nn.Linear(d_in, d_out)
-    before = base.weight.detach().clone()
+    before = [part.detach().clone() for part in (base.weight, base.bias)]
     made = prepare(base, rank)
     if made is None or made is ...:
         return {"blank": True}
@@ -356,28 +372,69 @@ def _probe_prepare(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) ->
         not isinstance(made, (tuple, list))
         or len(made) != 2
         or not all(isinstance(part, torch.Tensor) and part.ndim == 2 for part in made)
+        or not all(part.is_floating_point() and not part.is_meta for part in made)
     ):
         return {"malformed": True}
     A, B = made
-    spread = float(A.detach().float().std() * d_in**0.5)
     return {
         "right_shapes": A.shape == (rank, d_in) and B.shape == (d_out, rank),
         "swapped_shapes": A.shape == (d_in, rank) and B.shape == (rank, d_out),
         "order_swapped": A.shape == (d_out, rank) and B.shape == (rank, d_in),
         "weight_trains": base.weight.requires_grad,
-        "bias_trains": base.bias.requires_grad,
-        "base_changed": not torch.equal(base.weight, before),
+        "bias_trains": base.bias is not None and base.bias.requires_grad,
         "both_train": A.requires_grad and B.requires_grad,
         "leaves": A.is_leaf and B.is_leaf,
-        "zero_a": not A.any(),
-        "zero_b": not B.any(),
-        "rows_alike": rank > 1 and len(A) > 1 and bool((A[0] == A).all()),
-        "spread": spread,
+        "shared": A.untyped_storage().data_ptr() == base.weight.untyped_storage().data_ptr(),
+        "base_before": before,
+        "base_after": [base.weight.detach().clone()]
+        + ([] if base.bias is None else [base.bias.detach().clone()]),
+        "A": A.detach().double(),
+        "B": B.detach().double(),
     }
 
 
-def _all(field: str, wanted: Any = True) -> Callable[[Any], bool]:
-    return lambda results: all(bool(result[field]) is wanted for result in results)
+def _base_changed(result: Any) -> bool:
+    return not same(result["base_after"], result["base_before"], 1e-7)
+
+
+def _zero(field: str) -> Callable[[Any], bool]:
+    return lambda result: not bool(result[field].any())
+
+
+def _rows_alike(result: Any) -> bool:
+    A = result["A"]
+    return len(A) > 1 and bool((A[0] == A).all())
+
+
+def _repeats(result: Any) -> bool:
+    """Return whether A comes out the same, in most places, for another layer."""
+    drawn = result["A"] != 0
+    alike = (result["A"] == result["A_again"]) & drawn
+    return bool(alike.sum() > 0.5 * drawn.sum())
+
+
+def _sparse(result: Any) -> bool:
+    return bool((result["A"] == 0).double().mean() > 0.5)
+
+
+def _independent_rows(result: Any) -> bool:
+    """Return whether the rows of A point in directions of their own, none nearly lost."""
+    import torch
+
+    sizes = torch.linalg.svdvals(result["A"])
+    return bool(sizes.min() > 1e-3 * sizes.max())
+
+
+def _usual_size(result: Any) -> bool:
+    return 1e-3 < float(result["A"].std() * result["A"].shape[1] ** 0.5) < 20
+
+
+def _each(test: Callable[[Any], bool], wanted: bool = True) -> Callable[[Any], bool]:
+    return lambda results: all(bool(test(result)) is wanted for result in results)
+
+
+def _all(field: str, wanted: bool = True) -> Callable[[Any], bool]:
+    return _each(lambda result: result[field], wanted)
 
 
 def _prepare_cases(generator: random.Random) -> list[tuple[Any, ...]]:
@@ -422,16 +479,30 @@ _PREPARE = Exercise(
                 "prepare should return two matrices: A, B.",
             ),
             Property(_all("right_shapes"), "A should be (rank, d_in) and B (d_out, rank)."),
-            Property(_all("base_changed", False), "The base's weight itself was changed."),
+            Property(_each(_base_changed, False), "The base's weight or bias itself was changed."),
             Property(_all("weight_trains", False), "The base's weight would be trained."),
             Property(_all("bias_trains", False), "The base's bias would be trained."),
             Property(_all("both_train"), "A and B must both be trainable: torch.nn.Parameter."),
             Property(_all("leaves"), "A and B must be parameters, not results of a calculation."),
-            Property(_all("zero_b"), "B·A must be zero at step 0, with B the factor that is."),
-            Property(_all("zero_a", False), "A must be random."),
-            Property(_all("rows_alike", False), "All rows of A are the same."),
+            Property(_each(_zero("B")), "B·A must be zero at step 0, with B the factor that is."),
+            Property(_each(_zero("A"), False), "A must be random."),
             Property(
-                lambda results: all(1e-3 < result["spread"] < 20 for result in results),
+                _all("shared", False), "A is a piece of the base's weight: draw it at random."
+            ),
+            Property(_each(_rows_alike, False), "All rows of A are the same."),
+            Property(_each(_repeats, False), "A is the same for every layer: draw it at random."),
+            Property(
+                _each(_sparse, False),
+                "Most of A is zero. Every entry should be random, so that each of its r rows "
+                "reads the whole input.",
+            ),
+            Property(
+                _each(_independent_rows),
+                "The rows of A are multiples or sums of each other, so its r directions are "
+                "fewer than r. Draw every entry at random.",
+            ),
+            Property(
+                _each(_usual_size),
                 "A's numbers are far too small or too large; about 1/√d_in is usual.",
             ),
         ),
@@ -467,19 +538,21 @@ _PREPARE = Exercise(
                 "both-zero",
                 "With both factors zero nothing ever moves: the gradient of A is a product with "
                 "B, that of B a product with A.",
-                when=lambda results: _all("zero_a")(results) and _all("zero_b")(results),
+                when=lambda results: _each(_zero("A"))(results) and _each(_zero("B"))(results),
             ),
             Misconception(
                 "zero-the-other-factor",
                 "A zero and B random starts at the base too, and can learn. The paper and PEFT "
                 "do it the other way round: A random, B zero.",
-                when=lambda results: _all("zero_a")(results) and _all("zero_b", False)(results),
+                when=lambda results: (
+                    _each(_zero("A"))(results) and _each(_zero("B"), False)(results)
+                ),
             ),
             Misconception(
                 "both-random",
                 "With both factors random B·A is not zero: the model is another one before the "
                 "first step, a noisy version of the base.",
-                when=lambda results: _all("zero_b", False)(results),
+                when=_each(_zero("B"), False),
             ),
             Misconception(
                 "factors-do-not-train",
@@ -497,7 +570,13 @@ _PREPARE = Exercise(
                 "rows-alike",
                 "All rows of A are the same, so its r directions are one direction, and stay one. "
                 "Draw A at random.",
-                when=_all("rows_alike"),
+                when=_each(_rows_alike),
+            ),
+            Misconception(
+                "same-each-time",
+                "A is the same for every layer: a fixed matrix, such as torch.eye, or a seed set "
+                "inside prepare. It should be drawn at random, anew each time.",
+                when=_each(_repeats),
             ),
         ),
     ),
@@ -615,6 +694,15 @@ _MERGE = Exercise(
                 "weight-only",
                 "Return both, the weight and the bias: a pair.",
                 wrong=lambda W, bias, A, B, alpha: _merged(W, bias, A, B, alpha)[0],
+            ),
+            Misconception(
+                "not-a-pair",
+                "Return exactly two tensors, the weight and the bias: return weight, bias.",
+                when=lambda results: any(
+                    isinstance(result, list)
+                    and (len(result) != 2 or not all(hasattr(part, "shape") for part in result))
+                    for result in results
+                ),
             ),
             Misconception(
                 "other-values",

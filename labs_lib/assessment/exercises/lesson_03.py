@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import operator
 import random
@@ -17,7 +16,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
-from labs_lib.errors import kind_of
+from labs_lib.assessment.exercises.configuration import lora_effect, nothing_else
 
 # --- scaling --------------------------------------------------------------------------------------
 
@@ -169,6 +168,7 @@ _BUDGET = Exercise(
     check=FunctionCheck(
         cases=_budget_cases,
         reference=_budget,
+        relative_tolerance=1e-6,
         misconceptions=(
             Misconception(
                 "one-layer",
@@ -256,29 +256,23 @@ def biased_model() -> Any:
 
 def _turned(value: Any) -> dict[str, Any]:
     """Return what a configuration does to the biased model."""
-    import torch
-    from peft import LoraConfig, PeftModelForCausalLM, get_peft_model
-    from peft.tuners.lora import LoraLayer
-
-    if not isinstance(value, LoraConfig):
-        raise TypeError(f"config should be a LoraConfig, not {kind_of(value)}")
-    with torch.random.fork_rng(devices=[]):
-        model = get_peft_model(biased_model(), copy.deepcopy(value))  # pyright: ignore[reportArgumentType]
-    layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
-    trained = {name for name, part in model.named_parameters() if part.requires_grad}
-    return {
-        "config": value,
-        "adapted": {name.rsplit(".", 1)[-1] for name in layers},
-        "ranks": {part.r["default"] for part in layers.values()},
-        "scalings": {round(float(part.scaling["default"]), 6) for part in layers.values()},
-        "biases": {name.split(".")[-2 - ("base_layer" in name)] for name in trained
-                   if name.endswith(".bias")},
-        "causal": isinstance(model, PeftModelForCausalLM),
-    }  # fmt: skip
+    return lora_effect(value, biased_model, (_in_percent, _kept))
 
 
-def _config_of(seen: Any) -> Any:
-    return seen["config"] if isinstance(seen, dict) else seen
+def _field(name: str, default: Any = None) -> Callable[[Any], Any]:
+    return lambda seen: seen["fields"].get(name, default)
+
+
+_alpha, _dropout = _field("lora_alpha", 8), _field("lora_dropout", 0.0)
+_rslora = _field("use_rslora")
+
+
+def _in_percent(seen: Any) -> bool:
+    return _dropout(seen) >= 1
+
+
+def _kept(seen: Any) -> bool:
+    return math.isclose(_dropout(seen), 1 - DROPOUT)
 
 
 def _is(field: str, wanted: Any) -> Callable[[Any], bool]:
@@ -319,26 +313,35 @@ _CONFIG = Exercise(
     check=ValueCheck(
         observe=_turned,
         properties=(
+            nothing_else(),
             Property(
-                _is("adapted", _TARGETS),
+                lambda seen: set(seen["adapted"]) == _TARGETS,
                 "The adapted maps are not exactly query, value, gate, up and down; compare your "
                 "target_modules with print(model).",
             ),
-            Property(_is("ranks", {RANK}), f"The rank should be {RANK}: r={RANK}."),
             Property(
-                lambda seen: seen["config"].use_rslora is True,
+                _is("count", _LAYERS * len(_TARGETS)),
+                f"Some layers have no adapter: all {_LAYERS} of them were meant.",
+            ),
+            Property(_is("ranks", [RANK]), f"The rank should be {RANK} everywhere: r={RANK}."),
+            Property(
+                lambda seen: _rslora(seen) in (True, 1),
                 "rsLoRA is not switched on: use_rslora=True.",
             ),
             Property(
-                _is("scalings", {SCALING}),
-                f"The update is not scaled by {SCALING:g}; rsLoRA applies lora_alpha / √r.",
+                _is("scalings", [SCALING]),
+                f"The update is not scaled by {SCALING:g} everywhere; rsLoRA applies "
+                "lora_alpha / √r.",
             ),
             Property(
-                lambda seen: math.isclose(seen["config"].lora_dropout, DROPOUT),
+                lambda seen: math.isclose(_dropout(seen), DROPOUT, rel_tol=1e-6),
                 f"The dropout is not {DROPOUT:.0%}.",
             ),
             Property(
-                _is("biases", {"q_proj", "v_proj"}),
+                lambda seen: (
+                    {name.split(".")[-2] for name in seen["beside"]} == {"q_proj", "v_proj"}
+                    and all(name.endswith(".bias") for name in seen["beside"])
+                ),
                 "The biases that train are not exactly those of the adapted layers.",
             ),
             Property(
@@ -350,52 +353,50 @@ _CONFIG = Exercise(
             Misconception(
                 "dropout-in-percent",
                 "lora_dropout is a share from 0 to below 1, not a percentage.",
-                when=lambda seen: _config_of(seen).lora_dropout >= 1,
+                when=_in_percent,
             ),
             Misconception(
                 "dropout-kept",
                 "lora_dropout is the share that is dropped, not the share that is kept.",
-                when=lambda seen: math.isclose(_config_of(seen).lora_dropout, 1 - DROPOUT),
+                when=_kept,
             ),
             Misconception(
                 "all-linear",
                 "That adapts key and the output projection too; name the five maps.",
-                when=lambda seen: bool(seen["adapted"] & {"k_proj", "o_proj"}),
+                when=lambda seen: bool({"k_proj", "o_proj"} & set(seen["adapted"])),
             ),
             Misconception(
                 "mlp-forgotten",
                 "The MLP's maps have no adapter: gate_proj, up_proj, down_proj.",
-                when=lambda seen: seen["adapted"] <= {"q_proj", "v_proj"},
+                when=lambda seen: set(seen["adapted"]) <= {"q_proj", "v_proj"},
             ),
             Misconception(
                 "root-forgotten",
                 "Your alpha gives a scaling of 2 by the plain rule. rsLoRA divides it by √r only, "
                 "so the update is four times too strong.",
-                when=lambda seen: (
-                    seen["config"].use_rslora and seen["config"].lora_alpha == SCALING * RANK
-                ),
+                when=lambda seen: _rslora(seen) and _alpha(seen) == SCALING * RANK,
             ),
             Misconception(
                 "plain-rule",
                 "The scaling is right, but by plain LoRA's rule; use_rslora=True was asked for, "
                 "and alpha with it.",
-                when=lambda seen: not seen["config"].use_rslora and seen["scalings"] == {SCALING},
+                when=lambda seen: not _rslora(seen) and seen["scalings"] == [SCALING],
             ),
             Misconception(
                 "alpha-is-scaling",
                 "You set lora_alpha to the scaling itself; it is divided by √r before it is "
                 "applied.",
-                when=lambda seen: seen["config"].lora_alpha == SCALING,
+                when=lambda seen: _alpha(seen) == SCALING,
             ),
             Misconception(
                 "bias-all",
                 'bias="all" trains the key\'s bias too, though the key has no adapter.',
-                when=lambda seen: seen["config"].bias == "all",
+                when=lambda seen: _field("bias")(seen) == "all",
             ),
             Misconception(
                 "bias-none",
                 'bias="none" is the default: every bias stays frozen.',
-                when=lambda seen: seen["config"].bias == "none",
+                when=lambda seen: "bias" not in seen["fields"],
             ),
         ),
     ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import random
+from collections.abc import Callable
 from typing import Any
 
 from labs_lib.assessment.exercises.base import (
@@ -13,7 +13,9 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
-from labs_lib.errors import kind_of
+from labs_lib.assessment.exercises.configuration import lora_effect, nothing_else
+from labs_lib.assessment.exercises.reading import number_of
+from labs_lib.assessment.exercises.set_up import LAYERS, layers_adapted, near, probe_set_up
 
 RANK = 8
 SCALING = 2.0
@@ -21,6 +23,8 @@ _ATTENTION = ("query_key_value", "dense")
 # (d_in, d_out) of the two attention matrices and how many layers hold them.
 _SHAPES = ((48, 144), (48, 48))
 _LAYERS = 5
+# Dropout was not asked for, and does no harm: it is off outside training.
+_MOST_DROPOUT = 0.5
 _COUNT = _LAYERS * sum(RANK * (d_in + d_out) for d_in, d_out in _SHAPES)
 
 
@@ -46,47 +50,27 @@ def unseen_model() -> Any:
         return AutoModelForCausalLM.from_config(config)
 
 
-def _wrapped(config: Any) -> dict[str, Any]:
-    """Return what `config` does to the unseen model: adapted modules, ranks, scalings, counts."""
-    import torch
-    from peft import PeftModelForCausalLM, get_peft_model
-    from peft.tuners.lora import LoraLayer
-
-    # PEFT writes into the configuration it is given, and draws random numbers for lora_A; the
-    # student's configuration and random state stay as they are.
-    with torch.random.fork_rng(devices=[]):
-        model = get_peft_model(unseen_model(), copy.deepcopy(config))  # pyright: ignore[reportArgumentType]
-    layers = {name: part for name, part in model.named_modules() if isinstance(part, LoraLayer)}
-    trainable = {name for name, value in model.named_parameters() if value.requires_grad}
-    return {
-        "config": config,
-        "adapted": {name.rsplit(".", 1)[-1] for name in layers},
-        "count": len(layers),
-        "ranks": {part.r["default"] for part in layers.values()},
-        "scalings": {round(float(part.scaling["default"]), 6) for part in layers.values()},
-        "only_adapter": bool(trainable) and all("lora_" in name for name in trainable),
-        "frozen_adapter": not trainable,
-        "causal": isinstance(model, PeftModelForCausalLM),
-    }
+def _wrapped(value: Any) -> dict[str, Any]:
+    """Return what a configuration does to the unseen model."""
+    return lora_effect(value, unseen_model, (_llama_names, _gpt2_names))
 
 
-def _names(observed: Any) -> set[str]:
+def _names(seen: Any) -> set[str]:
     """Return the target names, whether PEFT could use them or not."""
-    config = observed["config"] if isinstance(observed, dict) else observed
-    targets = config.target_modules
-    return {targets} if isinstance(targets, str) else set(targets or ())
+    targets = seen["fields"].get("target_modules") or []
+    return {targets} if isinstance(targets, str) else {str(name) for name in targets}
+
+
+def _llama_names(seen: Any) -> bool:
+    return bool(_names(seen) & {"q_proj", "k_proj", "v_proj", "o_proj", "out_proj"})
+
+
+def _gpt2_names(seen: Any) -> bool:
+    return bool(_names(seen) & {"c_attn", "c_proj"})
 
 
 def _seen(field: str, wanted: Any) -> Any:
     return lambda observed: observed[field] == wanted
-
-
-def _is_lora_config(value: Any) -> Any:
-    from peft import LoraConfig
-
-    if not isinstance(value, LoraConfig):
-        raise TypeError(f"config should be a LoraConfig, not {kind_of(value)}")
-    return _wrapped(value)
 
 
 _CONFIG = Exercise(
@@ -117,21 +101,27 @@ _CONFIG = Exercise(
         "The scaling that PEFT applies is lora_alpha / r.",
     ),
     check=ValueCheck(
-        observe=_is_lora_config,
+        observe=_wrapped,
         properties=(
+            nothing_else(),
             Property(
-                lambda seen: seen["adapted"] == set(_ATTENTION) and seen["count"] == 2 * _LAYERS,
+                lambda seen: seen["adapted"] == sorted(_ATTENTION) and seen["count"] == 2 * _LAYERS,
                 "The adapted modules are not exactly those of the attention blocks, in all "
                 "layers; compare your target_modules with print(model).",
             ),
-            Property(_seen("ranks", {RANK}), f"The rank should be {RANK} everywhere: r={RANK}."),
+            Property(_seen("ranks", [RANK]), f"The rank should be {RANK} everywhere: r={RANK}."),
             Property(
-                _seen("scalings", {SCALING}),
+                _seen("scalings", [SCALING]),
                 f"The adapter's update is not scaled by {SCALING:g}; what does PEFT divide "
                 "lora_alpha by?",
             ),
             Property(
-                _seen("only_adapter", True),
+                lambda seen: 0 <= seen["fields"].get("lora_dropout", 0) <= _MOST_DROPOUT,
+                f"A dropout above {_MOST_DROPOUT:.0%} leaves little of the adapter; none was "
+                "asked for.",
+            ),
+            Property(
+                _seen("beside", []),
                 "Something beside the adapter's matrices would be trained; look at bias and "
                 "modules_to_save.",
             ),
@@ -145,14 +135,12 @@ _CONFIG = Exercise(
                 "llama-names",
                 "q_proj, v_proj and their kin are Llama's names. This model keeps query, key and "
                 "value in one matrix under another name: print(model) shows it.",
-                when=lambda seen: bool(
-                    _names(seen) & {"q_proj", "k_proj", "v_proj", "o_proj", "out_proj"}
-                ),
+                when=_llama_names,
             ),
             Misconception(
                 "gpt2-names",
                 "c_attn and c_proj are GPT-2's names; print(model) shows this model's own.",
-                when=lambda seen: bool(_names(seen) & {"c_attn", "c_proj"}),
+                when=_gpt2_names,
             ),
             Misconception(
                 "no-targets",
@@ -165,44 +153,54 @@ _CONFIG = Exercise(
                 "That adapts the MLP too (dense_h_to_4h, dense_4h_to_h); only the attention "
                 "blocks were asked for.",
                 when=lambda seen: bool(
-                    seen["adapted"] & {"dense_h_to_4h", "dense_4h_to_h", "lm_head", "embed_out"}
+                    set(seen["adapted"])
+                    & {"dense_h_to_4h", "dense_4h_to_h", "lm_head", "embed_out"}
                 ),
             ),
             Misconception(
                 "forgot-output-projection",
                 "The attention block has a second matrix: its output projection, dense.",
-                when=lambda seen: seen["adapted"] == {"query_key_value"},
+                when=_seen("adapted", ["query_key_value"]),
             ),
             Misconception(
                 "forgot-query-key-value",
                 "Only the output projection is adapted; query, key and value are in "
                 "query_key_value.",
-                when=lambda seen: seen["adapted"] == {"dense"},
+                when=_seen("adapted", ["dense"]),
             ),
             Misconception(
                 "alpha-is-scaling",
                 "You set lora_alpha to the scaling itself. What is applied is lora_alpha / r, "
                 "so here it is a quarter of 1.",
                 when=lambda seen: (
-                    seen["ranks"] == {RANK} and seen["scalings"] == {round(SCALING / RANK, 6)}
+                    seen["ranks"] == [RANK] and seen["scalings"] == [round(SCALING / RANK, 6)]
                 ),
             ),
             Misconception(
                 "default-alpha",
                 "The scaling is 1: lora_alpha equals r (8 is also PEFT's default for both). "
                 "For a scaling of 2, lora_alpha must be twice r.",
-                when=lambda seen: seen["scalings"] == {1.0},
+                when=_seen("scalings", [1.0]),
             ),
             Misconception(
                 "trains-bias",
                 "With this bias setting the base model's bias terms are trained too; "
                 'bias="none" leaves them frozen.',
-                when=lambda seen: seen["config"].bias != "none",
+                when=lambda seen: "bias" in seen["fields"],
             ),
             Misconception(
                 "inference-mode",
                 "inference_mode=True freezes the adapter as well: nothing would be trained.",
-                when=lambda seen: seen["frozen_adapter"],
+                when=lambda seen: bool(seen["fields"].get("inference_mode")),
+            ),
+            Misconception(
+                "trains-more",
+                "Something beside the adapter's matrices would be trained or changed: leave out "
+                "modules_to_save, trainable_token_indices and lora_bias.",
+                when=lambda seen: bool(
+                    seen["fields"].keys()
+                    & {"modules_to_save", "trainable_token_indices", "lora_bias"}
+                ),
             ),
         ),
     ),
@@ -212,7 +210,7 @@ _CONFIG = Exercise(
 
 
 def _is_number(wanted: float) -> Any:
-    return lambda value: abs(float(value) - wanted) < 0.5
+    return lambda value: abs(value - wanted) < 0.01
 
 
 _COUNT_BY_HAND = Exercise(
@@ -233,8 +231,7 @@ _COUNT_BY_HAND = Exercise(
         "layers there are.",
     ),
     check=ValueCheck(
-        legal=(int, float),
-        legal_name="number",
+        observe=number_of("trainable"),
         properties=(
             Property(
                 _is_number(_COUNT),
@@ -316,6 +313,7 @@ _COUNT_FUNCTION = Exercise(
     check=FunctionCheck(
         cases=_count_cases,
         reference=lambda rank, shapes: sum(rank * (a + b) for a, b in shapes),
+        relative_tolerance=1e-6,
         misconceptions=(
             Misconception(
                 "full-matrices",
@@ -354,64 +352,45 @@ _COUNT_FUNCTION = Exercise(
 )
 
 
-def _probe_set_up(set_up: Any, seed: int) -> dict[str, Any]:
-    """Call the student's set-up on a tiny model and observe what training with it would do."""
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
-
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-    )
-    result = set_up(AutoModelForCausalLM.from_config(config))
-    if not isinstance(result, dict) or not {"model", "learning_rate", "labels"} <= set(result):
-        return {"malformed": True}
-    model = result["model"]
-    trainable = [(name, part) for name, part in model.named_parameters() if part.requires_grad]
-    ids = torch.randint(0, 64, (12,))
-    # lora_B is zero at the start: an active adapter changes the output once it is not.
-    with torch.no_grad():
-        model.eval()
-        before = model(input_ids=ids[None]).logits
-        for name, part in model.named_parameters():
-            if "lora_B" in name:
-                part.normal_()
-        after = model(input_ids=ids[None]).logits
-    labels = []
-    for length, prompt in ((12, 5), (7, 1), (9, 8), (6, 0)):
-        row = torch.randint(0, 64, (length,))
-        kept = row.clone()
-        made = result["labels"](row, prompt)
-        made = made.tolist() if hasattr(made, "tolist") else list(made)
-        labels.append([row.tolist() == kept.tolist(), kept.tolist(), prompt, made])
-    return {
-        "learning_rate": float(result["learning_rate"]),
-        "adapter_trains": any("lora_" in name for name, _ in trainable),
-        "base_trains": any("lora_" not in name for name, _ in trainable),
-        "has_adapter": any("lora_" in name for name, _ in model.named_parameters()),
-        "adapter_acts": not torch.allclose(before, after),
-        "labels": labels,
-    }
+def _all(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda results: all(test(result) for result in results)
 
 
-def _all(field: str, wanted: Any = True) -> Any:
-    return lambda results: all(result[field] == wanted for result in results)
+def _adapter_trains(result: Any) -> bool:
+    return bool(set(result["trained"]) & set(result["adapter"]))
 
 
-def _labels_are(make: Any) -> Any:
+def _whole_adapter_trains(result: Any) -> bool:
+    return set(result["adapter"]) <= set(result["trained"])
+
+
+def _base_trains(result: Any) -> bool:
+    return bool(set(result["trained"]) - set(result["adapter"]))
+
+
+def _acts(result: Any) -> bool:
+    return not near(result["moved_logits"], result["start_logits"], 1e-6)
+
+
+def _labels_are(make: Callable[[list[int], int], list[int]]) -> Callable[[Any], bool]:
     """Return a test: every observed label row equals make(ids, prompt_length)."""
-    return lambda results: all(
-        made == make(ids, prompt) for result in results for _, ids, prompt, made in result["labels"]
+    return _all(
+        lambda result: all(
+            row["made"] == make(row["ids"], row["prompt"]) for row in result["labels"]
+        )
     )
 
 
 def _masked(ids: list[int], prompt: int) -> list[int]:
     return [-100] * prompt + ids[prompt:]
+
+
+def _whole_labels(result: Any) -> bool:
+    return all(type(label) is int for row in result["labels"] for label in row["made"])
+
+
+def _input_changed(result: Any) -> bool:
+    return any(row["ids"] != row["ids_after"] for row in result["labels"])
 
 
 _REPAIR = Exercise(
@@ -467,31 +446,56 @@ _REPAIR = Exercise(
     ),
     check=FunctionCheck(
         cases=lambda generator: [(generator.randint(0, 10_000),) for _ in range(2)],
-        probe=_probe_set_up,
+        probe=probe_set_up,
         seconds=20.0,
         properties=(
             Property(
                 lambda results: not any("malformed" in result for result in results),
                 "set_up should return a dictionary with model, learning_rate and labels.",
             ),
-            Property(_all("has_adapter"), "The model that you return has no adapter."),
             Property(
-                _all("adapter_trains"), "The adapter's parameters are frozen; nothing would train."
+                _all(lambda result: result["adapter"]),
+                "The model that you return has no adapter.",
             ),
-            Property(_all("adapter_acts"), "The adapter does not take part in the output."),
-            Property(_all("base_trains", False), "Base weights would be trained too; freeze them."),
+            Property(
+                _all(_whole_adapter_trains),
+                "The adapter's parameters are frozen; nothing would train.",
+            ),
+            Property(
+                _all(lambda result: not _base_trains(result)),
+                "Base weights would be trained too; freeze them.",
+            ),
+            Property(
+                _all(lambda result: len(layers_adapted(result)) == LAYERS),
+                "Only some of the layers have an adapter; the set-up gave one to each of them.",
+            ),
+            Property(
+                _all(lambda result: near(result["start_logits"], result["base_logits"], 0.05)),
+                "Before its first step the model already answers differently from the base: "
+                "leave the base's weights alone, and lora_B zero at the start.",
+            ),
+            Property(_all(_acts), "The adapter does not take part in the output."),
+            Property(
+                _all(lambda result: all(size > 0 for size in result["gradients"].values())),
+                "A part of the adapter gets no gradient, so it would not learn: is some layer "
+                "switched off, or its dropout near 1?",
+            ),
+            Property(
+                _all(_whole_labels),
+                "labels() should return whole numbers, as input_ids are: one for each token.",
+            ),
             Property(
                 _labels_are(_masked),
                 "The labels are not those of completion-only loss: the first prompt_length "
                 "should be -100 and the others the token ids.",
             ),
             Property(
-                lambda results: all(row[0] for result in results for row in result["labels"]),
+                _all(lambda result: not _input_changed(result)),
                 "labels() changes input_ids itself, so the model would read -100 as a token; "
                 "work on a copy.",
             ),
             Property(
-                lambda results: all(1e-4 <= result["learning_rate"] <= 5e-3 for result in results),
+                _all(lambda result: 1e-4 <= result["learning_rate"] <= 5e-3),
                 "That learning rate does not suit LoRA; the usual range is 1e-4 to 2e-3.",
             ),
         ),
@@ -500,27 +504,31 @@ _REPAIR = Exercise(
                 "inference-mode",
                 "The adapter is there but frozen: inference_mode=True is for using an adapter, "
                 "not for training it.",
-                when=lambda results: (
-                    _all("has_adapter")(results) and _all("adapter_trains", False)(results)
-                ),
+                when=_all(lambda result: result["adapter"] and not _adapter_trains(result)),
             ),
             Misconception(
                 "not-wrapped",
                 "The model that you return is the base model itself; return what get_peft_model "
                 "gives you.",
-                when=_all("has_adapter", False),
+                when=_all(lambda result: not result["adapter"]),
+            ),
+            Misconception(
+                "half-an-adapter",
+                "Only a part of the adapter trains. Its update is the product of lora_A and "
+                "lora_B: both should, in every adapted layer.",
+                when=_all(lambda result: not _whole_adapter_trains(result)),
             ),
             Misconception(
                 "adapter-disabled",
                 "The adapter trains but is switched off: the output is the base model's. Take "
                 "out what disables the adapter layers.",
-                when=lambda results: _all("adapter_acts", False)(results),
+                when=_all(lambda result: not _acts(result)),
             ),
             Misconception(
                 "trains-everything",
                 "Base weights have gradients too, so this is full fine-tuning with an adapter "
                 "on top. get_peft_model freezes them: do not undo it.",
-                when=_all("base_trains"),
+                when=_all(_base_trains),
             ),
             Misconception(
                 "labels-not-masked",
@@ -554,9 +562,7 @@ _REPAIR = Exercise(
                 "input-changed",
                 "labels() writes into input_ids itself, so the model would read -100 as a "
                 "token. Work on a copy: input_ids.clone().",
-                when=lambda results: (
-                    not all(row[0] for result in results for row in result["labels"])
-                ),
+                when=_all(_input_changed),
             ),
             Misconception(
                 "full-fine-tuning-rate",

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from labs_lib.assessment.exercises.base import (
+    SEED,
     Exercise,
     FunctionCheck,
     Misconception,
     Property,
     ValueCheck,
+    same,
 )
-from labs_lib.errors import kind_of
+from labs_lib.assessment.exercises.product import keeps_a_copy, probe_multiply, wanted
+from labs_lib.assessment.exercises.reading import truth_of
+from labs_lib.assessment.numbers import plain_number
+from labs_lib.errors import kind_of, shorten
 
 
 def _all(field: str, wanted: Any = True) -> Callable[[Any], bool]:
@@ -108,7 +113,15 @@ def _even_quantiles(bits: int, outermost: float) -> Any:
 def _book_cases(generator: random.Random) -> list[tuple[int, float]]:
     import torch  # noqa: F401  (seconds that are not the answer's, so before its clock runs)
 
-    return [(bits, round(generator.uniform(0.93, 0.99), 4)) for bits in (4, 3, 2, 5, 4)]
+    return [(bits, round(generator.uniform(0.93, 0.99), 4)) for bits in (4, 3, 2, 5, 4, 8)]
+
+
+def _in_another_order(results: list[Any]) -> bool:
+    cases = _book_cases(random.Random(SEED))
+    return all(
+        same(sorted(float(value) for value in result), _book(*case).tolist(), 1e-3)
+        for case, result in zip(cases, results, strict=True)
+    )
 
 
 _SYMMETRIC = (
@@ -195,6 +208,11 @@ _CODEBOOK = Exercise(
                 "The other way round: the positive side is the one with a value more.",
                 wrong=_swapped,
             ),
+            Misconception(
+                "not-ascending",
+                "Those are the right values in another order; the book should ascend.",
+                when=_in_another_order,
+            ),
         ),
     ),
     praise="Right for every width: an exact zero, and one value more above it than below.",
@@ -218,7 +236,6 @@ def _variants(values: Any, book: Any, block_size: int) -> dict[str, Any]:
     steps = (scaled + 1) / 2 * (len(book) - 1)
     lower = (torch.searchsorted(book, scaled, right=True) - 1).clamp(min=0)
     return {
-        "right": _nearest(scaled, book),
         "per-tensor": _nearest(values / values.abs().max(), book),
         "nearest-index": steps.round().long(),
         "signed-max": _nearest((blocks / blocks.amax(dim=1, keepdim=True)).view(-1), book),
@@ -231,32 +248,48 @@ def _variants(values: Any, book: Any, block_size: int) -> dict[str, Any]:
     }
 
 
-def _probe_blocks(function: Any, values: Any, book: Any, block_size: int) -> dict[str, Any]:
-    """Say which way of quantising the student's codes and scales agree with."""
+def _probe_blocks(function: Any, values: Any, book: Any, block_size: int) -> Any:
+    """Return the student's codes and scales as flat tensors; no verdicts."""
     import torch
 
     result = function(values.clone(), book.clone(), block_size)
-    if result is None:
-        return {"blank": True}
+    if result is None or result is ...:
+        return None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         return {"malformed": True}
-    codes = torch.as_tensor(result[0]).reshape(-1)
-    absmax = torch.as_tensor(result[1]).float().reshape(-1)
-    ways = [
-        name
-        for name, wanted in _variants(values, book, block_size).items()
-        if codes.shape == wanted.shape and torch.equal(codes.long(), wanted)
-    ]
-    right = values.view(-1, block_size).abs().amax(dim=1)
-    return {
-        "ways": ways,
-        "length": len(codes) == len(values),
-        "scales": absmax.shape == right.shape and torch.allclose(absmax, right),
-    }
+    codes, absmax = (torch.as_tensor(part).detach().reshape(-1).double() for part in result)
+    return {"codes": codes, "absmax": absmax}
+
+
+def _each_block_case(test: Callable[[Any, Any, Any, int], bool]) -> Callable[[Any], bool]:
+    """Return a test that holds where `test(result, *case)` does, in every case."""
+
+    def holds(results: Any) -> bool:
+        cases = _block_cases(random.Random(SEED))
+        return all(test(result, *case) for result, case in zip(results, cases, strict=True))
+
+    return holds
+
+
+def _nearest_codes(result: Any, values: Any, book: Any, block_size: int) -> bool:
+    """Accept either of two entries that are equally near, up to rounding in another precision."""
+    codes = result["codes"]
+    if not bool(((codes == codes.round()) & (codes >= 0) & (codes < len(book))).all()):
+        return False
+    blocks = values.view(-1, block_size)
+    scaled = (blocks / blocks.abs().amax(dim=1, keepdim=True)).view(-1)
+    distances = (scaled.unsqueeze(1) - book).abs()
+    chosen = distances.gather(1, codes.long().unsqueeze(1)).squeeze(1)
+    return bool((chosen <= distances.amin(dim=1) + 1e-6).all())
+
+
+def _right_scales(result: Any, values: Any, book: Any, block_size: int) -> bool:
+    return same(result["absmax"], values.view(-1, block_size).abs().amax(dim=1), 1e-5)
 
 
 def _way(name: str) -> Callable[[Any], bool]:
-    return lambda results: all(name in result["ways"] for result in results)
+    """Return a test: the codes are those of a known way of quantising, in every case."""
+    return _each_block_case(lambda result, *case: same(result["codes"], _variants(*case)[name]))
 
 
 def _block_cases(generator: random.Random) -> list[tuple[Any, Any, int]]:
@@ -308,14 +341,18 @@ _BLOCKS = Exercise(
                 lambda results: not any("malformed" in result for result in results),
                 "quantize_blocks should return two things: the codes and the absmax of each block.",
             ),
-            Property(_all("length"), "There should be exactly one code for each value."),
             Property(
-                _way("right"),
-                "Some codes are not those of the nearest entry of the book: divide by the "
-                "block's absmax, then take the position of the smallest distance.",
+                _each_block_case(lambda result, values, *_: result["codes"].shape == values.shape),
+                "There should be exactly one code for each value.",
             ),
             Property(
-                _all("scales"),
+                _each_block_case(_nearest_codes),
+                "Some codes are not those of the nearest entry of the book: divide by the "
+                "block's absmax, then take the position of the smallest distance, a whole "
+                "number from 0 to 15.",
+            ),
+            Property(
+                _each_block_case(_right_scales),
                 "The codes are right, the scales are not: return the largest absolute value of "
                 "each block, one a block.",
             ),
@@ -468,60 +505,7 @@ _BITS = Exercise(
 # ---- a product with a 4-bit weight --------------------------------------------------------------
 
 
-def _probe_multiply(function: Any, seed: int, tokens: int, d_in: int, d_out: int) -> dict[str, Any]:
-    """Run forward and backward; say what is right, what stayed alive, what expects a gradient."""
-    import torch
-
-    from labs_lib.quantization import dequantize, quantize
-    from labs_lib.training.measure import LiveBytes
-
-    generator = torch.Generator().manual_seed(seed)
-    stored = quantize(torch.randn(d_out, d_in, generator=generator), double_quant=True)
-    weight = dequantize(stored)
-    x = torch.randn(tokens, d_in, generator=generator).requires_grad_()
-    gradient = torch.randn(tokens, d_out, generator=generator)
-    with LiveBytes() as counter:
-        y = function(x, stored)
-        if y is None:
-            return {"blank": True}
-        alive = counter.live_bytes - (y.untyped_storage().nbytes() if torch.is_tensor(y) else 0)
-    if not torch.is_tensor(y) or y.shape != gradient.shape:
-        return {"shape": False}
-    observed = {
-        "shape": True,
-        "output": torch.allclose(y, x @ weight.T, rtol=1e-3, atol=1e-3),
-        "copy_kept": alive >= weight.nbytes // 2,
-        "wants_base_gradient": _other_leaves(y, x),
-    }
-    if not y.requires_grad:
-        return observed | {"reaches_x": False, "gradient": False}
-    try:
-        y.backward(gradient)
-    except RuntimeError as error:
-        if "gradient" in str(error) and "None" in str(error):
-            return observed | {"wants_base_gradient": True, "reaches_x": True, "gradient": False}
-        raise
-    reached = x.grad is not None
-    right = x.grad is not None and torch.allclose(x.grad, gradient @ weight, rtol=1e-3, atol=1e-3)
-    return observed | {"reaches_x": reached, "gradient": right}
-
-
-def _other_leaves(y: Any, x: Any) -> bool:
-    """Return whether a gradient of y would be collected in another tensor than x."""
-    ahead, seen = [y.grad_fn], set()
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if leaf is not None and leaf is not x:
-            return True
-        ahead += [following for following, _ in node.next_functions]
-    return False
-
-
-def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int]]:
+def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int, bool]]:
     import torch
 
     import labs_lib.quantization.linear  # noqa: F401
@@ -530,7 +514,27 @@ def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int]]
     # The first counter makes torch load hundreds of modules: not on the answer's time.
     with LiveBytes():
         torch.zeros(1).add(1)
-    return [(generator.randint(0, 10_000), 3, 128, 192), (generator.randint(0, 10_000), 5, 256, 64)]
+    shapes = ((3, 512, 768, True), (5, 640, 384, False))
+    return [(generator.randint(0, 10_000), *shape) for shape in shapes]
+
+
+def _each_product(test: Callable[[Any, Any], bool]) -> Callable[[Any], bool]:
+    """Return a test that holds where `test(observed, wanted)` does, in every case."""
+
+    def holds(results: Any) -> bool:
+        cases = _multiply_cases(random.Random(SEED))
+        return all(test(result, wanted(*case)) for result, case in zip(results, cases, strict=True))
+
+    return holds
+
+
+def _right(field: str) -> Callable[[Any], bool]:
+    return _each_product(lambda observed, right: same(observed[field], right[field], 1e-3))
+
+
+def _copy_kept(results: Any) -> bool:
+    cases = _multiply_cases(random.Random(SEED))
+    return any(keeps_a_copy(result, case) for result, case in zip(results, cases, strict=True))
 
 
 _MULTIPLY = Exercise(
@@ -578,18 +582,25 @@ _MULTIPLY = Exercise(
     ),
     check=FunctionCheck(
         cases=_multiply_cases,
-        probe=_probe_multiply,
+        probe=probe_multiply,
         seconds=20.0,
         properties=(
             Property(_all("shape"), "Return one tensor of shape (tokens, d_out)."),
-            Property(_all("output"), "The output is not x @ W.T for the restored weight W."),
+            Property(_right("output"), "The output is not x @ W.T for the restored weight W."),
+            Property(
+                lambda results: _right("x")(results) and _right("packed")(results),
+                "The call changes x or the stored weight; both should stay as they were.",
+            ),
             Property(_all("reaches_x"), "No gradient reaches x, so no layer below could learn."),
             Property(
                 _all("wants_base_gradient", False), "A gradient of the base weight is asked for."
             ),
-            Property(_all("gradient"), "The gradient of x should be dL/dy @ W, without transpose."),
             Property(
-                _all("copy_kept", False), "A restored copy of the weight survives the forward pass."
+                _right("gradient"), "The gradient of x should be dL/dy @ W, without transpose."
+            ),
+            Property(
+                lambda results: not _copy_kept(results),
+                "A restored copy of the weight survives the forward pass.",
             ),
         ),
         misconceptions=(
@@ -605,20 +616,22 @@ _MULTIPLY = Exercise(
                 "no-gradient-for-x",
                 "The product is cut off from x: no gradient would flow to the layers below, nor "
                 "to their adapters. Only the *weight* has none.",
-                when=lambda results: _all("output")(results) and _all("reaches_x", False)(results),
+                when=lambda results: (
+                    _right("output")(results) and _all("reaches_x", False)(results)
+                ),
             ),
             Misconception(
                 "copy-kept",
                 "The output is right, but the de-quantised copy is kept for the backward pass, in "
                 "every layer at once: that is the 16-bit model again. Keep the 4 bits and restore "
                 "the weight a second time.",
-                when=lambda results: _all("output")(results) and _all("copy_kept")(results),
+                when=lambda results: _right("output")(results) and _copy_kept(results),
             ),
             Misconception(
                 "codes-multiplied",
                 "The output is not x @ W.T. Codes and packed bytes are no weights: de-quantise "
                 "before you multiply.",
-                when=lambda results: _all("output", False)(results),
+                when=lambda results: _all("shape")(results) and not _right("output")(results),
             ),
         ),
     ),
@@ -637,20 +650,31 @@ _LEDGER_RIGHT = {
 
 
 def _ledger_problem(value: Any) -> Any:
-    """Return the ledger with its pairs as tuples; a message for what is not one."""
-    if not isinstance(value, dict):
+    """Return the ledger as {entry: (bits, gradient)}; a message for what is not one."""
+    if not isinstance(value, Mapping):
         raise TypeError(f"ledger should be a dictionary, not {kind_of(value)}")
-    if missing := [name for name in _LEDGER_RIGHT if name not in value]:
+    entries = {_entry_name(name): pair for name, pair in value.items()}
+    if missing := [name for name in _LEDGER_RIGHT if name not in entries]:
         raise ValueError(f"ledger has no entry {missing[0]!r}")
-    if extra := [name for name in value if name not in _LEDGER_RIGHT]:
-        raise ValueError(f"ledger has an entry {extra[0]!r}, which was not asked for")
-    for name, pair in value.items():
-        shaped = isinstance(pair, (tuple, list)) and len(pair) == 2
-        if not shaped or isinstance(pair[0], bool) or not isinstance(pair[0], (int, float)):
+    if extra := [name for name in entries if name not in _LEDGER_RIGHT]:
+        raise ValueError(f"ledger has an entry {shorten(extra[0])}, which was not asked for")
+    ledger = {}
+    for name, pair in entries.items():
+        parts = list(pair)[:3] if isinstance(pair, (tuple, list)) or hasattr(pair, "tolist") else []
+        bits = plain_number(parts[0]) if len(parts) == 2 else None
+        if bits is None or isinstance(bits, bool):
             raise ValueError(f"{name!r} should be (bits, gradient), such as (16, True)")
-        if not isinstance(pair[1], bool):
+        gradient = truth_of(parts[1])
+        if gradient is None:
             raise ValueError(f"{name!r}: whether it gets a gradient is True or False")
-    return {name: tuple(pair) for name, pair in value.items()}
+        ledger[name] = (bits, gradient)
+    return ledger
+
+
+def _entry_name(name: Any) -> str:
+    """Return an entry's name in the task's spelling: capitals and underscores do not matter."""
+    usual = {each.lower().replace("_", " "): each for each in _LEDGER_RIGHT}
+    return usual.get(str(name).strip().lower().replace("_", " "), str(name))
 
 
 def _bits_of(*names: str, **wanted: Any) -> Callable[[Any], bool]:
@@ -685,7 +709,9 @@ _LEDGER = Exercise(
         observe=_ledger_problem,
         properties=(
             Property(
-                lambda ledger: ledger == _LEDGER_RIGHT,
+                lambda ledger: (
+                    {name: tuple(pair) for name, pair in ledger.items()} == _LEDGER_RIGHT
+                ),
                 "Not every entry agrees with what the cells above printed; look at the dtypes and "
                 "at .grad once more.",
             ),

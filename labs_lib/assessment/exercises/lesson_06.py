@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from labs_lib.assessment.exercises.base import (
+    SEED,
     Exercise,
     FunctionCheck,
     Misconception,
     Property,
     ValueCheck,
+    same,
 )
-from labs_lib.errors import kind_of
+from labs_lib.assessment.exercises.configuration import plain_setting, said
+from labs_lib.assessment.numbers import plain_number
+from labs_lib.errors import kind_of, shorten
 
 GIB = 2**30
 
@@ -39,10 +44,20 @@ def _improvement(full: _Run, other: _Run) -> tuple[float, float]:
     return _saved(full, other), _pace(other) / _pace(full)
 
 
-def _some_run(generator: random.Random, adapter: bool) -> _Run:
-    run: _Run = {f"{part}_bytes": generator.randint(10**8, 10**10) for part in _PARTS}
-    run["adapter_bytes"] = generator.randint(10**6, 10**8) if adapter else 0
-    return {**run, "steps": generator.randint(10, 90), "seconds": generator.uniform(20, 200)}
+def _some_pair(generator: random.Random) -> tuple[_Run, _Run]:
+    """Return full fine-tuning and another method: between a tenth and nine tenths of its peak.
+
+    The numbers are such that a result rounded to two digits stays within the tolerance.
+    """
+    full: _Run = {f"{part}_bytes": generator.randint(10**9, 10**10) for part in _PARTS}
+    full["adapter_bytes"] = 0
+    other: _Run = {name: int(size * generator.uniform(0.1, 0.9)) for name, size in full.items()} | {
+        "adapter_bytes": generator.randint(10**6, 10**8)
+    }
+    full |= {"steps": generator.randint(10, 90), "seconds": generator.uniform(20, 200)}
+    pace = full["steps"] / full["seconds"] * generator.choice((0.55, 0.8, 1.3, 1.9, 3.1))
+    steps = generator.randint(10, 90)
+    return full, {**other, "steps": steps, "seconds": steps / pace}
 
 
 def _run_of(parts: tuple[int, ...], steps: int, seconds: float) -> _Run:
@@ -54,7 +69,7 @@ def _improvement_cases(generator: random.Random) -> list[tuple[Any, ...]]:
     whole = _run_of((540, 0, 540, 1080, 240), steps=10, seconds=30)
     small = _run_of((540, 20, 20, 40, 230), steps=24, seconds=48)
     cases: list[tuple[Any, ...]] = [(whole, small)]
-    cases += [(_some_run(generator, False), _some_run(generator, True)) for _ in range(10)]
+    cases += [_some_pair(generator) for _ in range(10)]
     return cases
 
 
@@ -68,15 +83,15 @@ def _second_is(wrong: Callable[[_Run, _Run], float]) -> Callable[[list[Any]], bo
 
 
 def _matches(results: list[Any], place: int, wrong: Callable[[_Run, _Run], float]) -> bool:
-    from labs_lib.assessment.exercises.base import SEED
-
     cases = _improvement_cases(random.Random(SEED))
     return all(
-        abs(float(result[place]) - wrong(*case)) <= 1e-4 * max(1e-9, abs(wrong(*case)))
+        abs(float(result[place]) - wrong(*case)) <= _ROUNDED * max(1e-9, abs(wrong(*case)))
         for case, result in zip(cases, results, strict=True)
     )
 
 
+# Two digits behind the point are enough for a percentage and for a ratio.
+_ROUNDED = 0.01
 _LESS = tuple(part for part in _PARTS if part != "activations")
 
 _IMPROVEMENT = Exercise(
@@ -111,6 +126,7 @@ _IMPROVEMENT = Exercise(
     check=FunctionCheck(
         cases=_improvement_cases,
         reference=_improvement,
+        relative_tolerance=_ROUNDED,
         misconceptions=(
             Misconception(
                 "weights-only",
@@ -175,6 +191,7 @@ _IMPROVEMENT = Exercise(
 
 # ---- a fair bench -------------------------------------------------------------------------------
 
+_MOST_SEEDS = 1000
 FLAWED: dict[str, dict[str, Any]] = {
     "lora": {
         "method": "lora",
@@ -202,20 +219,65 @@ def flawed_plan() -> dict[str, dict[str, Any]]:
     return {name: {**arm, "seeds": list(arm["seeds"])} for name, arm in FLAWED.items()}
 
 
+_LEAST_STEPS = 10
+# Beyond these LoRA learns nothing, or does not settle.
+_RATES = (1e-5, 1e-2)
+
+
 def _plan(value: Any) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, dict):
+    """Return the plan's two arms as plain values; a message for what is not a plan."""
+    if not isinstance(value, Mapping):
         raise TypeError(f"bench should be a dictionary, not {kind_of(value)}")
-    arms: dict[str, dict[str, Any]] = {}
-    for name in ("lora", "qlora"):
-        arm = value.get(name)
-        if not isinstance(arm, dict):
-            raise ValueError(f"bench has no arm {name!r}: a dictionary is expected there")
-        if missing := [key for key in FLAWED["lora"] if key not in arm]:
-            raise ValueError(f"the arm {name!r} lacks {missing[0]!r}")
-        seeds = arm["seeds"]
-        seeds = [seeds] if isinstance(seeds, int) else list(seeds)
-        arms[name] = {**arm, "seeds": sorted(seeds)}
-    return arms
+    if extra := [name for name in value if name not in ("lora", "qlora")]:
+        raise ValueError(f"bench has an arm {shorten(extra[0])}: two are compared, lora and qlora")
+    return {name: _arm(name, value.get(name)) for name in ("lora", "qlora")}
+
+
+def _arm(name: str, arm: Any) -> dict[str, Any]:
+    if not isinstance(arm, Mapping):
+        raise ValueError(f"bench has no arm {name!r}: a dictionary is expected there")
+    if missing := [key for key in FLAWED["lora"] if key not in arm]:
+        raise ValueError(f"the arm {name!r} lacks {missing[0]!r}")
+    plain = plain_setting(dict(arm))
+    for key in ("rank", "learning_rate", "steps", "batch_size"):
+        number = plain[key]
+        kinds = (int, float) if key == "learning_rate" else (int,)
+        if type(number) is float and number.is_integer() and key != "learning_rate":
+            number = plain[key] = int(number)
+        if type(number) not in kinds:
+            wanted = "number" if key == "learning_rate" else "whole number"
+            raise ValueError(f"the arm {name!r}: {key} should be a {wanted}, not {said(number)}")
+    for key in ("method", "scored_on"):
+        if not isinstance(plain[key], str):
+            raise ValueError(f"the arm {name!r}: {key} should be a word, not {said(plain[key])}")
+        plain[key] = plain[key].strip().lower()
+    plain["scored_on"] = plain["scored_on"].removesuffix("rows").removesuffix("set").strip(" _-")
+    seeds = _seeds(arm["seeds"])
+    if seeds is None:
+        raise ValueError(f"the arm {name!r}: seeds should be a list of whole numbers")
+    return {**plain, "seeds": seeds}
+
+
+def _seeds(value: Any) -> list[int] | None:
+    """Return the seeds in order, from any collection of whole numbers; None for anything else."""
+    one = plain_number(value)
+    if one is not None:
+        value = [one]
+    elif isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        return None
+    seeds = [plain_number(seed) for seed in itertools.islice(value, _MOST_SEEDS)]
+    if any(type(seed) not in (int, float) or seed != seed // 1 or seed < 0 for seed in seeds):  # pyright: ignore[reportOptionalOperand]
+        return None
+    return sorted(int(seed) for seed in seeds)  # pyright: ignore[reportArgumentType]
+
+
+def _can_be_run(arm: dict[str, Any]) -> bool:
+    sizes = (arm["rank"], arm["batch_size"])
+    return min(sizes) >= 1 and max(sizes) <= 4096 and arm["steps"] <= 100_000
+
+
+def _extra_entries(arms: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name in arms["lora"] if name not in FLAWED["lora"]]
 
 
 def _both(key: str) -> Callable[[Any], bool]:
@@ -259,6 +321,30 @@ _BENCH = Exercise(
                 lambda arms: {**arms["lora"], "method": "qlora"} == arms["qlora"],
                 "The arms differ in more than their method; then a difference in the result has "
                 "two possible causes.",
+            ),
+            Property(
+                lambda arms: all(map(_can_be_run, arms.values())),
+                "Such a plan cannot be run here: rank and batch_size are whole numbers from 1 to "
+                "4,096, and more than 100,000 steps take weeks.",
+            ),
+            Property(
+                lambda arms: not _extra_entries(arms),
+                lambda arms: (
+                    f"The plan has an entry {shorten(_extra_entries(arms)[0])} which its form does "
+                    "not: leave it out."
+                ),
+            ),
+            Property(
+                lambda arms: all(arm["steps"] >= _LEAST_STEPS for arm in arms.values()),
+                f"With fewer than {_LEAST_STEPS} steps neither arm has learnt anything that "
+                "could be compared.",
+            ),
+            Property(
+                lambda arms: all(
+                    _RATES[0] <= arm["learning_rate"] <= _RATES[1] for arm in arms.values()
+                ),
+                f"With that learning rate neither arm learns: stay between {_RATES[0]:g} and "
+                f"{_RATES[1]:g}.",
             ),
             Property(
                 lambda arms: all(len(set(arm["seeds"])) >= 3 for arm in arms.values()),
@@ -478,8 +564,6 @@ _QLORA_BYTES = Exercise(
 
 
 def _any_of(results: list[Any], *wrongs: Callable[..., float]) -> bool:
-    from labs_lib.assessment.exercises.base import SEED, same
-
     cases = _qlora_cases(random.Random(SEED))
     return any(
         all(same(got, wrong(*case)) for got, case in zip(results, cases, strict=True))
@@ -505,15 +589,15 @@ def _largest_of(peak: int, cards: list[int]) -> int | None:
 
 
 def _card_cases(generator: random.Random) -> list[tuple[Any, ...]]:
-    cards = [80, 16, 48, 24, 40]
     # 23.0 GiB: within 24 GiB but not within what is usable; 38.01 GB: fits 40 GiB, not 40 GB.
     cases: list[tuple[Any, ...]] = [
-        (int(23.0 * GIB), cards),
+        (int(23.0 * GIB), [80, 16, 48, 24, 40]),
         (38_010_000_000, [40, 48, 24]),
-        (int(200 * GIB), cards),
-        (int(6.34 * GIB), cards),
-        (int(15.9 * 10**9), cards),
-        (24_100_000_000, cards),  # 94 % of 24 GiB are 24.22 GB
+        (int(200 * GIB), [80, 16, 48, 24, 40]),
+        (int(6.34 * GIB), [80, 16, 48, 24, 40]),
+        (int(15.9 * 10**9), [80, 16, 48, 24, 40]),
+        (24_100_000_000, [80, 16, 48, 24, 40]),  # 94 % of 24 GiB are 24.22 GB
+        (10, [40, 16]),  # fits whatever the unit: a comparison of bytes with GiB returns None else
     ]
     for _ in range(20):
         chosen = generator.sample([12, 16, 24, 32, 40, 48, 80, 141], 5)
@@ -579,6 +663,12 @@ _CARD = Exercise(
                 "largest",
                 "You return the largest card that fits; the smallest was asked for.",
                 wrong=_largest_of,
+            ),
+            Misconception(
+                "bytes-against-gib",
+                "You compare a number of GiB with a number of bytes, so no card ever seems large "
+                "enough: multiply the card's GiB by 2**30 first.",
+                wrong=lambda peak, cards: _smallest(peak, cards, unit=1),
             ),
             Misconception(
                 "in-bytes",

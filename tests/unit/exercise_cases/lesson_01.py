@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
-from exercise_cases.base import Case, build
+from exercise_cases.base import Case, build, torch_loaded
 
 HAND, BYTES, FIVE = "01.bytes-by-hand", "01.training-bytes", "01.five-cases"
 
@@ -22,6 +25,52 @@ def with_numpy(frozen, trained, frozen_bytes, trained_bytes, state_bytes):
     counts = np.array([frozen, trained, trained, trained, trained], dtype=float)
     sizes = [frozen_bytes, trained_bytes, trained_bytes, state_bytes, state_bytes]
     return np.dot(counts, np.array(sizes, dtype=float))
+
+
+def with_torch(frozen, trained, frozen_bytes, trained_bytes, state_bytes):
+    import torch
+
+    counts = torch.tensor([frozen, 2 * trained, 2 * trained], dtype=torch.float64)
+    sizes = torch.tensor([frozen_bytes, trained_bytes, state_bytes], dtype=torch.float64)
+    return counts @ sizes
+
+
+class Bytes:
+    """A callable class in place of a function."""
+
+    states = 2
+
+    def __call__(self, frozen, trained, *sizes):
+        frozen_bytes, trained_bytes, state_bytes = sizes
+        return frozen * frozen_bytes + trained * (2 * trained_bytes + self.states * state_bytes)
+
+
+def remembered(function):
+    """Decorate a function, as functools.lru_cache does."""
+    return functools.lru_cache(maxsize=None)(function)
+
+
+def by_adding_up(frozen, trained, frozen_bytes, trained_bytes, state_bytes):
+    return sum(
+        count * size
+        for count, size in (
+            (frozen, frozen_bytes),
+            *[(trained, trained_bytes)] * 2,
+            *[(trained, state_bytes)] * 2,
+        )
+    )
+
+
+def numpy_gb() -> Any:
+    import numpy as np
+
+    return np.int64(48)
+
+
+def tensor_gb() -> Any:
+    import torch
+
+    return torch.tensor(48.0)
 
 
 def short_names(f, t, fb, tb, sb):
@@ -80,6 +129,17 @@ CASES: list[Case] = [
     (HAND, 48, "correct", "48 GB"),
     (HAND, 3 * 16.0, "correct", "48 GB"),
     (HAND, 3_000_000_000 * sum([2, 2, 4, 4, 4]) / 10**9, "correct", "48 GB"),
+    (HAND, build(numpy_gb), "correct", "48 GB"),
+    (HAND, build(tensor_gb), "correct", "48 GB"),
+    (HAND, Decimal("48.0"), "correct", "48 GB"),
+    (HAND, 47.9, "correct", "48 GB"),
+    (HAND, "48", "error", "should be a number, not a str"),
+    (HAND, [48], "error", "should be a number, not a list"),
+    (HAND, 48j, "error", "should be a number, not a complex"),
+    (HAND, 48_000, "incorrect", "Not the number"),
+    (HAND, -48, "incorrect", "Not the number"),
+    (HAND, float("nan"), "incorrect", "Not the number"),
+    (HAND, build(lambda: 2**10**5), "incorrect", "Not the number"),
     (HAND, 3e9 * 16 / 2**30, "incorrect", "in GiB"),
     (HAND, 44.7, "incorrect", "in GiB"),
     (HAND, 48_000_000_000, "incorrect", "in bytes"),
@@ -96,6 +156,18 @@ CASES: list[Case] = [
     (BYTES, by_parts, "correct", "One function for all three"),
     (BYTES, with_numpy, "correct", "One function for all three"),
     (BYTES, short_names, "correct", "One function for all three"),
+    (BYTES, torch_loaded(with_torch), "correct", "One function for all three"),
+    (BYTES, lambda *case: int(short_names(*case)), "correct", "One function for all three"),
+    (BYTES, lambda *case: round(short_names(*case)), "correct", "One function for all three"),
+    (BYTES, Bytes(), "correct", "One function for all three"),
+    (BYTES, remembered(short_names), "correct", "One function for all three"),
+    (BYTES, by_adding_up, "correct", "One function for all three"),
+    (BYTES, lambda *case: short_names(*case) + 1, "incorrect", "expected"),
+    (BYTES, lambda *case: short_names(*case) * 1.00005, "incorrect", "expected"),
+    (BYTES, lambda *case: 12_000, "incorrect", "expected"),
+    (BYTES, lambda f, t, fb, tb, sb: f * int(fb) + 2 * t * (tb + sb), "incorrect", "expected"),
+    (BYTES, lambda f, t, fb, tb, sb: f * fb + 2 * t * (tb + 4), "incorrect", "expected"),
+    (BYTES, lambda f, t, fb, tb, sb: f * fb + t * 16, "incorrect", "expected"),
     (BYTES, wrong(base=0), "incorrect", "frozen parameters are missing"),
     (BYTES, wrong(gradient=0), "incorrect", "Once trained_bytes is missing"),
     (BYTES, wrong(weight=0), "incorrect", "Once trained_bytes is missing"),
@@ -113,6 +185,21 @@ CASES: list[Case] = [
     (FIVE, build(by_forecast), "correct", "All five"),
     (FIVE, ["LoRA", "QLoRA", "None", "full fine-tuning", "LoRA"], "correct", "All five"),
     (FIVE, {each.lower(): method for each, method in chosen().items()}, "correct", "All five"),
+    (FIVE, chosen() | {"C": None}, "correct", "All five"),
+    (FIVE, ("lora", "qlora", None, "full", "lora"), "correct", "All five"),
+    (FIVE, list(chosen().items()), "correct", "All five"),
+    (FIVE, MappingProxyType(chosen()), "correct", "All five"),
+    (FIVE, chosen(A=" LoRA ", B="Q-LoRA", C="None of them", D="Full Fine-Tuning"), "correct", ""),
+    (FIVE, chosen(C="neither", D="full_ft"), "correct", "All five"),
+    (FIVE, {f"Case {letter}": method for letter, method in chosen().items()}, "correct", ""),
+    (FIVE, dict.fromkeys("ABCDE"), "incorrect", "none where something fits"),
+    (FIVE, dict.fromkeys("ABCDE", "qlora"), "incorrect", "Case A"),
+    (FIVE, chosen() | {"C": ...}, "error", "no choice yet for C"),
+    (FIVE, chosen(F="lora"), "error", "no case 'F'"),
+    (FIVE, chosen() | {"C": 0}, "error", "C: an int is none of"),
+    (FIVE, chosen() | {"A": ["lora", "qlora"]}, "error", "A: a list is none of"),
+    (FIVE, set(chosen().values()), "error", "should be a dict"),
+    (FIVE, chosen(A="lora or qlora"), "error", "is none of"),
     (FIVE, chosen(A="full"), "incorrect", "Case A: full fine-tuning"),
     (FIVE, chosen(A="qlora"), "incorrect", "Case A: QLoRA would fit"),
     (FIVE, chosen(B="lora"), "incorrect", "Case B: the 13B's weights"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import Any
 
-from exercise_cases.base import Case, build
+from exercise_cases.base import Case, build, torch_loaded
 
 BOOK, BLOCKS, BITS, MULTIPLY, LEDGER = (
     "05.codebook",
@@ -15,6 +17,8 @@ BOOK, BLOCKS, BITS, MULTIPLY, LEDGER = (
     "05.ledger",
 )
 
+
+LINUX = sys.platform.startswith("linux")
 
 # ---- code book: `negatives` and `positives` values beside zero, from the standard library -------
 
@@ -123,6 +127,28 @@ def midpoint_blocks(values, book, block_size):
     return torch.bucketize(scaled, (book[1:] + book[:-1]) / 2), absmax
 
 
+def numpy_blocks(values, book, block_size):
+    import numpy as np
+
+    rows = values.numpy().reshape(-1, block_size)
+    absmax = np.abs(rows).max(axis=1)
+    scaled = rows / absmax[:, None]
+    codes = np.abs(scaled[..., None] - book.numpy()).argmin(axis=-1)
+    return codes.astype(np.uint8), absmax
+
+
+def double_blocks(values, book, block_size):
+    codes, absmax = midpoint_blocks(values.double(), book.double(), block_size)
+    return codes.to(values.dtype), absmax.unsqueeze(0)
+
+
+def by_rows(values, book, block_size):
+    import torch
+
+    made = [midpoint_blocks(part, book, block_size) for part in values.split(block_size)]
+    return [torch.stack([codes for codes, _ in made]), torch.cat([absmax for _, absmax in made])]
+
+
 def strided_blocks(values, book, block_size):
     columns = values.view(block_size, -1)
     absmax = columns.abs().amax(0)
@@ -160,6 +186,14 @@ def bits(scale=32.0, second: Any = 32.0, code=4):
         return code + scale / 4 / block_size + second / (block_size * double_block)
 
     return count_bits
+
+
+def numpy_bits(block_size, double_block):
+    import numpy as np
+
+    if double_block is None:
+        return np.float32(4) + np.float32(32) / block_size
+    return np.add.reduce([4, 8 / block_size, 32 / (block_size * double_block)])
 
 
 def weights_block(block_size, double_block):
@@ -254,6 +288,147 @@ def transposed_weight(x, stored):
     return x @ dequantize(stored)
 
 
+class ByHooks:
+    """What is saved for the backward pass is the 4-bit weight: unpacking restores it."""
+
+    def __call__(self, x, stored):
+        import torch
+
+        from labs_lib.quantization import dequantize
+
+        def pack(tensor):
+            return tensor if tensor.numel() == x.numel() else stored
+
+        def unpack(kept):
+            return kept if isinstance(kept, torch.Tensor) else dequantize(kept).T
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            return x @ dequantize(stored).T
+
+
+def by_context() -> Any:
+    """Return a product in autograd's newer style, behind functools.partial."""
+    import functools
+
+    import torch
+
+    from labs_lib.quantization import dequantize
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(x, stored):
+            return torch.nn.functional.linear(x, dequantize(stored))
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.stored = inputs[1]
+
+        @staticmethod
+        def backward(ctx, *grad_outputs):
+            return torch.einsum("ti,io->to", grad_outputs[0], dequantize(ctx.stored)), None
+
+    def product(layer, x, stored):
+        return layer.apply(x, stored)
+
+    return functools.partial(product, Product)
+
+
+def reentrant(x, stored):
+    from torch.utils.checkpoint import checkpoint
+
+    from labs_lib.quantization import dequantize
+
+    return checkpoint(lambda part: part @ dequantize(stored).T, x, use_reentrant=True)
+
+
+def rooms_function(*, x, stored):
+    from labs_lib.quantization.linear import MultiplyDequantized
+
+    return MultiplyDequantized.apply(x, stored)
+
+
+# How a copy of w may outlive the forward pass; one line each, in the forward of a Function.
+KEEPERS = (
+    "ctx.kept = w.numpy().copy()",
+    "ctx.kept = w.numpy()",
+    "ctx.kept = w.tolist()",
+    "ctx.kept = w.numpy().tobytes()",
+    "ctx.kept = memoryview(bytearray(w.numpy().tobytes()))",
+    "ctx.kept = w.half()",
+    "ctx.kept = w.numpy().astype('float16')",
+    "ctx.kept = [row for row in w.bfloat16()]",
+    "ctx.kept = stored.codes.clone()",
+    "KEPT[id(stored)] = w",
+    "KEPT[id(stored)] = w.numpy().copy()",
+    "torch.kept = w",
+    "object.__setattr__(stored, 'kept', w)",
+    "ctx.kept = (lambda kept: lambda: kept)(w.clone())",
+    "ctx.kept = (kept for kept in [w])",
+    "import ctypes; ctx.kept = ctypes.create_string_buffer(w.numpy().tobytes())",
+    "import io; ctx.kept = io.BytesIO(); torch.save(w, ctx.kept)",
+    "ctx.kept = w.untyped_storage().clone()",
+    "ctx.kept = torch.frombuffer(bytearray(w.numpy().tobytes()), dtype=torch.float32)",
+    "import copy; ctx.kept = copy.deepcopy(w)",
+    "w = w.requires_grad_(); ctx.save_for_backward(w)",
+)  # fmt: skip
+# Python's allocator does not know of these; the process's growth does, on Linux.
+MAPPED = ("import mmap; ctx.kept = mmap.mmap(-1, w.nbytes); ctx.kept.write(w.numpy().tobytes())",)
+
+
+def keeps(line):
+    """Return the source of a multiply_4bit whose forward runs `line` with the restored w."""
+    return (
+        "import torch\n"
+        "from labs_lib.quantization import dequantize\n"
+        "KEPT = {}\n"
+        "class Product(torch.autograd.Function):\n"
+        "    @staticmethod\n"
+        "    def forward(ctx, x, stored):\n"
+        "        w = dequantize(stored, x.dtype)\n"
+        f"        {line}\n"
+        "        ctx.stored = stored\n"
+        "        return x @ w.T\n"
+        "    @staticmethod\n"
+        "    def backward(ctx, gradient):\n"
+        "        return gradient @ dequantize(ctx.stored, gradient.dtype), None\n"
+        "def multiply_4bit(x, stored):\n"
+        "    return Product.apply(x, stored)\n"
+    )
+
+
+def hidden_in_output(x, stored):
+    """Keep the weight behind the output's own values, in one storage."""
+    import torch
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, stored):
+            from labs_lib.quantization import dequantize
+
+            weight = dequantize(stored)
+            y = x @ weight.T
+            ctx.stored = stored
+            return torch.cat([y.flatten(), weight.flatten()])[: y.numel()].view(y.shape)
+
+        @staticmethod
+        def backward(ctx, *grad_outputs):
+            from labs_lib.quantization import dequantize
+
+            return grad_outputs[0] @ dequantize(ctx.stored), None
+
+    return Product.apply(x, stored)
+
+
+def changes_stored(x, stored):
+    y = checkpointed(x, stored)
+    stored.packed.zero_()
+    return y
+
+
+def doubled(x, stored):
+    return checkpointed(2 * x, stored) / 2 + 0 * x.sum() + 1
+
+
 # ---- ledger -------------------------------------------------------------------------------------
 
 
@@ -264,9 +439,29 @@ def ledger(**changes: Any) -> dict[str, Any]:
                     for name, pair in changes.items()}  # fmt: skip
 
 
+def numpy_ledger() -> Any:
+    import numpy as np
+
+    return {name: (np.int64(bits), np.bool_(grad)) for name, (bits, grad) in ledger().items()}
+
+
+def tensor_ledger() -> Any:
+    import torch
+
+    return {name: torch.tensor([bits, grad]) for name, (bits, grad) in ledger().items()}
+
+
 CASES: list[Case] = [
     (BOOK, plain_book, "correct", "one value more"),
-    (BOOK, torch_book, "correct", "one value more"),
+    (BOOK, torch_loaded(torch_book), "correct", "one value more"),
+    (BOOK, lambda bits, outermost: tuple(plain_book(bits, outermost)), "correct", "one value more"),
+    (BOOK, lambda bits, outermost: torch_book(bits, outermost).numpy(), "correct", "one value"),
+    (BOOK, lambda bits, outermost: torch_book(bits, outermost).double(), "correct", "one value"),
+    (BOOK, lambda bits, outermost: [round(v, 4) for v in plain_book(bits, outermost)], "correct",
+     "one value more"),
+    (BOOK, lambda bits, outermost: plain_book(bits, outermost)[::-1], "incorrect", "should ascend"),
+    (BOOK, lambda bits, outermost: plain_book(bits, 0.9677083), "incorrect", ""),
+    (BOOK, lambda bits, outermost: plain_book(bits, outermost)[:16], "incorrect", ""),
     (BOOK, mirrored(0), "incorrect", "is symmetric"),
     (BOOK, mirrored(1), "incorrect", "is symmetric"),
     (BOOK, without_zero, "incorrect", "no zero in it"),
@@ -282,6 +477,21 @@ CASES: list[Case] = [
     (BLOCKS, loop_blocks, "correct", "nearest value"),
     (BLOCKS, midpoint_blocks, "correct", "nearest value"),
     (BLOCKS, blocks(), "correct", "nearest value"),
+    (BLOCKS, numpy_blocks, "correct", "nearest value"),
+    (BLOCKS, double_blocks, "correct", "nearest value"),
+    (BLOCKS, by_rows, "correct", "nearest value"),
+    (BLOCKS, lambda v, b, n: [part.long() if not k else part[:, None]
+                              for k, part in enumerate(midpoint_blocks(v, b, n))], "correct", ""),
+    (BLOCKS, lambda v, b, n: (midpoint_blocks(v, b, n)[0] + 0.25, midpoint_blocks(v, b, n)[1]),
+     "incorrect", "a whole number from 0 to 15"),
+    (BLOCKS, lambda v, b, n: (midpoint_blocks(v, b, n)[0] - 16, midpoint_blocks(v, b, n)[1]),
+     "incorrect", "a whole number from 0 to 15"),
+    (BLOCKS, lambda v, b, n: midpoint_blocks(v, b, 64) if len(v) % 64 == 0
+     else midpoint_blocks(v, b, len(v)), "incorrect", "nearest entry"),
+    (BLOCKS, lambda v, b, n: midpoint_blocks(v.abs(), b, n), "incorrect", "nearest entry"),
+    (BLOCKS, lambda v, b, n: (midpoint_blocks(v, b, n)[0], v.abs().max()), "incorrect",
+     "the scales are not"),
+    (BLOCKS, lambda v, b, n: midpoint_blocks(v, b, n)[::-1], "incorrect", "one code for each"),
     (BLOCKS, blocks(scale="tensor"), "incorrect", "one absmax, the tensor's"),
     (BLOCKS, blocks(choose="index"), "incorrect", "nearest *index*"),
     (BLOCKS, blocks(scale="signed"), "incorrect", "largest *absolute* value"),
@@ -296,6 +506,15 @@ CASES: list[Case] = [
     (BLOCKS, lambda values, book, block_size: values.no_such_thing, "error", "AttributeError"),
     (BITS, by_block, "correct", "scale of the scales"),
     (BITS, lambda b, d: 4 + (32 / b if d is None else (8 + 32 / d) / b), "correct", "scale of"),
+    (BITS, numpy_bits, "correct", "scale of"),
+    (BITS, lambda b, d: round(bits()(b, d), 5), "correct", "scale of"),
+    (BITS, lambda b, d=None: bits()(b, d), "correct", "scale of"),
+    (BITS, lambda b, d: {True: lambda: 4 + 32 / b, False: lambda: bits()(b, d)}[d is None](),
+     "correct", "scale of"),
+    (BITS, lambda b, d: 4.5 if d is None else 4.127, "incorrect", "expected"),
+    (BITS, lambda b, d: 4 + 32 / b if d is None else 4 + 8 / b + 32 / (b * 256), "incorrect",
+     "expected"),
+    (BITS, lambda b, d: 4 + 0.5 * 64 // b, "incorrect", "expected"),
     (BITS, lambda block_size, double_block: 4.0, "incorrect", "the code alone"),
     (BITS, bits(code=0), "incorrect", "without the code"),
     (BITS, lambda block_size, double_block: 4 + 32 / block_size, "incorrect", "every absmax"),
@@ -309,6 +528,20 @@ CASES: list[Case] = [
     (MULTIPLY, build(multiply()), "correct", "kept never"),
     (MULTIPLY, checkpointed, "correct", "kept never"),
     (MULTIPLY, room_layer, "correct", "kept never"),
+    (MULTIPLY, ByHooks(), "correct", "kept never"),
+    (MULTIPLY, build(by_context), "correct", "kept never"),
+    (MULTIPLY, reentrant, "correct", "kept never"),
+    (MULTIPLY, lambda x, stored: rooms_function(x=x, stored=stored), "correct", "kept never"),
+    *((MULTIPLY, keeps(line), "incorrect", "copy is kept") for line in KEEPERS),
+    *((MULTIPLY, keeps(line), "incorrect", "copy is kept") for line in MAPPED if LINUX),
+    (MULTIPLY, keeps("pass"), "correct", "kept never"),
+    (MULTIPLY, keeps("ctx.kept = stored.packed.clone()"), "correct", "kept never"),
+    (MULTIPLY, hidden_in_output, "incorrect", "copy is kept"),
+    (MULTIPLY, changes_stored, "incorrect", "stored weight"),
+    (MULTIPLY, doubled, "incorrect", "are no weights"),
+    (MULTIPLY, lambda x, stored: checkpointed(x, stored).sum(), "incorrect", "one tensor"),
+    (MULTIPLY, lambda x, stored: checkpointed(x, stored).detach().numpy(), "incorrect",
+     "one tensor"),
     (MULTIPLY, build(multiply(saved="weight")), "incorrect", "copy is kept"),
     (MULTIPLY, build(multiply(saved="attribute")), "incorrect", "copy is kept"),
     (MULTIPLY, frozen_copy, "incorrect", "copy is kept"),
@@ -319,6 +552,19 @@ CASES: list[Case] = [
     (MULTIPLY, build(multiply(transposed=True)), "incorrect", "dL/dy @ W"),
     (MULTIPLY, transposed_weight, "error", "RuntimeError"),
     (LEDGER, {name: list(pair) for name, pair in ledger().items()}, "correct", "QLoRA layer"),
+    (LEDGER, {name: (bits, int(grad)) for name, (bits, grad) in ledger().items()}, "correct", ""),
+    (LEDGER, {name.upper(): pair for name, pair in ledger().items()}, "correct", "QLoRA layer"),
+    (LEDGER, {name.replace(" ", "_"): pair for name, pair in ledger().items()}, "correct", ""),
+    (LEDGER, build(numpy_ledger), "correct", "QLoRA layer"),
+    (LEDGER, build(tensor_ledger), "correct", "QLoRA layer"),
+    (LEDGER, MappingProxyType(ledger()), "correct", "QLoRA layer"),
+    (LEDGER, ledger(lora_A=(32.0, True), base_weight=(4.0, 0.0)), "correct", "QLoRA layer"),
+    (LEDGER, ledger(lora_A=("32", True)), "error", "(bits, gradient)"),
+    (LEDGER, ledger(lora_A=(True, True)), "error", "(bits, gradient)"),
+    (LEDGER, ledger(lora_A=(32, 2)), "error", "True or False"),
+    (LEDGER, ledger(lora_A="32"), "error", "(bits, gradient)"),
+    (LEDGER, ledger(base_weight=(4.127, False)), "incorrect", "look at the dtypes"),
+    (LEDGER, ledger(lora_A=(float("nan"), True)), "incorrect", "look at the dtypes"),
     (LEDGER, dict(reversed(ledger().items())), "correct", "QLoRA layer"),
     (LEDGER, ledger(base_weight=(4, True)), "incorrect", "frozen, and .grad stayed None"),
     (LEDGER, ledger(block_scales=(8, True)), "incorrect", "frozen, and .grad stayed None"),

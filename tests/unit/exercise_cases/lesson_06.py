@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections import namedtuple
+from types import MappingProxyType
 from typing import Any
 
-from exercise_cases.base import Case
+from exercise_cases.base import Case, build, torch_loaded
 
 GAIN, BENCH, BYTES, CARD = (
     "06.improvement",
@@ -66,6 +69,25 @@ def of_the_smaller(full, other):
     return 100 * (peak(full) - peak(other)) / peak(other)
 
 
+Gain = namedtuple("Gain", "saved_percent times_as_fast")
+
+
+def named_pair(full, other):
+    return Gain(saved(full, other), faster(full, other))
+
+
+def with_torch(full, other):
+    import torch
+
+    return torch.tensor([saved(full, other), faster(full, other)])
+
+
+def pops_its_runs(full, other):
+    paces = [run.pop("steps") / run.pop("seconds") for run in (full, other)]
+    peaks = [sum(run.values()) for run in (full, other)]
+    return 100 * (peaks[0] - peaks[1]) / peaks[0], paces[1] / paces[0]
+
+
 # ---- a fair bench -------------------------------------------------------------------------------
 
 
@@ -77,6 +99,19 @@ def bench(lora: dict[str, Any] | None = None, **qlora: Any) -> dict[str, dict[st
         "lora": {"method": "lora", **fair, **(lora or {})},
         "qlora": {"method": "qlora", **fair, **qlora},
     }
+
+
+def both(**changes: Any) -> dict[str, dict[str, Any]]:
+    """Return a fair plan with some keys changed in both arms alike."""
+    return bench(changes, **changes)
+
+
+def numpy_bench() -> Any:
+    import numpy as np
+
+    changes = {"rank": np.int64(16), "learning_rate": np.float32(1e-3), "steps": np.int32(64),
+               "seeds": np.arange(3)}  # fmt: skip
+    return both(**changes)
 
 
 def flawed() -> dict[str, dict[str, Any]]:
@@ -97,6 +132,13 @@ def by_parts(linear, other, adapter):
     second = 4 * linear / (64 * 256)
     trained = sum(4 * adapter for _ in ("weight", "gradient", "mean", "variance"))
     return codes + scales + second + 2 * other + trained
+
+
+def numpy_bytes(linear, other, adapter):
+    import numpy as np
+
+    bits = np.float64(4) + np.divide(8, 64) + np.divide(32, 64 * 256)
+    return np.dot([linear, other, adapter], [bits / 8, 2, 16])
 
 
 def in_bits(linear, other, adapter):
@@ -123,6 +165,27 @@ def by_sorting(peak_bytes, cards):
             return card
 
 
+def sorts_in_place(peak_bytes, cards):
+    cards.sort()
+    while cards and cards[0] * 2**30 * 0.94 < peak_bytes:
+        cards.pop(0)
+    return cards[0] if cards else None
+
+
+def numpy_card(peak_bytes, cards):
+    import numpy as np
+
+    fitting = np.array(cards)[np.array(cards) * 2**30 * 0.94 >= peak_bytes]
+    return fitting.min() if fitting.size else None
+
+
+def by_generator(peak_bytes, cards):
+    def fitting():
+        yield from (card for card in sorted(cards) if peak_bytes <= 0.94 * card * 2**30)
+
+    return next(fitting(), None)
+
+
 def by_floats(peak_bytes, cards):
     needed = peak_bytes / 2**30 / 0.94
     fitting = [card for card in cards if needed <= card]
@@ -147,6 +210,19 @@ CASES: list[Case] = [
     (GAIN, by_loop, "correct", "share of what there was"),
     (GAIN, with_numpy, "correct", "share of what there was"),
     (GAIN, gain(), "correct", "share of what there was"),
+    (GAIN, lambda f, o: tuple(round(each, 2) for each in gain()(f, o)), "correct", "what there"),
+    (GAIN, lambda f, o: [float(f"{each:.2f}") for each in gain()(f, o)], "correct", "what there"),
+    (GAIN, named_pair, "correct", "what there"),
+    (GAIN, torch_loaded(with_torch), "correct", "what there"),
+    (GAIN, functools.partial(lambda parts, f, o: (saved(f, o, parts), faster(f, o)), PARTS),
+     "correct", "what there"),
+    (GAIN, pops_its_runs, "correct", "what there"),
+    (GAIN, gain(lambda f, o: saved(f, o) * 1.02), "incorrect", "expected"),
+    (GAIN, gain(lambda f, o: 100 * (1 - peak(o, PARTS[:-2]) / peak(f, PARTS[:-2]))), "incorrect",
+     "expected"),
+    (GAIN, gain(second=lambda f, o: o["steps"] / f["steps"]), "incorrect", "expected"),
+    (GAIN, lambda f, o: (faster(f, o), saved(f, o)), "incorrect", "expected"),
+    (GAIN, lambda f, o: (62.5, 1.5), "incorrect", "expected"),
     (GAIN, gain(weights_only), "incorrect", "weights alone"),
     (GAIN, gain(no_activations), "incorrect", "activations are missing"),
     (GAIN, gain(of_the_smaller), "incorrect", "divided by the other method's peak"),
@@ -165,6 +241,44 @@ CASES: list[Case] = [
     (BENCH, bench(), "correct", "One difference"),
     (BENCH, bench(EVERY, **EVERY), "correct", "One difference"),
     (BENCH, bench(seeds=(2, 1, 0)), "correct", "One difference"),
+    (BENCH, bench({"method": "LoRA"}, method="QLoRA"), "correct", "One difference"),
+    (BENCH, both(scored_on="Test"), "correct", "One difference"),
+    (BENCH, both(scored_on="test rows"), "correct", "One difference"),
+    (BENCH, both(seeds=range(5)), "correct", "One difference"),
+    (BENCH, both(seeds={7, 8, 9}), "correct", "One difference"),
+    (BENCH, both(steps=64.0, rank=8.0), "correct", "One difference"),
+    (BENCH, build(numpy_bench), "correct", "One difference"),
+    (BENCH, dict(reversed(bench().items())), "correct", "One difference"),
+    (BENCH, MappingProxyType(bench()), "correct", "One difference"),
+    (BENCH, both(steps=0), "incorrect", "fewer than 10 steps"),
+    (BENCH, both(steps=-64), "incorrect", "fewer than 10 steps"),
+    (BENCH, both(steps=1), "incorrect", "fewer than 10 steps"),
+    (BENCH, both(steps=10**9), "incorrect", "cannot be run"),
+    (BENCH, both(rank=0), "incorrect", "cannot be run"),
+    (BENCH, both(rank=-16), "incorrect", "cannot be run"),
+    (BENCH, both(batch_size=0), "incorrect", "cannot be run"),
+    (BENCH, both(learning_rate=0), "incorrect", "neither arm learns"),
+    (BENCH, both(learning_rate=-1e-3), "incorrect", "neither arm learns"),
+    (BENCH, both(learning_rate=1), "incorrect", "neither arm learns"),
+    (BENCH, both(learning_rate=float("nan")), "incorrect", ""),
+    (BENCH, both(seeds=[0, 0, 0]), "incorrect", "One or two seeds"),
+    (BENCH, both(seeds=[0, 0, 1]), "incorrect", "One or two seeds"),
+    (BENCH, both(seeds=[]), "incorrect", "One or two seeds"),
+    (BENCH, both(scored_on="validation"), "incorrect", "the test rows"),
+    (BENCH, both(quantized=True), "incorrect", "'quantized'"),
+    (BENCH, both(method="qlora"), "incorrect", "nothing is compared"),
+    (BENCH, bench({"method": "qlora"}, method="lora"), "incorrect", "methods should be"),
+    (BENCH, both(seeds="012"), "error", "list of whole numbers"),
+    (BENCH, both(seeds=[0.5, 1, 2]), "error", "list of whole numbers"),
+    (BENCH, both(seeds=[-1, 1, 2]), "error", "list of whole numbers"),
+    (BENCH, both(seeds=None), "error", "list of whole numbers"),
+    (BENCH, both(steps="64"), "error", "steps should be a whole number, not '64'"),
+    (BENCH, both(steps=64.5), "error", "steps should be a whole number"),
+    (BENCH, both(steps=True), "error", "steps should be a whole number"),
+    (BENCH, both(learning_rate="1e-3"), "error", "learning_rate should be a number"),
+    (BENCH, both(scored_on=None), "error", "scored_on should be a word"),
+    (BENCH, {**bench(), "full": bench()["lora"]}, "error", "an arm 'full'"),
+    (BENCH, list(bench().values()), "error", "should be a dictionary"),
     (BENCH, flawed(), "incorrect", "different numbers of steps"),
     (BENCH, bench(steps=24), "incorrect", "different numbers of steps"),
     (BENCH, bench(batch_size=8), "incorrect", "different numbers of steps"),
@@ -184,6 +298,15 @@ CASES: list[Case] = [
     (BYTES, by_parts, "correct", "Half a byte"),
     (BYTES, in_bits, "correct", "Half a byte"),
     (BYTES, held(), "correct", "Half a byte"),
+    (BYTES, lambda *case: int(by_parts(*case)), "correct", "Half a byte"),
+    (BYTES, lambda *case: round(by_parts(*case)), "correct", "Half a byte"),
+    (BYTES, numpy_bytes, "correct", "Half a byte"),
+    (BYTES, lambda linear, other, adapter: linear * 4.127 / 8 + 2 * other + 16 * adapter,
+     "correct", "Half a byte"),
+    (BYTES, lambda *case: by_parts(*case) * 1.001, "incorrect", "expected"),
+    (BYTES, lambda linear, other, adapter: by_parts(linear, other, adapter) - 2 * other,
+     "incorrect", "expected"),
+    (BYTES, lambda *case: 16_000, "incorrect", "expected"),
     (BYTES, held(base=2.0), "incorrect", "4-bit base gradients"),
     (BYTES, held(base=0.5), "incorrect", "4-bit base gradients"),
     (BYTES, held(base=8.0, other_bytes=10.0), "incorrect", "base optimiser states"),
@@ -203,6 +326,21 @@ CASES: list[Case] = [
     (CARD, by_sorting, "correct", "Units first"),
     (CARD, by_floats, "correct", "Units first"),
     (CARD, smallest(), "correct", "Units first"),
+    (CARD, sorts_in_place, "correct", "Units first"),
+    (CARD, numpy_card, "correct", "Units first"),
+    (CARD, by_generator, "correct", "Units first"),
+    (CARD, lambda p, c: smallest(pick=lambda f: sorted(f)[0])(p, tuple(c)), "correct", "Units"),
+    (CARD, lambda p, c: min([g for g in c if g * 2**30 * 0.94 >= p], default=None), "correct",
+     "Units first"),
+    (CARD, smallest(unit=1), "incorrect", "multiply the card's GiB"),
+    (CARD, smallest(unit=1, share=1), "incorrect", "multiply the card's GiB"),
+    (CARD, smallest(unit=2**20), "incorrect", "by 2**30"),
+    (CARD, smallest(share=0.9), "incorrect", "expected"),
+    (CARD, lambda p, c: smallest()(p, c) or 0, "incorrect", "expected None"),
+    (CARD, lambda p, c: smallest()(p, c) or max(c), "incorrect", "expected None"),
+    (CARD, lambda p, c: str(smallest()(p, c)), "incorrect", "expected"),
+    (CARD, lambda p, c: c.index(smallest()(p, c)) if smallest()(p, c) else None, "incorrect",
+     "expected"),
     (CARD, smallest(unit=10**9), "incorrect", "took a GiB for"),
     (CARD, smallest(share=1), "incorrect", "use the whole card"),
     (CARD, smallest(share=1, unit=10**9), "incorrect", "Two things at once"),

@@ -1,0 +1,57 @@
+"""Every exercise gives an outcome for every odd value, as it is and as a function's result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from exercise_cases.odd_values import ODD_VALUES, RETURNED
+
+from labs_lib.assessment.exercises import all_exercises
+from labs_lib.assessment.exercises.base import FunctionCheck, judge
+from labs_lib.assessment.questions import ERROR, INCORRECT, NOT_ATTEMPTED
+
+EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
+SECONDS = 60.0  # what runs without end is stopped after 5 s of its own time
+
+
+class Returns:
+    """A function that returns an odd value whatever it is given."""
+
+    def __init__(self, make: Any):
+        self.make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.make()
+
+
+def answers(exercise: Any) -> dict[str, Any]:
+    """Return what is tried on an exercise: makers of values, and functions that return them."""
+    tried = dict(ODD_VALUES)
+    if isinstance(exercise.check, FunctionCheck):
+        made = dict(ODD_VALUES)
+        tried |= {f"returns {name}": lambda name=name: Returns(made[name]) for name in RETURNED}
+    return tried
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_an_odd_value_gets_an_outcome(exercise):
+    import peft  # noqa: F401  (seconds that are not the checks')
+
+    wrong = []
+    for name, make in answers(exercise).items():
+        value = make()
+        start = time.perf_counter()
+        try:
+            outcome = judge(exercise, value)
+        except BaseException as error:  # whatever reaches the kernel is what is looked for
+            wrong.append(f"{name}: {type(error).__name__}")
+            continue
+        if outcome.status not in (INCORRECT, ERROR, NOT_ATTEMPTED):
+            wrong.append(f"{name}: {outcome.status}")
+        if len(outcome.message) > 1000 or "\n" in outcome.message:
+            wrong.append(f"{name}: {len(outcome.message)} characters, {outcome.message[:80]!r}")
+        if time.perf_counter() - start > SECONDS:
+            wrong.append(f"{name}: {time.perf_counter() - start:.1f} s")
+    assert not wrong, "\n".join(wrong)
