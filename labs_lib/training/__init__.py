@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
+    from labs_lib.training.learning import assert_learned
     from labs_lib.training.measure import LiveBytes
     from labs_lib.training.merging import Merged, Merges, compare_merges
     from labs_lib.training.quiet import quiet_libraries
@@ -37,6 +38,7 @@ _HOME = {
     "answer": "evaluation",
     "kept": "evaluation",
     "LiveBytes": "measure",
+    "assert_learned": "learning",
     "quiet_libraries": "quiet",
     "load_adapter": "adapters",
     "load_with_adapter": "adapters",
@@ -66,6 +68,7 @@ __all__ = [  # noqa: RUF022  (in the order in which a reader meets them)
     "answer",
     "kept",
     "Evaluation",
+    "assert_learned",
     "count_parameters",
     "save",
     "load_adapter",

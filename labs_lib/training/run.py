@@ -45,7 +45,8 @@ class Run:
     `losses[i]` is the training loss of step i + 1 in nats per token. `before` and `after` hold
     the answers to the same held-out rows. `folder` holds `adapter/` and `run.json`. `rows` counts
     for `train` and `validation` the rows `used`, those `cut` at `max_length` and those `dropped`;
-    `loss_from` says which of `loss_check.WAYS` the loss was taken.
+    `loss_from` says which of `loss_check.WAYS` the loss was taken; `without_gradient` names the
+    adapter's tensors that no gradient reached in the first step.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Run:
     folder: Path = field(compare=False)
     rows: dict[str, Any] = field(default_factory=dict)
     loss_from: str = ""
+    without_gradient: tuple[str, ...] = ()
 
     @property
     def output(self) -> Path:
@@ -118,6 +120,7 @@ class Run:
                     "recipe": Recipe.of(**values["recipe"]),
                     "cost": Cost(**values["cost"]),
                     "losses": tuple(values["losses"]),
+                    "without_gradient": tuple(values.get("without_gradient", ())),
                     "before": Evaluation.from_dict(values["before"]),
                     "after": Evaluation.from_dict(values["after"]),
                     "folder": folder,
@@ -165,6 +168,9 @@ class Run:
             rows.append(("held-out loss", f"{self.before.loss:.3f} → {self.after.loss:.3f}"))
         else:
             rows.append(("held-out loss", f"not measured: {self._why_no_loss()}"))
+        if self.without_gradient:
+            names = self.without_gradient
+            rows.append(("not trained", f"{len(names)} tensors, no gradient: {names[0]}, …"))
         for split in ("train", "validation"):
             if line := self._beyond_max_length(split):
                 rows.append((f"{split} rows", line))

@@ -203,6 +203,7 @@ def _train(
         folder=folder,
         rows=rows,
         loss_from=trainer.loss_from,
+        without_gradient=tuple(history[0].get("without_gradient", ())),
     )
     run_folder.finish(run.as_dict(), saved)
     return run

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftConfig
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback, TrainerState
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -27,6 +28,7 @@ from labs_lib.training.layout import (
     lay_out,
     next_labels,
 )
+from labs_lib.training.learning import without_gradient
 from labs_lib.training.loss_check import (
     ALL_LOGITS,
     AT_ANSWERS,
@@ -101,8 +103,9 @@ def sft_config(
 class MeasuringTrainer(SFTTrainer):
     """`SFTTrainer` that times its steps, counts live bytes and marks whole checkpoints.
 
-    Each log line gains `step_seconds`; the line of the longest batch gains `peak_bytes` and what
-    it is made of. They live in the trainer's state, so a resumed run still knows them.
+    Each log line gains `step_seconds`; the first also names the adapter's tensors that are
+    `without_gradient`, and that of the longest batch gains `peak_bytes` and what it is made of.
+    They live in the trainer's state, so a resumed run still knows them.
 
     A mixture of experts learns without the auxiliary loss that balances its experts: an adapter
     leaves the router as it is, and full fine-tuning here is too short to unbalance it.
@@ -129,6 +132,7 @@ class MeasuringTrainer(SFTTrainer):
         self._gradients_bytes = 0
         self._step_started = 0.0
         self.began = False
+        self._without_gradient: list[str] | None = None
         self.add_callback(_StepClock(self))
         self.add_callback(StopWhenDiverged(recipe))
 
@@ -229,6 +233,8 @@ class MeasuringTrainer(SFTTrainer):
         """Add what was measured to the step's log line."""
         if "loss" in logs:
             logs["step_seconds"] = time.perf_counter() - self._step_started
+            if self.state.global_step == 1 and self._without_gradient is not None:
+                logs["without_gradient"] = self._without_gradient  # pyright: ignore[reportArgumentType]
             if self._gradients_bytes and self.state.global_step == self._measured_step + 1:
                 parts = memory_parts(self.model, self.optimizer, self._gradients_bytes)
                 logs["memory"] = parts  # pyright: ignore[reportArgumentType]
@@ -250,15 +256,21 @@ class MeasuringTrainer(SFTTrainer):
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
-            self._check_optimizer(Path(checkpoint).name)
+            self._check_optimizer(Path(checkpoint))
 
-    def _check_optimizer(self, name: str) -> None:
+    def _check_optimizer(self, checkpoint: Path) -> None:
         """Raise `NotWholeError` unless the optimiser knows of every parameter that is trained."""
+        name = checkpoint.name
+        history = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).log_history
+        cut_off = set(history[0].get("without_gradient", ())) if history else set()
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
         optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 known = optimizer.state.get(parameter, {}).values()
                 tables = [each for each in known if isinstance(each, torch.Tensor) and each.dim()]
+                if not tables and names.get(parameter) in cut_off:  # an expert that had no token
+                    continue
                 if not tables or any(each.shape != parameter.shape for each in tables):
                     raise NotWholeError(f"{name}: optimizer.pt does not fit what is trained")
                 if not all(bool(torch.isfinite(each).all()) for each in tables):
@@ -272,6 +284,12 @@ class _StepClock(TrainerCallback):
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._trainer._step_started = time.perf_counter()
         self._trainer.began = True
+
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
+        if state.global_step == 0 and self._trainer._recipe.method != "full":
+            self._trainer._without_gradient = without_gradient(model)
 
 
 class TellProgress(TrainerCallback):

@@ -41,7 +41,7 @@ from labs_lib import data, lowrank, models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
 from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
-from labs_lib.training import Recipe, answer, quiet_libraries, train
+from labs_lib.training import Recipe, answer, assert_learned, quiet_libraries, train
 from labs_lib.training.evaluation import chat_text
 from labs_lib.widgets import LowRankExplorer, RankAlpha, ask, show_progress
 
@@ -279,7 +279,7 @@ print(f"in voice: {voice['before']:.0%} → {voice['after']:.0%} of {recipe.eval
 print(f"held-out loss: {run.before.loss:.2f} → {run.after.loss:.2f} nats per token")
 print(f"trained: {run.trainable_parameters:,} parameters")
 print(f"saved: {run.cost.adapter_bytes / 1e6:,.0f} MB, a whole model")
-assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
+assert_learned(run)
 
 # %% [markdown]
 # The model learnt the voice. What it learnt is the difference of two models, weight by weight. (The

@@ -42,7 +42,7 @@ from labs_lib.assessment import (
 )
 from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
-from labs_lib.training import Recipe, answer, evaluate, quiet_libraries, train
+from labs_lib.training import Recipe, answer, assert_learned, evaluate, quiet_libraries, train
 from labs_lib.widgets import ask, show_progress
 
 # %%
@@ -262,7 +262,7 @@ run = train(recipe, reuse=True)
 run
 
 # %%
-assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
+assert_learned(run)
 exact = run.scores()["exactly_right"]
 compare_prediction("04.exact-percent-before", round(100 * exact["before"]), unit="%")
 

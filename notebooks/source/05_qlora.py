@@ -32,7 +32,7 @@ from labs_lib import quantization as quant
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
 from labs_lib.figures import MEMORY_COLOURS, PALETTE, new_figure, show
 from labs_lib.tables import Table
-from labs_lib.training import LiveBytes, Recipe, train
+from labs_lib.training import LiveBytes, Recipe, assert_learned, train
 from labs_lib.widgets import NF4Explorer, ask, show_progress
 
 with quant.quiet_bitsandbytes():
@@ -636,7 +636,7 @@ run = train(recipe, reuse=True)
 run
 
 # %%
-assert run.after.loss < run.before.loss / 2, "the held-out loss did not fall by half"
+assert_learned(run)
 exact = run.scores()["exactly_right"]
 compare_prediction("05.exact-percent-after", round(100 * exact["after"]), unit="%")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from labs_lib import models
 from labs_lib import quantization as quant
 from labs_lib.errors import LabError
-from labs_lib.training import Recipe, answer
+from labs_lib.training import Recipe, Run, answer, assert_learned, train
 from labs_lib.training.evaluating import evaluating
+from labs_lib.training.learning import without_gradient
+from labs_lib.training.progress import Silent
 
 BASES = [
     *({"quantization": quant_type, "double_quantization": double}
@@ -157,3 +160,35 @@ def test_a_block_within_a_block_restores_nothing_twice(tiny_model: Path) -> None
     with quant.restored_weights(model) as outer, quant.restored_weights(model) as inner:
         assert (outer, inner) == (14, 0)
         assert "forward" in vars(model.base_model.model.model.layers[0].mlp.up_proj.base_layer)
+
+
+def test_a_tensor_that_no_gradient_reaches_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    model, _ = adapted(tiny_model, method="lora")
+    gradients(model)
+    assert without_gradient(model) == []
+    parts = dict(model.named_parameters())
+    b, a = (next(name for name in parts if factor in name) for factor in ("lora_B", "lora_A"))
+    parts[b].grad.zero_()
+    parts[a].grad.zero_()  # as in the first step, when B is zero
+    assert without_gradient(model) == [b]
+    parts[a].grad = None
+    assert sorted(without_gradient(model)) == [a, b]
+
+
+def test_only_a_run_that_learned_passes(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Recipe.of(
+        model=str(tiny_model), steps=16, learning_rate=2e-2, rank=8, target_modules="all-linear",
+        batch_size=4, eval_rows=0,
+    )  # fmt: skip
+    run = train(recipe, tmp_path / "run", progress=Silent())
+    assert run.without_gradient == () == Run.load(run.folder).without_gradient
+    assert_learned(run, share=0.999)
+    assert "a gradient reached every trained tensor" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match=r"went from \d+\.\d+ to \d+\.\d+ only"):
+        assert_learned(run, share=0.01)
+    cut_off = dataclasses.replace(run, without_gradient=("x.lora_B", "y.lora_B"))
+    with pytest.raises(AssertionError, match=r"no gradient reached 2 trained tensors, first x"):
+        assert_learned(cut_off, share=0.999)
+    assert ("not trained", "2 tensors, no gradient: x.lora_B, …") in cut_off.table()
