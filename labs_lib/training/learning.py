@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ def without_gradient(model: Any) -> list[str]:
         if parameter.grad is None or ("lora_A" not in name and not parameter.grad.any()):
             missing.append(name)
     return missing
+
+
+def cut_off_in(history: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return what a trainer's log says of the tensors that no gradient reached."""
+    return tuple(history[0].get("without_gradient", ())) if history else ()
 
 
 def assert_learned(run: Run, share: float = 0.5) -> None:

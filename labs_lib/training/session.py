@@ -35,6 +35,7 @@ from labs_lib.training.failures import (
     ran_out_of_memory,
     storage_errors,
 )
+from labs_lib.training.learning import cut_off_in
 from labs_lib.training.order import count_steps, row_order
 from labs_lib.training.progress import Progress, default_progress
 from labs_lib.training.provenance import start_of, versions
@@ -203,7 +204,7 @@ def _train(
         folder=folder,
         rows=rows,
         loss_from=trainer.loss_from,
-        without_gradient=tuple(history[0].get("without_gradient", ())),
+        without_gradient=cut_off_in(history),
     )
     run_folder.finish(run.as_dict(), saved)
     return run

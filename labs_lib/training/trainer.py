@@ -28,7 +28,7 @@ from labs_lib.training.layout import (
     lay_out,
     next_labels,
 )
-from labs_lib.training.learning import without_gradient
+from labs_lib.training.learning import cut_off_in, without_gradient
 from labs_lib.training.loss_check import (
     ALL_LOGITS,
     AT_ANSWERS,
@@ -262,8 +262,9 @@ class MeasuringTrainer(SFTTrainer):
         """Raise `NotWholeError` unless the optimiser knows of every parameter that is trained."""
         name = checkpoint.name
         history = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).log_history
-        cut_off = set(history[0].get("without_gradient", ())) if history else set()
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        cut_off = cut_off_in(history)
+        model: Any = self.model
+        names = {parameter: name for name, parameter in model.named_parameters()}
         optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)
         for group in optimizer.param_groups:
             for parameter in group["params"]:

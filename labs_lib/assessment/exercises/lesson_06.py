@@ -51,9 +51,8 @@ def _some_pair(generator: random.Random) -> tuple[_Run, _Run]:
     """
     full: _Run = {f"{part}_bytes": generator.randint(10**9, 10**10) for part in _PARTS}
     full["adapter_bytes"] = 0
-    other: _Run = {name: int(size * generator.uniform(0.1, 0.9)) for name, size in full.items()} | {
-        "adapter_bytes": generator.randint(10**6, 10**8)
-    }
+    other: _Run = {name: int(size * generator.uniform(0.1, 0.9)) for name, size in full.items()}
+    other["adapter_bytes"] = generator.randint(10**6, 10**8)
     full |= {"steps": generator.randint(10, 90), "seconds": generator.uniform(20, 200)}
     pace = full["steps"] / full["seconds"] * generator.choice((0.55, 0.8, 1.3, 1.9, 3.1))
     steps = generator.randint(10, 90)
