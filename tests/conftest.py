@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     # Workers that share the cores wait for each other at every barrier; before torch is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+# A parameter's `repr`, whole or cut: "<list object at 0x7f…>", "<function prepare at 0x…>".
+ADDRESS = re.compile(r" at 0x|<function |<bound method | object at\b")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test id with an address in it: it differs between pytest-xdist's workers."""
+    for item in items:
+        if ADDRESS.search(item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid}: an object's address in a test id; give ids=")
 
 
 @pytest.fixture(scope="session")
