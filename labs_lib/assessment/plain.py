@@ -271,6 +271,8 @@ def _as_array(value: Any) -> Any:
     if torch is not None and isinstance(value, torch.Tensor):
         try:
             plain = value.detach().cpu()
+            if plain.layout != torch.strided and plain.numel() * 8 <= LARGEST_TENSOR_BYTES:
+                plain = plain.to_dense()
             if plain.is_floating_point() and plain.dtype not in (torch.float32, torch.float64):
                 plain = plain.float()
             return plain.resolve_conj().resolve_neg().contiguous().numpy()

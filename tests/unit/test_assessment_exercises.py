@@ -58,6 +58,13 @@ def test_blank_starter_and_solution(exercise):
     assert time.perf_counter() - start < 3.0
 
 
+def test_bytes_kept_are_the_answers_in_a_new_python_too(monkeypatch):
+    monkeypatch.setenv("LABS_SANDBOX", "spawn")
+    exercise = EXERCISES["05.multiply-4bit"]
+    outcome = judge(exercise, cell(exercise, exercise.solution))
+    assert outcome.status == "correct", outcome
+
+
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_every_misconception_is_reached_by_a_case(exercise):
     found = {

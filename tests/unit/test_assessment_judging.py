@@ -260,6 +260,8 @@ RIGHT = [  # wanted, a result that a fair teacher takes
     ({1, 2}, lambda: frozenset([2, 1])),
     ("array", lambda: [[1.0, 2.0], [3.0, 4.0]]),
     ("array", lambda: torch.tensor([[1.0, 2], [3, 4]]).double()),
+    ("array", lambda: torch.tensor([[1.0, 2], [3, 4]]).to_sparse()),
+    ("array", lambda: torch.tensor([[1.0, 2], [3, 4]]).to_sparse_csr()),
     ("array", lambda: np.array([[1, 2], [3, 4]], dtype=">i4")),
 ]
 
@@ -291,12 +293,19 @@ FORMS = [  # wanted, the same in another form, what is said
     (True, lambda: "true", "True or False"),
     (3.14159, lambda: 3.14, "not rounded"),
     ([3.14159, 2.71828], lambda: (3.14, 2.72), "not rounded"),
+    (None, lambda: "None", "None, not text"),
+    ("row", lambda: {0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0}, "not a dict"),
+    ("row", lambda: {0.0, 1.0, 2.0, 3.0}, "no order"),
+    ("row", lambda: ["0", "1", "2", "3"], "not text"),
+    ("thirds", lambda: (torch.arange(4.0) / 3).bfloat16(), "rounded to 16 bits"),
+    ((1, None), lambda: ("1", "none"), "not text"),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "make", "said"), FORMS)
 def test_right_values_in_another_form_are_told_the_form(wanted, make, said):
-    wanted = np.arange(4.0) if wanted == "row" else wanted
+    rows = {"row": np.arange(4.0), "thirds": np.arange(4.0) / 3}
+    wanted = rows.get(wanted, wanted) if isinstance(wanted, str) else wanted
     outcome = judge(returning(wanted), lambda x: make())
     assert outcome.status == "error" and said in outcome.message, outcome
 
@@ -320,6 +329,10 @@ WRONG = [  # wanted, a result that looks alike and is not
     ("row", lambda: np.arange(5.0)),
     ({"a": 1}, lambda: {"a": 1, "b": 2}),
     ("test", lambda: "tests"),
+    (None, lambda: "nothing"),
+    ("row", lambda: ["0", "1", "2", "4"]),
+    ("row", lambda: {0: 3.0, 1: 1.0, 2: 2.0, 3: 0.0}),
+    ("row", lambda: torch.tensor([0, 1, 2, 3.5]).bfloat16()),
     (None, lambda: 0),
 ]
 
@@ -432,6 +445,15 @@ def returns_dots(x):
     return ...
 
 
+def only_a_docstring(x):
+    """Return five, one day."""
+
+
+def a_docstring_and_dots(x):
+    """Return five, one day."""
+    ...
+
+
 def wrong_backward(x):
     class Twice(torch.autograd.Function):
         @staticmethod
@@ -477,7 +499,12 @@ def re_raises(x):
         raise
 
 
-@pytest.mark.parametrize("answer", [unfinished, unfinished_in_words, returns_dots])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        unfinished, unfinished_in_words, returns_dots, only_a_docstring, a_docstring_and_dots,
+    ],
+)  # fmt: skip
 def test_a_blank_is_a_blank(answer):
     assert judge(returning(5), answer).status == "not attempted"
 

@@ -176,12 +176,12 @@ class ValueCheck:
             failed = next((each for each in self.properties if not _holds(each, observed)), None)
             if failed is None:
                 return Outcome(CORRECT, exercise.praise)
+        if failed is None:  # the look itself told what is wrong with the value
+            return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
         for known in self.misconceptions:
             if known.when is not None and _true(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
-        if failed is not None:
-            return Outcome(INCORRECT, failed.told(observed))
-        return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
+        return Outcome(INCORRECT, failed.told(observed))
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,8 @@ class FunctionCheck:
     *case)` may stand between them and return plain observations (numbers, text, lists, tensors)
     instead of the function's own result; then `reference` returns the same observations for a
     right answer, or is None and `properties` judge the list of them. Let a probe return what was
-    observed, not a verdict: it runs beside the student's code, the comparison runs here.
+    observed, not a verdict: it runs beside the student's code, the comparison runs here. It may
+    have `prepare()`, which loads what it needs: in a new Python nothing has been loaded yet.
     """
 
     cases: Callable[[random.Random], Sequence[tuple[Any, ...]]]

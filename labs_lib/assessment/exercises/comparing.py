@@ -66,6 +66,9 @@ def form_wanted(got: Any, wanted: Any, relative: float = 1e-4) -> str:
     number, or digits rounded away.
     """
     if _is_array(wanted):
+        said = _array_wanted(got, wanted, relative)
+        if said:
+            return said
         values = got if _is_array(got) else _array(got)
         if values is not None and math.prod(values.shape) == math.prod(wanted.shape):
             flat, right = values.reshape(-1), wanted.reshape(-1)
@@ -77,6 +80,8 @@ def form_wanted(got: Any, wanted: Any, relative: float = 1e-4) -> str:
     if isinstance(wanted, bool):
         said = got.strip().casefold() if isinstance(got, str) else ""
         return "True or False, not text" if said == str(wanted).casefold() else ""
+    if wanted is None:
+        return "None, not text" if isinstance(got, str) and same(got, "none") else ""
     if isinstance(wanted, _NUMBERS):
         return _number_wanted(got, wanted, relative)
     if isinstance(wanted, (list, tuple)):
@@ -103,6 +108,8 @@ def short(value: Any, apart_from: Any = None) -> str:
         return f"a {value.type_name}"
     if _is_array(value) and len(value.shape):
         return f"tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (list, tuple)) and any(map(_is_array, value)):
+        return shorten(f"[{', '.join(short(part) for part in value[:4])}]", 120)
     if isinstance(value, float):
         return _digits(value, apart_from)
     return shorten(value, 80)
@@ -151,11 +158,7 @@ def _close(got: Any, wanted: Any, relative: float) -> bool:
 
 def _number_wanted(got: Any, wanted: float, relative: float) -> str:
     if isinstance(got, str):
-        try:
-            number = float(got.replace(",", "").replace("_", "")) if len(got) < 50 else math.nan
-        except ValueError:
-            return ""
-        return "a number, not text" if _close(number, wanted, relative) else ""
+        return "a number, not text" if _close(_read(got), wanted, relative) else ""
     if isinstance(got, (list, tuple)) and len(got) == 1 and same(got[0], wanted, relative):
         return f"the number itself, not {kind_of(got)} with it"
     if isinstance(got, float) and _fits(wanted):
@@ -163,6 +166,35 @@ def _number_wanted(got: Any, wanted: float, relative: float) -> str:
             if got == round(float(wanted), places):
                 return "the number as it is, not rounded"
     return ""
+
+
+def _array_wanted(got: Any, wanted: Any, relative: float) -> str:
+    """Return the form wanted of an array's values, where they came as another thing than one."""
+    if isinstance(got, dict):
+        return "the values, not a dict" if same(list(got.values()), wanted, relative) else ""
+    if isinstance(got, (set, frozenset)):
+        ascending = sorted(part for part in got if isinstance(part, _NUMBERS))
+        return "a list: a set has no order" if same(ascending, wanted, relative) else ""
+    if isinstance(got, list) and got and all(isinstance(part, str) for part in got):
+        numbers = [_read(part) for part in got[:1000]]
+        return "numbers, not text" if same(numbers, wanted, relative) else ""
+    if hasattr(got, "bfloat16") and got.shape == wanted.shape and same(got, wanted, 0.01):
+        import torch
+
+        # What a 16-bit number holds comes back from it unchanged.
+        if any(
+            torch.equal(got, got.to(kind).to(got.dtype)) for kind in (torch.float16, torch.bfloat16)
+        ):
+            return "32-bit numbers, not rounded to 16 bits"
+    return ""
+
+
+def _read(text: str) -> float:
+    """Return the number that a text holds; NaN if none."""
+    try:
+        return float(text.replace(",", "").replace("_", "")) if len(text) < 50 else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _list_wanted(got: Any, wanted: Any, relative: float) -> str:

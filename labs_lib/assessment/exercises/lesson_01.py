@@ -241,7 +241,10 @@ def _choices(value: Any) -> dict[str, str]:
         value = dict(value) if pairs else dict(zip(LETTERS, value, strict=True))
     if not isinstance(value, Mapping):
         raise TypeError(f'choices should be a dict such as {{"A": "lora"}}, not {kind_of(value)}')
-    found = {_letter(letter): chosen for letter, chosen in value.items()}
+    letters = [_letter(letter) for letter in value]
+    if twice := [letter for letter in letters if letters.count(letter) > 1]:
+        raise ValueError(f"there are two choices for {shorten(twice[0], 30)}: leave one")
+    found = dict(zip(letters, value.values(), strict=True))
     if extra := [letter for letter in found if letter not in LETTERS]:
         raise ValueError(f"there is no case {shorten(extra[0], 30)}: the cases are A to E")
     missing = [

@@ -348,23 +348,28 @@ _FORWARD = Exercise(
 def _probe_prepare(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
     """Let the student prepare an adapter for a small layer twice; say what came out of it.
 
-    The second layer is another one, after other random numbers: what is random differs.
+    The second time the layer is the same, and the random numbers are others: what is made of the
+    layer, or of nothing, comes out the same.
     """
-    first, again = (_prepared(prepare, d_in, d_out, rank, seed + more) for more in (0, 1))
+    first, again = (_prepared(prepare, d_in, d_out, rank, seed, seed + more) for more in (0, 1))
     if "A" not in first or "A" not in again:
         return first
     return {**first, "A_again": again["A"]}
 
 
-def _prepared(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
+def _prepared(
+    prepare: Any, d_in: int, d_out: int, rank: int, layer_seed: int, seed: int
+) -> dict[str, Any]:
     import numpy as np
     import torch
 
+    torch.manual_seed(layer_seed)
+    base, x = torch.nn.Linear(d_in, d_out), torch.randn(3, d_in)
+    before = [part.detach().clone() for part in (base.weight, base.bias)]
+    answer = base(x).detach()
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
-    base = torch.nn.Linear(d_in, d_out)
-    before = [part.detach().clone() for part in (base.weight, base.bias)]
     made = prepare(base, rank)
     if made is None or made is ...:
         return {"blank": True}
@@ -385,6 +390,15 @@ def _prepared(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict
         "both_train": A.requires_grad and B.requires_grad,
         "leaves": A.is_leaf and B.is_leaf,
         "shared": A.untyped_storage().data_ptr() == base.weight.untyped_storage().data_ptr(),
+        "overlaps": any(
+            step == 0 and side > 1
+            for part in (A, B)
+            for step, side in zip(part.stride(), part.shape, strict=True)
+        ),
+        "answer_before": answer,
+        "answer_after": base(x.to(base.weight.dtype)).detach(),
+        "x": x,
+        "gradient": _gradient_of_b(A, B, x),
         "base_before": before,
         "base_after": [base.weight.detach().clone()]
         + ([] if base.bias is None else [base.bias.detach().clone()]),
@@ -393,8 +407,31 @@ def _prepared(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict
     }
 
 
+def _gradient_of_b(A: Any, B: Any, x: Any) -> Any:
+    """Return the gradient of B for the sum of the adapter's outputs; None if there is none."""
+    import torch
+
+    if A.shape[-1] != x.shape[-1] or B.shape[-1] != A.shape[0] or not B.requires_grad:
+        return None
+    with torch.enable_grad():
+        (x.to(A.dtype) @ A.T @ B.T.to(A.dtype)).sum().backward()
+    return None if B.grad is None else B.grad.double()
+
+
+def _gets_gradient(result: Any) -> bool:
+    import torch
+
+    wanted = (result["x"].double() @ result["A"].T).sum(dim=0).expand(result["B"].shape)
+    got = result["gradient"]
+    return got is not None and bool(torch.allclose(got, wanted, rtol=0.05, atol=0.05))
+
+
 def _base_changed(result: Any) -> bool:
     return not same(result["base_after"], result["base_before"], 1e-7)
+
+
+def _answers_otherwise(result: Any) -> bool:
+    return not same(result["answer_after"], result["answer_before"], 1e-4)
 
 
 def _zero(field: str) -> Callable[[Any], bool]:
@@ -407,10 +444,11 @@ def _rows_alike(result: Any) -> bool:
 
 
 def _repeats(result: Any) -> bool:
-    """Return whether A comes out the same, in most places, for another layer."""
+    """Return whether a row of A comes out the same, nearly everywhere, the second time."""
     drawn = result["A"] != 0
     alike = (result["A"] == result["A_again"]) & drawn
-    return bool(alike.sum() > 0.5 * drawn.sum())
+    # Of two values (signs, say) half come out the same by chance.
+    return bool(((alike.sum(dim=1) > 0.9 * drawn.sum(dim=1)) & drawn.any(dim=1)).any())
 
 
 def _sparse(result: Any) -> bool:
@@ -490,7 +528,7 @@ _PREPARE = Exercise(
                 _all("shared", False), "A is a piece of the base's weight: draw it at random."
             ),
             Property(_each(_rows_alike, False), "All rows of A are the same."),
-            Property(_each(_repeats, False), "A is the same for every layer: draw it at random."),
+            Property(_each(_repeats, False), "A comes out the same each time: draw it at random."),
             Property(
                 _each(_sparse, False),
                 "Most of A is zero. Every entry should be random, so that each of its r rows "
@@ -504,6 +542,19 @@ _PREPARE = Exercise(
             Property(
                 _each(_usual_size),
                 "A's numbers are far too small or too large; about 1/√d_in is usual.",
+            ),
+            Property(
+                _all("overlaps", False),
+                "A factor keeps one number for many of its places (expand does that), which an "
+                "optimiser cannot update: make it with torch.zeros or clone it.",
+            ),
+            Property(
+                _each(_answers_otherwise, False),
+                "The layer itself answers differently now: freeze it, and leave all else as it is.",
+            ),
+            Property(
+                _each(_gets_gradient),
+                "B gets no gradient, or another than its own: does a hook change it?",
             ),
         ),
         misconceptions=(
@@ -574,8 +625,9 @@ _PREPARE = Exercise(
             ),
             Misconception(
                 "same-each-time",
-                "A is the same for every layer: a fixed matrix, such as torch.eye, or a seed set "
-                "inside prepare. It should be drawn at random, anew each time.",
+                "A is the same for every layer, or each time: a fixed matrix, such as torch.eye, a "
+                "piece of the base's weight, or a seed set inside prepare. It should be drawn at "
+                "random, anew each time.",
                 when=_each(_repeats),
             ),
         ),

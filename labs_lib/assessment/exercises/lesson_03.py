@@ -396,7 +396,7 @@ _CONFIG = Exercise(
             Misconception(
                 "bias-none",
                 'bias="none" is the default: every bias stays frozen.',
-                when=lambda seen: "bias" not in seen["fields"],
+                when=lambda seen: "bias" not in seen["fields"] and not seen["strays"],
             ),
         ),
     ),

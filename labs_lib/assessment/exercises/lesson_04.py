@@ -502,8 +502,8 @@ _REPAIR = Exercise(
         misconceptions=(
             Misconception(
                 "inference-mode",
-                "The adapter is there but frozen: inference_mode=True is for using an adapter, "
-                "not for training it.",
+                "The adapter is there but frozen: inference_mode=True (as disable_adapter_layers() "
+                "does) is for using a model, not for training it.",
                 when=_all(lambda result: result["adapter"] and not _adapter_trains(result)),
             ),
             Misconception(

@@ -15,7 +15,7 @@ from labs_lib.assessment.exercises.base import (
     ValueCheck,
     same,
 )
-from labs_lib.assessment.exercises.product import keeps_a_copy, probe_multiply, wanted
+from labs_lib.assessment.exercises.product import ProbeMultiply, keeps_a_copy, wanted
 from labs_lib.assessment.exercises.reading import truth_of
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of, shorten
@@ -250,15 +250,25 @@ def _variants(values: Any, book: Any, block_size: int) -> dict[str, Any]:
 
 def _probe_blocks(function: Any, values: Any, book: Any, block_size: int) -> Any:
     """Return the student's codes and scales as flat tensors; no verdicts."""
-    import torch
-
     result = function(values.clone(), book.clone(), block_size)
     if result is None or result is ...:
         return None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         return {"malformed": True}
-    codes, absmax = (torch.as_tensor(part).detach().reshape(-1).double() for part in result)
+    codes, absmax = map(_flat, result)
     return {"codes": codes, "absmax": absmax}
+
+
+def _flat(part: Any) -> Any:
+    """Return numbers in any form as one flat fp64 tensor: a list may hold a tensor a block."""
+    import torch
+
+    if isinstance(part, (list, tuple)) or hasattr(part, "__next__"):
+        parts = [_flat(each) for each in part]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+    if isinstance(part, (str, bytes)):
+        raise TypeError(f"codes and absmax should be numbers, not {kind_of(part)}")
+    return torch.as_tensor(part).detach().reshape(-1).double()
 
 
 def _each_block_case(test: Callable[[Any, Any, Any, int], bool]) -> Callable[[Any], bool]:
@@ -506,14 +516,6 @@ _BITS = Exercise(
 
 
 def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int, bool]]:
-    import torch
-
-    import labs_lib.quantization.linear  # noqa: F401
-    from labs_lib.training.measure import LiveBytes
-
-    # The first counter makes torch load hundreds of modules: not on the answer's time.
-    with LiveBytes():
-        torch.zeros(1).add(1)
     shapes = ((3, 512, 768, True), (5, 640, 384, False))
     return [(generator.randint(0, 10_000), *shape) for shape in shapes]
 
@@ -582,7 +584,7 @@ _MULTIPLY = Exercise(
     ),
     check=FunctionCheck(
         cases=_multiply_cases,
-        probe=probe_multiply,
+        probe=ProbeMultiply(),
         seconds=20.0,
         properties=(
             Property(_all("shape"), "Return one tensor of shape (tokens, d_out)."),

@@ -673,7 +673,7 @@ _CARD = Exercise(
                 "in-bytes",
                 "You return the card in bytes; its GiB, as in the list, were asked for.",
                 when=lambda results: any(
-                    isinstance(each, (int, float)) and each > 10**9 for each in results
+                    isinstance(each, (int, float)) and 10**9 < each < 10**15 for each in results
                 ),
             ),
         ),

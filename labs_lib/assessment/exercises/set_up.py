@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labs_lib.assessment.numbers import plain_number
@@ -111,6 +111,7 @@ def _labelled(labels: Any, length: int, prompt: int) -> dict[str, Any]:
     row = torch.randint(0, 64, (length,))
     ids = row.tolist()
     made = labels(row, prompt)
-    made = made.tolist() if hasattr(made, "tolist") else list(made)
-    made = [plain_number(part) for part in made]
+    made = made.tolist() if hasattr(made, "tolist") else made
+    # None stands for what is no whole number, whatever was returned instead of a row of them.
+    made = [plain_number(part) for part in made] if isinstance(made, Iterable) else [None]
     return {"ids": ids, "ids_after": row.tolist(), "prompt": prompt, "made": made}

@@ -29,6 +29,7 @@ class Calls:
         """Import what the function and the probe will; it is not on the function's time."""
         # A text may hold what crashes the compiler; its own process reads it.
         import_ahead(self.probe, self.solution, None if is_text(self.answer) else self.answer)
+        getattr(self.probe, "prepare", lambda: None)()
 
     def __call__(self) -> list[Any]:
         function = self.answer

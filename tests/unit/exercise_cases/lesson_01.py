@@ -183,6 +183,7 @@ CASES: list[Case] = [
     (BYTES, lambda *case: case[0] / 0, "error", "ZeroDivisionError"),
     (BYTES, 48.0, "error", "should be a function"),
     (FIVE, build(by_forecast), "correct", "All five"),
+    (FIVE, {**chosen(), "a": "full"}, "error", "two choices for 'A'"),
     (FIVE, ["LoRA", "QLoRA", "None", "full fine-tuning", "LoRA"], "correct", "All five"),
     (FIVE, {each.lower(): method for each, method in chosen().items()}, "correct", "All five"),
     (FIVE, chosen() | {"C": None}, "correct", "All five"),

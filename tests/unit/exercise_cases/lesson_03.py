@@ -285,6 +285,7 @@ CASES: list[Case] = [
      ""),
     *((CONFIG, knobs(**stray), "incorrect", f"{next(iter(stray))}=") for stray in STRAYS),
     (CONFIG, build(adaptive), "incorrect", "was not asked for"),
+    (CONFIG, knobs(bias="none", use_dora=True), "incorrect", "use_dora=True was not asked for"),
     (CONFIG, knobs(layers_to_transform=[0]), "incorrect", "Some layers have no adapter"),
     (CONFIG, knobs(layers_to_transform=[0, 2]), "incorrect", "Some layers have no adapter"),
     (CONFIG, knobs(exclude_modules=r".*layers\.1\..*"), "incorrect", "Some layers have no"),
