@@ -178,12 +178,14 @@ def _array_wanted(got: Any, wanted: Any, relative: float) -> str:
     if isinstance(got, list) and got and all(isinstance(part, str) for part in got):
         numbers = [_read(part) for part in got[:1000]]
         return "numbers, not text" if same(numbers, wanted, relative) else ""
-    if hasattr(got, "bfloat16") and got.shape == wanted.shape and same(got, wanted, 0.01):
+    tensor: Any = got
+    if hasattr(tensor, "bfloat16") and tensor.shape == wanted.shape and same(tensor, wanted, 0.01):
         import torch
 
         # What a 16-bit number holds comes back from it unchanged.
         if any(
-            torch.equal(got, got.to(kind).to(got.dtype)) for kind in (torch.float16, torch.bfloat16)
+            torch.equal(tensor, tensor.to(kind).to(tensor.dtype))
+            for kind in (torch.float16, torch.bfloat16)
         ):
             return "32-bit numbers, not rounded to 16 bits"
     return ""
