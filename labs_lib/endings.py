@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from labs_lib.streams import abandon_output, finish_output, make_output_safe
 DEBUG_VARIABLE = "LABS_DEBUG"
 NOBODY_READS = 141  # what a shell reports of a program that SIGPIPE ended
 _LONGEST_REASON = 300
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _asked = False
 
@@ -50,6 +52,9 @@ def one_line_errors(program: str) -> Iterator[None]:
             yield
         finally:
             finish_output()
+    except click.exceptions.NoArgsIsHelpError as error:  # help is no mistake, and has many lines
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except (LabError, click.ClickException) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         _end(program, text, error)
@@ -103,7 +108,9 @@ def _origin(trace: TracebackType | None) -> tuple[str, str]:
 def _end(program: str, text: str, error: Exception) -> None:
     if tracebacks_wanted():
         traceback.print_exception(error)
-    _say(f"{program}: {' '.join(text.split())}")
+    # A terminal obeys control characters, and a stranger's file may hold them.
+    plain = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
+    _say(f"{program}: {plain}")
     abandon_output()
     sys.exit(2)
 

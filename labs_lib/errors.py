@@ -76,7 +76,12 @@ def explain_validation(error: ValidationError, model: type[BaseModel], where: st
         detail = f"{field}: missing, and it has no default"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        detail = f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
+        whole = not first["loc"] and first["type"] == "value_error"  # of fields together
+        detail = (
+            message
+            if whole
+            else f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
+        )
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return LabError(f"{where + ': ' if where else ''}{detail}{more}")
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
+from labs_lib.commands.numbers import WholeRange
+
 
 @click.command("generate", help="Answer each PROMPT greedily.")
 @click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("--adapter", type=click.Path(path_type=Path), help="Folder of an adapter.")
 @click.option("--model", help="Base model; by default the one the adapter names.")
 @click.option("--system", default="", help="A system message in place of the model's own.")
-@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=60, show_default=True)
+@click.option("--max-new-tokens", type=WholeRange(1, 4096), default=60, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print prompts and answers as JSON.")
 def command(
     prompts: tuple[str, ...],
@@ -25,7 +27,7 @@ def command(
 ) -> None:
     """Load the model once and answer every prompt."""
     from labs_lib.errors import LabError
-    from labs_lib.models.chat import chat_texts, check_text
+    from labs_lib.models.chat import chat_texts, check_prompt_reaches, check_text
 
     for prompt in prompts:  # before seconds are spent on the model
         check_text("PROMPT", prompt)
@@ -34,11 +36,15 @@ def command(
     check_text("--system", system)
     from labs_lib.data import Row
     from labs_lib.training import answer, load_with_adapter, quiet_libraries
+    from labs_lib.training.adapters import other_base
 
     with quiet_libraries():
         loaded, tokenizer = load_with_adapter(adapter, model)
+        if adapter and model and (note := other_base(adapter, model)):
+            click.echo(f"Note: {note}", err=True)
         rows = [Row(prompt, "", system=system) for prompt in prompts]
         messages = [row.prompt_messages() for row in rows]
+        check_prompt_reaches(tokenizer, system)
         if system.strip() and system.strip() not in chat_texts(tokenizer, messages[:1])[0]:
             raise LabError(
                 "--system: this model's chat template leaves a system message out; put the text "

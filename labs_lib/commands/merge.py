@@ -16,9 +16,12 @@ import click
 def command(adapter: Path, out: Path, model: str | None, as_json: bool) -> None:
     """Merge and say where the model lies."""
     from labs_lib.training import merge, quiet_libraries
+    from labs_lib.training.adapters import other_base
 
     with quiet_libraries():
         folder = merge(adapter, out, model)
+        if model and (note := other_base(adapter, model)):
+            click.echo(f"Note: {note}", err=True)
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "weights_bytes": size}))

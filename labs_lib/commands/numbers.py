@@ -36,6 +36,14 @@ class WholeNumber(click.ParamType):
         )
 
 
+class WholeRange(click.IntRange):
+    """A whole number within limits, read as `WholeNumber` reads it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number; fail in one line for what is none, or beyond the limits."""
+        return super().convert(WHOLE.convert(value, param, ctx), param, ctx)
+
+
 class DecimalNumber(click.ParamType):
     """A number: `0.1`, or `0,1` where the comma can be nothing but a decimal one."""
 
@@ -66,13 +74,13 @@ def _float(text: str) -> float | None:
 
 def _nearest(text: str, number: float | None) -> int | None:
     """Return the whole number that was probably meant: 2k, 4,096, 7.6, 8x."""
+    grouped = re.fullmatch(r"[1-9]\d{0,2}([,.' ]\d{3})+", text[: _LONGEST + 1])
+    if grouped and len(text) <= _LONGEST:
+        return int(re.sub(r"\D", "", text))
     if number is not None:
         return round(number)
     if len(text) > _LONGEST:
         return None
-    grouped = re.fullmatch(r"\d{1,3}([,.' ]\d{3})+", text)
-    if grouped:
-        return int(re.sub(r"\D", "", text))
     short = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*([kKmM])", text)
     if short:
         return round(float(short[1].replace(",", ".")) * _SUFFIXES[short[2].lower()])

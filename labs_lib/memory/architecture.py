@@ -127,6 +127,11 @@ def check_length(max_positions: int | None, request: MemoryRequest) -> None:
 
 
 def _unknown(model: str) -> LabError:
+    folder = Path(model)
+    if "\0" not in model and len(model) < 4096 and folder.is_dir():
+        if (folder / "adapter_config.json").is_file():
+            return LabError(f"model: {model!r} holds an adapter; name its base model")
+        return LabError(f"model: {model!r} holds no config.json, so it is not a model folder")
     if "/" in model or model.endswith(".json"):
         return LabError(
             f"model: {model!r} is neither a catalogue name nor a config.json here"

@@ -99,6 +99,18 @@ def check_quantised(fields: Fields, path: Path | str, method: str) -> None:
     )
 
 
+def held_as(fields: Fields) -> dict[str, Any]:
+    """Return `quantization` and `double_quant` of a base that bitsandbytes stored, else nothing."""
+    stored = fields.get("quantization_config")
+    if not isinstance(stored, dict) or not _bits(stored):
+        return {}
+    if stored.get("load_in_8bit"):
+        return {"quantization": "int8"}
+    # bitsandbytes' own defaults where the file leaves them out.
+    kind = stored.get("bnb_4bit_quant_type") or "fp4"
+    return {"quantization": kind, "double_quant": bool(stored.get("bnb_4bit_use_double_quant"))}
+
+
 def _bits(stored: Fields) -> bool:
     return bool(stored.get("load_in_4bit") or stored.get("load_in_8bit"))
 

@@ -74,8 +74,8 @@ class MemoryRequest(BaseModel):
         if value is None:
             return None
         names = value.split(",") if isinstance(value, str) else list(value)
-        names = [str(name).strip() for name in names]
-        if not names or not all(names):
+        names = [text for name in names if (text := str(name).strip())]
+        if not names:
             raise ValueError("give 'all-linear' or module names such as q_proj,v_proj")
         # One name twice is one target: PEFT keeps a set.
         return tuple(dict.fromkeys(names))
@@ -91,7 +91,7 @@ class MemoryRequest(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> MemoryRequest:
         if self.dora and self.method == "full":
-            raise ValueError("dora needs method lora or qlora")
+            raise ValueError("dora: True is not legal with method full; it needs lora or qlora")
         return self
 
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.errors import LabError
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
+from labs_lib.memory.config_file import held_as
 from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
@@ -52,6 +53,7 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
     from labs_lib.memory.building import plan_of
 
     config = config_of(request.model, request)
+    request, remarks = _as_stored(config, request)
     check_length(positions_of(config), request)
     kind = config.model_type
     if request.dora and request.method == "qlora" and kind != "falcon":
@@ -64,9 +66,20 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
         low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
         deep = _extrapolate(low, high, plan.pattern)
         if deep is not None:
-            return _forecast(plan, deep, kind)
+            return _forecast(plan, deep, kind, remarks)
     shot = snapshot(config, plan.request)
-    return _forecast(plan, shot, kind, shot["timeline"] if whole else None)
+    return _forecast(plan, shot, kind, remarks, shot["timeline"] if whole else None)
+
+
+def _as_stored(config: Any, request: MemoryRequest) -> tuple[MemoryRequest, tuple[str, ...]]:
+    """Return the request with a stored base's own quantisation, and what that changed."""
+    held = held_as(config.to_dict()) if request.method == "qlora" else {}
+    stored = request.but(**held) if held else request
+    if stored == request:
+        return request, ()
+    twice = " with double quantisation" if stored.double_quant else " without double quantisation"
+    how = stored.quantization + ("" if stored.quantization == "int8" else twice)
+    return stored, (f"The base is stored in {how}, and counted so.",)
 
 
 def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
@@ -280,7 +293,11 @@ def _by_place(shot: dict[str, Any], pattern: Pattern) -> dict[Key, tuple[Key, di
 
 
 def _forecast(
-    plan: Plan, shot: dict[str, Any], kind: str, timeline: Timeline | None = None
+    plan: Plan,
+    shot: dict[str, Any],
+    kind: str,
+    remarks: tuple[str, ...],
+    timeline: Timeline | None = None,
 ) -> Forecast:
     request = plan.request
     key, peak = max(shot["peaks"].items(), key=lambda item: item[1]["total"])
@@ -308,7 +325,7 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
-        notes=(*notes_on(request, kind), *plan.notes),
+        notes=(*notes_on(request, kind), *remarks, *plan.notes),
         timeline=timeline,
     )
 

@@ -76,6 +76,18 @@ def check_template(tokenizer: Any, conversations: Sequence[list[dict[str, str]]]
     raise LabError(f"chat template: {_PROBLEMS[kind]}{reason}{_OTHER_TEMPLATE}")
 
 
+def check_prompt_reaches(tokenizer: Any, system: str = "") -> None:
+    """Raise `LabError` for a template that writes the same whatever the user asks."""
+    first = [{"role": "system", "content": system}] if system.strip() else []
+    asked = [[*first, {"role": "user", "content": each}] for each in _TWO_QUESTIONS]
+    texts = chat_texts(tokenizer, asked)
+    if texts[0] == texts[1]:
+        raise LabError(
+            "chat template: it leaves the user's message out, so the model would never read the "
+            f"prompt{_OTHER_TEMPLATE}"
+        )
+
+
 def check_template_ends(tokenizer: Any) -> None:
     """Raise `LabError` for a template that floods, never ends or attacks, on one short exchange.
 
@@ -99,6 +111,7 @@ _PROBLEMS = {
     "syntax": "it is no Jinja template: ",
     "error": "it breaks on these messages: ",
 }
+_TWO_QUESTIONS = ("Is the sky blue?", "How many legs has a spider?")
 _OTHER_TEMPLATE = "; take another model, or mend its chat_template"
 
 

@@ -149,9 +149,12 @@ def locate(name: str | Path) -> Source:
         raise LabError(f"model: {shorten(text)}: {error.strerror or error}") from None
     if is_folder:
         return Source(text, str(folder), local=True)
+    if folder.is_file():
+        inside = (folder.parent / "config.json").is_file()
+        hint = f"; did you mean {str(folder.parent)!r}?" if inside else ""
+        raise LabError(f"model: {shorten(text)}: is a file, not a folder{hint}")
     if isinstance(name, Path) or text[0] in ".~" or folder.is_absolute() or "\\" in text:
-        what = "is a file, not a folder" if folder.is_file() else "there is no such folder"
-        raise LabError(f"model: {shorten(text)}: {what}")
+        raise LabError(f"model: {shorten(text)}: there is no such folder")
     if found:
         return Source(text, found.hub_name, local=False)
     if text.count("/") != 1:
@@ -316,7 +319,7 @@ def _in_one_line(source: Source) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise LabError(f"model: {source.name} does not fit in memory") from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # a stranger's files in the loaders' hands
         raise LabError(f"model: {_explain(source, error)}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,10 @@ LOADABLE = (
 """Kinds that need nothing but their own two files: no other adapter, no file that they name."""
 
 
+_NESTED = re.compile(r"\(\n(?:[ \t].*\n)+\)")
+"""The parts of a module in its repr, indented, line by line."""
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """Read an adapter's configuration; `LabError` where `folder` holds no whole adapter.
 
@@ -110,7 +115,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise LabError(f"adapter: {path} is larger than 1 MiB; no PEFT configuration is")
-        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        config = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError, OSError) as error:
         if isinstance(error, LabError):
             raise
@@ -170,13 +175,19 @@ def peft_config(config: dict[str, Any]) -> Any:
 
 def last_line(error: BaseException) -> str:
     """Return the last line of what a library says, cut to a length that a line holds."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = _NESTED.sub("(…)", str(error))
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     text = lines[-1] if lines else type(error).__name__
     return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise LabError(f"adapter: {shorten(str(folder))}: {reason}") from None
+    if not is_folder:
         raise LabError(f"adapter: no folder {folder}; `labs train` writes one named adapter/")
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if (folder / name).is_file():
@@ -251,6 +262,8 @@ def _check_sizes(fields: dict[str, Any]) -> None:
     rank = fields.get("r")
     if rank == 0 and "oft_block_size" not in fields:
         raise _illegal("r", rank, f"from 1 to {_LARGEST_SIZE:,}")
+    if fields.get("lora_alpha") == 0 and not fields.get("alpha_pattern"):
+        raise _illegal("lora_alpha", 0, "it scales the whole update to nothing")
     for name in ("rank_pattern", "alpha_pattern"):
         for key, value in (fields.get(name) or {}).items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, shorten
 from labs_lib.training.adapter_config import CONFIG_FILE, PROMPTS, WEIGHTS_FILE
 
 WRAPPER = "base_model.model."
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_LONGEST = 160
 _SHARED = "vblora_vector_bank"  # one tensor that PEFT lists once more in each layer
 
 
@@ -32,8 +33,8 @@ def weight_shapes(folder: str | Path) -> dict[str, tuple[int, ...]]:
                 places = name.endswith("_indices") and part.get_dtype() in ("I32", "I64")
                 if part.get_dtype() not in _FLOATS and not places:
                     raise LabError(
-                        f"adapter: {name} in {path} holds {part.get_dtype()} numbers; legal: "
-                        f"{', '.join(_FLOATS)}"
+                        f"adapter: {_readable(name)} in {path} holds {part.get_dtype()} "
+                        f"numbers; legal: {', '.join(_FLOATS)}"
                     )
                 shapes[name] = tuple(part.get_shape())
     except (SafetensorError, OSError) as error:
@@ -79,7 +80,8 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
         place = path.replace(".base_layer", "")
         if place not in modules and not config.get("layer_replication"):
             raise LabError(
-                f"adapter: made for {made_for}: it has a part for {path}, which this model lacks"
+                f"adapter: made for {made_for}: it has a part for {_readable(path)}, "
+                "which this model lacks"
             )
         for factor, shape in factors.items():
             if len(shape) < 2:
@@ -122,13 +124,18 @@ def check_all_placed(
     if surplus:
         raise LabError(
             f"adapter: {len(surplus)} of its {len(shapes)} tensors have no place in this model "
-            f"(first: {surplus[0]}); it was made for another base, or its names were changed"
+            f"(first: {_readable(surplus[0])}); it was made for another base, or its names were "
+            "changed"
         )
     if lacking:
         raise LabError(
             f"adapter: {len(lacking)} tensors that {CONFIG_FILE} asks for are missing (first: "
-            f"{lacking[0].replace('.default', '')}); the adapter is not whole"
+            f"{_readable(lacking[0].replace('.default', ''))}); the adapter is not whole"
         )
+
+
+def _readable(name: str) -> str:
+    return name if name.isprintable() and len(name) <= _LONGEST else shorten(name, _LONGEST)
 
 
 def _check_names(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
@@ -139,7 +146,7 @@ def _check_names(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
     if bare:
         raise LabError(
             f"adapter: {len(bare)} of its {len(shapes)} tensors are not named as PEFT names them, "
-            f"{WRAPPER}… (first: {bare[0]}); PEFT would leave them out"
+            f"{WRAPPER}… (first: {_readable(bare[0])}); PEFT would leave them out"
         )
 
 

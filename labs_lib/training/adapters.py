@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, shorten
 from labs_lib.training.adapter_config import (
     CONFIG_FILE,
     PROMPTS,
@@ -72,21 +72,45 @@ def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> t
     from labs_lib import models
 
     if adapter is None:
-        base, tokenizer = models.load(model or _DEFAULT_MODEL)
+        base, tokenizer = models.load(_DEFAULT_MODEL if model is None else model)
         return base.eval(), tokenizer
     config = read_config(adapter)  # before seconds are spent on the base
     weight_shapes(adapter)
-    named = model or base_of(adapter)
+    named = base_of(adapter) if model is None else model
     try:
         models.locate(named)
     except LabError as error:
-        raise error if model else _no_base(named, error) from None
+        raise error if model is not None else _no_base(named, error) from None
     peft_config(config)
     try:
         base, tokenizer = models.load(named)
     except LabError as error:
-        raise error if model else _no_base(named, error) from None
+        raise error if model is not None else _no_base(named, error) from None
     return load_adapter(base, adapter), tokenizer
+
+
+def other_base(adapter: str | Path, model: str) -> str:
+    """Return a remark if `model` is not the base that the adapter names, else an empty string.
+
+    Shapes alone do not tell: an adapter fits any base of the same sizes.
+    """
+    made_for = read_config(adapter).get("base_model_name_or_path")
+    if not made_for or _place(made_for) == _place(model):
+        return ""
+    return (
+        f"the adapter was made for {shorten(made_for)} and is used on {shorten(model)}; with "
+        f"other weights than it was trained on, what it learned may be lost"
+    )
+
+
+def _place(name: str) -> str:
+    from labs_lib import models
+
+    try:
+        source = models.locate(name)
+    except LabError:
+        return name
+    return str(Path(source.location).resolve()) if source.local else source.location.casefold()
 
 
 def _no_base(named: str, error: LabError) -> LabError:
@@ -118,6 +142,11 @@ def _filled(wrapped: Any, folder: Path, config: dict[str, Any]) -> tuple[list[st
         report = wrapped.load_adapter(
             str(folder), "default", is_trainable=False, key_mapping=renamed
         )
+    except KeyError as error:  # PEFT looks for a tensor by its name
+        raise LabError(
+            f"adapter: {CONFIG_FILE} asks for the tensor {shorten(str(error.args[0]), 120)}, which "
+            f"is missing; the adapter is not whole"
+        ) from error
     except Exception as error:  # a stranger's tensors in a library's hands
         raise LabError(f"adapter: its tensors do not fit this model: {last_line(error)}") from error
     if config["peft_type"] in PROMPTS:

@@ -235,3 +235,37 @@ def test_a_prompt_with_a_byte_that_is_no_text(prompt: bytes) -> None:
     assert run.returncode == 2
     assert run.stderr.count(b"\n") == 1
     assert b"PROMPT: character" in run.stderr and b"no UTF-8" in run.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["quiz"]], ids=["labs", "labs quiz"])
+def test_a_verb_left_out_gets_the_help_as_people_read_it(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    text = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert text.startswith("Usage: labs")
+    assert text.count("\n") > 5
+
+
+def test_a_strangers_control_characters_do_not_reach_the_terminal(capsys, monkeypatch) -> None:
+    error = LabError("adapter: \x1b[31mred\x07 \x9b2J")
+    _, text = ending(["models"], error, capsys, monkeypatch)
+    assert text == "labs: adapter: \\x1b[31mred\\x07 \\x9b2J\n"
+
+
+@pytest.mark.parametrize("verb", [["generate", "hi"], ["merge", "x", "--out", "y"]], ids="-".join)
+def test_a_model_without_a_name_is_not_the_default(verb, capsys, tmp_path, monkeypatch) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder = tmp_path / "x"
+    folder.mkdir()
+    config = '{"peft_type": "LORA", "base_model_name_or_path": "smollm2-135m-instruct"}'
+    (folder / "adapter_config.json").write_text(config)
+    save_file({"a": np.ones(2, np.float32)}, folder / "adapter_model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*verb, "--model", ""])
+    text = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert text.startswith("labs: model: '' is not one of"), text

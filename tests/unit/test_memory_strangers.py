@@ -137,17 +137,53 @@ def test_a_wrong_field_is_one_line(base, changes, says, capsys, tmp_path):
     is_one_line(*run(capsys, str(path), "--seq-len", "16"), says)
 
 
-def test_a_quantised_base_is_what_qlora_makes(capsys, tmp_path):
+NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+DOUBLE = {**NF4, "bnb_4bit_use_double_quant": True}
+
+# what is stored, what is asked, the request that it is counted as, whether a note says so
+STORED = {
+    "as asked": (DOUBLE, [], [], False),
+    "not double": (NF4, [], ["--no-double-quant"], True),
+    "bitsandbytes' defaults": (
+        {"load_in_4bit": True},
+        [],
+        ["--quantization", "fp4", "--no-double-quant"],
+        True,
+    ),
+    "8 bits": ({"load_in_8bit": True}, [], ["--quantization", "int8"], True),
+    "8 bits, asked": (
+        {"load_in_8bit": True},
+        ["--quantization", "int8"],
+        ["--quantization", "int8"],
+        False,
+    ),
+    "4 bits, 8 asked": (DOUBLE, ["--quantization", "int8"], [], True),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_quantised_base_is_counted_as_it_is_stored(name, capsys, tmp_path):
+    stored, asked, counted, remarked = STORED[name]
     path = tmp_path / "config.json"
-    stored = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
-    path.write_text(json.dumps({**LLAMA, **stored}), encoding="utf-8")
-    status, out, _ = run(capsys, str(path), "--seq-len", "16", "--method", "qlora", "--json")
+    common = [str(path), "--seq-len", "16", "--method", "qlora", "--json"]
+    fields = {**LLAMA, "quantization_config": {"quant_method": "bitsandbytes", **stored}}
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    status, out, _ = run(capsys, *common, *asked)
     path.write_text(json.dumps(LLAMA), encoding="utf-8")
-    _, plain, _ = run(
-        capsys, str(path), "--seq-len", "16", "--method", "qlora", "--json", "--trace"
-    )
+    _, plain, _ = run(capsys, *common, *counted, "--trace")
     assert status == 0
-    assert json.loads(out)["peak_bytes"] == json.loads(plain)["peak_bytes"]
+    found = json.loads(out)
+    assert found["peak_bytes"] == json.loads(plain)["peak_bytes"]
+    assert found["weights_bytes"] == json.loads(plain)["weights_bytes"]
+    assert any("The base is stored in" in note for note in found["notes"]) == remarked
+
+
+@pytest.mark.parametrize(
+    ("file", "says"), [("adapter_config.json", "an adapter"), ("x.txt", "no config.json")]
+)
+def test_a_folder_that_is_no_models_is_said_so(file, says, capsys, tmp_path):
+    (tmp_path / file).write_text("{}", encoding="utf-8")
+    is_one_line(*run(capsys, str(tmp_path)), says)
 
 
 def test_a_number_of_a_class_from_the_hub_runs_no_code(capsys, tmp_path):
@@ -187,6 +223,7 @@ def test_json_holds_no_nan(capsys, tmp_path):
         (["--seq-len", "2k"], "did you mean 2048?"),
         (["--seq-len", "1,024"], "did you mean 1024?"),
         (["--seq-len", "512 tokens"], "did you mean 512?"),
+        (["--seq-len", "1.024"], "did you mean 1024?"),
         (["--seq-len", "1"], "seq_len: 1"),
         (["--accumulation", "0"], "accumulation: 0"),
         (["--dropout", "1"], "dropout: 1"),
@@ -198,6 +235,8 @@ def test_json_holds_no_nan(capsys, tmp_path):
         (["--card", "3090"], "did you mean 'RTX 3090'?"),
         (["--card", ""], "card: ''"),
         (["--targets", ""], "targets"),
+        (["--targets", " , "], "targets: ' , ' is not legal"),
+        (["--dora", "--method", "full"], "dora: True is not legal with method full"),
         (["--targets", "q_porj"], "c_attn"),
         (["--timeline", "/no/such/folder/x.png"], "no folder"),
         (["--optimizer", "AdamW"], "did you mean 'adamw'"),
@@ -222,6 +261,11 @@ def test_a_whole_number_is_read_however_it_is_written(text, number):
 )
 def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(text, number):
     assert DECIMAL.convert(text, None, None) == number
+
+
+def test_a_comma_at_the_end_of_the_targets_is_none_more(capsys):
+    _, once, _ = run(capsys, "gpt2", "--targets", "c_attn", "--json")
+    assert run(capsys, "gpt2", "--targets", "c_attn, ", "--json")[:2] == (0, once)
 
 
 @pytest.mark.parametrize("name", ["rtx3090", "RTX-3090", " rtx 3090 ", "a100_80gb"])

@@ -189,6 +189,8 @@ def test_a_hostile_template_is_found_before_the_model_is_used(folder: Path) -> N
         ("{{ raise_exception('no system') }}", ["--system", "Be brief"], "leave it out"),
         ("{{ messages[-1].content }}", ["--system", "Be brief"], "leaves a system message out"),
         ("{% if %}", [], "no Jinja template"),
+        ("Hello!", [], "leaves the user's message out"),
+        ("{{ messages[0].role }}", ["--system", "Be brief"], "leaves the user's message out"),
     ],
 )
 def test_generate_says_what_the_template_refuses(
@@ -197,6 +199,30 @@ def test_generate_says_what_the_template_refuses(
     (folder / "chat_template.jinja").write_text(template)
     line = one_line(capsys, "generate", "hi", "--model", str(folder), *arguments)
     assert part in line
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("1e1", ""), ("5,000", "did you mean 5000?"), ("0", "not in the range"), ("x", "whole")],
+)
+def test_a_number_of_tokens_is_read_as_people_write_it(
+    text: str, part: str, folder: Path, capsys: Any
+) -> None:
+    arguments = ["generate", "hi", "--model", str(folder), "--max-new-tokens", text]
+    if part:
+        assert part in one_line(capsys, *arguments)
+        return
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+
+
+@pytest.mark.parametrize("token", [{"a": 1}, 5, [1]], ids=str)
+def test_a_token_of_another_type_is_one_line(token: object, folder: Path, capsys: Any) -> None:
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token": token}))
+    line = one_line(capsys, "generate", "hi", "--model", str(folder))
+    assert line.startswith(f"labs: model: {folder} cannot be loaded: "), line
 
 
 def no_template(folder: Path) -> None:

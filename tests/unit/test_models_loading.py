@@ -253,6 +253,13 @@ def test_a_name_leads_to_exactly_that_model(name, location):
     assert (found.location, found.local) == (location, False)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_of_a_model_leads_to_its_folder(name, whole_folder, monkeypatch):
+    monkeypatch.chdir(whole_folder.parent)
+    with pytest.raises(LabError, match=f"a file, not a folder; did you mean '{whole_folder.name}'"):
+        locate(f"{whole_folder.name}/{name}")
+
+
 NO_MODEL = [
     ("Qwen2.5-0.5B-Instruct-bnb-4bit", "Qwen2.5-0.5B-Instruct"),
     ("SmolLM2-135M-Instruct-GGUF", "smollm2-135m-instruct"),

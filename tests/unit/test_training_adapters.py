@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from labs_lib import models
+from labs_lib.cli import main
 from labs_lib.errors import LabError
 from labs_lib.training import merge
 from labs_lib.training.adapters import folded_in, load_adapter
@@ -267,6 +269,25 @@ def test_a_base_stored_in_four_bits_is_not_merged_onto(adapter: Path, tmp_path: 
 
     with pytest.raises(LabError, match="the base is stored quantised"):
         merged_from(wrapped)
+
+
+@pytest.mark.parametrize("other", [True, False], ids=["another base", "its base, said otherwise"])
+def test_another_base_of_the_same_shapes_is_noted(
+    other: bool, adapter: Path, tiny_model: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "other")
+    monkeypatch.chdir(tiny_model.parent if not other else tmp_path)
+    named = "other" if other else f"./{tiny_model.name}/"
+    for verb in (
+        ["generate", "hi", "--max-new-tokens", "1", "--adapter", str(adapter)],
+        ["merge", str(adapter), "--out", str(tmp_path / "merged")],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*verb, "--model", named])
+        told = [each for each in capsys.readouterr().err.splitlines() if each.startswith("Note:")]
+        assert stop.value.code == 0
+        assert len(told) == other
+        assert not other or f"made for '{tiny_model}' and is used on 'other'" in told[0], told
 
 
 def outs(tmp_path: Path) -> list[tuple[Path, Path]]:

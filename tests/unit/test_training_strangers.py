@@ -195,6 +195,8 @@ TENSORS: list[tuple[str, Callable[[Tensors], Tensors], list[str]]] = [
     ("one rank less", first_as(lambda each: each[:3]), ["says 4", "rank 3"]),
     ("too much", added(IN_LAYER + "k_proj.lora_A.weight", 4, 32), ["k_proj", "no lora_B"]),
     ("unknown", added("base_model.model.surprise", 4), ["1 of its 9 tensors", "surprise"]),
+    ("a long name", added("x" * 5000, 4), ["1 of its 9 tensors", "xxx…"]),
+    ("a name for a terminal", added("base_model.model.\x1b[31m", 4), ["\\x1b[31m"]),
     ("a base weight", added(IN_LAYER + "k_proj.weight", 16, 32), ["would replace a weight"]),
     ("an adapted weight", added(IN_LAYER + "q_proj.base_layer.weight", 32, 32), ["would replace"]),
     ("a norm", added("base_model.model.model.norm.weight", 32), ["would replace"]),
@@ -218,8 +220,21 @@ def test_tensors_without_a_place(
     tensors = {name: each.clone() for name, each in load_file(folder / WEIGHTS).items()}
     save_file(damage(tensors), folder / WEIGHTS)
     line = refused(folder)
+    assert len(line) < 600 and line.isprintable()
     for part in parts:
         assert part in line
+
+
+def test_a_byte_order_mark_in_the_configuration_is_read_past(folder: Path) -> None:
+    file = folder / CONFIG
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_adapter(tiny(), folder)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000], ids=["NUL", "long"])
+def test_a_name_that_is_no_folders(name: str) -> None:
+    line = refused(Path(name))
+    assert line.startswith("adapter: ") and len(line) < 200
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
