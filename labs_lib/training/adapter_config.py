@@ -115,7 +115,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise LabError(f"adapter: {path} is larger than 1 MiB; no PEFT configuration is")
-        config = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
+        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError, OSError) as error:
         if isinstance(error, LabError):
             raise

@@ -225,12 +225,6 @@ def test_tensors_without_a_place(
         assert part in line
 
 
-def test_a_byte_order_mark_in_the_configuration_is_read_past(folder: Path) -> None:
-    file = folder / CONFIG
-    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    assert load_adapter(tiny(), folder)
-
-
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000], ids=["NUL", "long"])
 def test_a_name_that_is_no_folders(name: str) -> None:
     line = refused(Path(name))
