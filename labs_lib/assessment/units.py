@@ -63,6 +63,13 @@ _SPELLINGS = {
     **{"b/parameter": "bytes/parameter", "weights": "parameters", "weight": "parameters"},
     **{"param": "parameters", "params": "parameters", "parameter": "parameters"},
     **{"sec": "s", "second": "s", "seconds": "s", "minutes": "min", "hours": "h"},
+    **{"secs": "s", "mins": "min", "minute": "min", "hr": "h", "hrs": "h", "hour": "h"},
+    **{"msec": "ms", "millisecond": "ms", "milliseconds": "ms"},
+    **{
+        f"{letter}{byte}": f"{letter.upper() if letter != 'k' else letter}B"
+        for letter in "kmgt"
+        for byte in ("o", "byte", "bytes")
+    },  # Go: a French GB
     **{"bit": "bits", "token": "tokens", "step": "steps"},
 }
 _MULTIPLES = {"thousand": 1e3, "mn": 1e6, "mio": 1e6, "mill": 1e6, "million": 1e6,

@@ -49,6 +49,8 @@ _RANGE = re.compile(
     r"at most|more than|less than|over|under)\b)",
     re.S,
 )
+# 1×10⁻⁴ copied from a page comes as 1×10−4, which as a sum is 6.
+_FALLEN_POWER = re.compile(r"([-+]?\d+(?:[.,]\d+)?) ?\* ?10 ?- ?(\d{1,2})(?![\d.,*^/]).*")
 _SIGNS = str.maketrans({
     **dict.fromkeys("−–—‐‑‒﹣", "-"), **dict.fromkeys("×·⋅∙∗✕", "*"), **dict.fromkeys("÷∕⁄", "/"),
     **dict.fromkeys("≈≃≅∼≐", "~"), **dict.fromkeys("’ʼ‘′٬", "'"), "٫": ".", "،": ",",
@@ -73,6 +75,9 @@ def read_number(text: str, whole: bool = False) -> Written:
     about = _ABOUT.match(plain.lower())
     if about:
         plain = plain[about.end() :]
+    if power := _FALLEN_POWER.fullmatch(plain):
+        meant = f"{power[1]}e-{power[2]}"
+        raise NumberError(f"{_shown(text)}: write {meant} for the power, or work the sum out")
     tokens, rest = _tokens(plain, whole, text)
     numbers = [token for token in tokens if not isinstance(token, str)]
     if _RANGE.match(plain) and (len(tokens) < 4 or rest) and not rest.startswith("-fold"):

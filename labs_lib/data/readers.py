@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +17,11 @@ from labs_lib.errors import LabError, nearest, shorten
 from labs_lib.texts import NotTextError, decode, read_bytes
 
 VALIDATION_SHARE = 0.1
+MOST_FILES = 10_000
 LARGEST_BYTES = 4 * 2**30
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
+_LIBRARYS = (".parquet", ".arrow")
 
 # How files begin that are no text, whatever their name says.
 _BINARIES = {
@@ -74,12 +77,19 @@ def from_hub_or_local(name: str, *, seed: int = 0) -> DataSet:
 
     folder = expanded(name)
     local = is_folder(folder)
+    files = _files_of(folder) if local else []
+    if any(file.suffix.lower() in TABLE_SUFFIXES for file in files):
+        # The library knows commas alone, and makes numbers and blanks of text such as 007 and NA.
+        return _assembled(folder.name, _rows_of_files(files), seed)
     try:
         loaded: Any = datasets.load_dataset(str(folder) if local else name)
     except Exception as error:  # The library raises many kinds, each with a long text.
-        files = _files_of(folder) if local else []
         if files:
             return _assembled(folder.name, _rows_of_files(files), seed)
+        if local and not any(file.suffix.lower() in _LIBRARYS for file in _walked(folder)):
+            raise LabError(
+                f"dataset: {name}: no .jsonl, .csv or .parquet file in the folder"
+            ) from None
         raise LabError(
             f"dataset: cannot load {shorten(name)}: {_reason(error)}; legal: a set of the course,"
             f" a .jsonl or .csv file, a folder, or a hub name{_near_files(folder)}"
@@ -140,7 +150,8 @@ def _existing(path: str | Path) -> Path:
 
 def _near_files(path: Path) -> str:
     try:
-        return nearest(path.name, [beside.name for beside in path.parent.glob("*")])
+        beside = {each.name for each in path.parent.glob("*")} - {path.name}
+        return nearest(path.name, sorted(beside))
     except (OSError, ValueError):
         return ""
 
@@ -208,8 +219,22 @@ def _json(place: str, text: str, advice: str = "") -> Any:
 
 def _files_of(folder: Path) -> list[Path]:
     suffixes = (*JSON_SUFFIXES, *TABLE_SUFFIXES)
-    files = [file for file in folder.rglob("*") if file.suffix.lower() in suffixes]
+    files = [file for file in _walked(folder) if file.suffix.lower() in suffixes]
     return sorted(file for file in files if file.is_file() and not file.name.startswith("."))
+
+
+def _walked(folder: Path) -> list[Path]:
+    """Return the files of a folder; LabError for one so large that it was not meant."""
+    files: list[Path] = []
+    for above, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        files += [Path(above, name) for name in names]
+        if len(files) > MOST_FILES:
+            raise LabError(
+                f"dataset: {folder}: more than {MOST_FILES:,} files; name the folder that holds "
+                "the data alone"
+            )
+    return files
 
 
 def _rows_of_files(files: list[Path]) -> Iterator[Read]:
@@ -263,7 +288,10 @@ def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:
         notes.append(f"{count} left out: {shown}")
     if not splits["validation"]:
         if len(splits["train"]) < 2:
-            raise LabError(f"{name}: 1 row; at least 2 are needed, to hold one out for validation")
+            left = f" ({len(duplicates)} equal to it left out)" if duplicates else ""
+            raise LabError(
+                f"{name}: 1 row; at least 2 are needed, to hold one out for validation{left}"
+            )
         held = max(1, round(VALIDATION_SHARE * len(splits["train"])))
         chosen = set(random.Random(seed).sample(range(len(splits["train"])), held))
         everything = splits["train"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -30,8 +31,11 @@ _NOTES = {
 _ROLES = {
     "user": "user", "human": "user",
     "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant",
-    "system": "system",
+    "system": "system", "developer": "system",
 }  # fmt: skip
+# The last two are those of OpenAI's Responses API.
+_TEXT_PARTS = ("text", "input_text", "output_text")
+_QUOTES = "'`´‘’‚“”„«»\""
 # What others call the two fields, for the line that says what to rename.
 _ALIASES = {
     "prompt": ("question", "query", "input", "instruction", "source", "user", "problem", "text"),
@@ -66,6 +70,17 @@ def check_columns(where: str, columns: Iterable[str]) -> str:
         return form
     for needed in FORMS["prompt"]:
         if needed not in names:
+            joined = next((name for name in names if _joins_both(name)), None)
+            if joined is not None:
+                raise LabError(
+                    f"{where}: {shorten(joined)} is one column; put a comma, a semicolon, a tab or "
+                    "a bar between prompt and completion, and quotes around each alone"
+                )
+            quoted = next((name for name in names if name.strip(_QUOTES) == needed), None)
+            if quoted is not None:
+                raise LabError(
+                    f'{where}: {shorten(quoted)}: quote with " alone, not with {quoted[0]}'
+                )
             others = [name for name in names if name not in FORMS["prompt"]]
             alias = next((name for name in others if name.lower() in _ALIASES[needed]), None)
             hint = nearest(needed, others).replace("did you mean", "is it")
@@ -75,6 +90,11 @@ def check_columns(where: str, columns: Iterable[str]) -> str:
                 hint += f" rename it to {needed}"
             raise LabError(f"{where}: no {needed}; it has {shorten(', '.join(names))}{hint}")
     raise AssertionError(names)
+
+
+def _joins_both(name: str) -> bool:
+    """Return whether a column's name is a whole header, such as "prompt:completion"."""
+    return {"prompt", "completion"} <= set(re.split(r"[^a-z]+", name.lower()))
 
 
 def records_to_rows(source: str, lines: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Read]:
@@ -162,7 +182,7 @@ def _joined(place: str, field: str, parts: list[Mapping[str, Any]]) -> str:
     texts = []
     for part in parts:
         kind = part.get("type", "text")
-        if kind != "text" or not isinstance(part.get("text"), str):
+        if kind not in _TEXT_PARTS or not isinstance(part.get("text"), str):
             raise LabError(
                 f"{place}: {field}: a part of type {shorten(kind)} is not text; the course trains"
                 " on text alone, so leave the row out"

@@ -16,6 +16,8 @@ _UNNAMED = "column "
 LONGEST_CELL = 2**31 - 1
 # Excel's first line in some languages.
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n?', re.I)
+# The line below a Markdown table's header.
+_DASHES = re.compile(r"\s*(?::?-+:?\s*)?")
 _QUOTED_AFTER_BLANK = re.compile(r'\s+".*"\s*', re.S)
 
 
@@ -29,12 +31,14 @@ def table_records(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, column → cell) for each row below the header.
 
     The separator is the one by which the header names the columns: a comma, a semicolon, a tab
-    or a bar.  Blanks between a separator and a quote, and empty columns at the end, don't count.
+    or a bar, as in a Markdown table.  Blanks between a separator and a quote, and empty columns
+    at the end, don't count.
     Raises LabError with the file's name and the line.
     """
     separator, skipped = _separator(text)
     records = _records(name, text, separator, skipped)
     header: list[str] | None = None
+    markdown, first = False, True
     for record in records:
         cells = record.cells
         where = f"line {record.last_line}"
@@ -45,6 +49,12 @@ def table_records(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if header is None:
             header = _header(name, where, cells)
             continue
+        if first and separator == "|" and all(_DASHES.fullmatch(cell) for cell in cells):
+            markdown, first = True, False
+            continue
+        first = False
+        if markdown:
+            cells = [cell.strip() for cell in cells]
         if len(cells) != len(header):
             raise LabError(
                 f"{name}, {where}: {len(cells)} cells where the header has"
@@ -91,7 +101,7 @@ def _separator(text: str) -> tuple[str, int]:
 
 def _records(name: str, text: str, separator: str, skipped: int) -> Iterator[_Record]:
     """Return the records; with the blanks before quotes skipped if there are such."""
-    text = text[skipped:]
+    text = _blanks_after_quotes_out(text[skipped:], separator)
     first_line = 1 if skipped else 0
     blanks = any(
         _QUOTED_AFTER_BLANK.fullmatch(cell)
@@ -112,6 +122,16 @@ def _records(name: str, text: str, separator: str, skipped: int) -> Iterator[_Re
         elif "expected after" in reason:
             reason += '; double a quote inside quotes: ""'
         raise LabError(f"{where}: not CSV: {reason}") from None
+
+
+def _blanks_after_quotes_out(text: str, separator: str) -> str:
+    """Return the text without the blanks between a closing quote and a separator or line end."""
+    end = rf"(?=[{re.escape(separator)}\r\n]|\Z)"
+    if not re.search(rf'" +{end}', text):
+        return text
+    # Every quoted cell is taken as a whole, so that nothing inside one is taken for its end.
+    cell = rf'((?:\A|[{re.escape(separator)}\r\n]) *"[^"]*(?:""[^"]*)*") *{end}'
+    return re.sub(cell, r"\1", text)
 
 
 def _parsed(text: str, separator: str, *, skip_blanks: bool, strict: bool) -> Iterator[_Record]:

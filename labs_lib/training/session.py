@@ -265,6 +265,9 @@ def _prepare(
     if not rows:
         raise nothing_fits(given, encoder)
     validation, validation_fit = encoder.fitting(course_set.validation[:LOSS_ROWS])
+    if course_set.notes:  # data that the course does not know by heart
+        for note in (str(course_set), *course_set.notes):
+            progress.stage(f"data: {note}")
     for split, each in (("training", fit), ("validation", validation_fit)):
         if line := told(split, each, recipe.max_length):
             progress.stage(line)

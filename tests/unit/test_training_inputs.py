@@ -367,3 +367,18 @@ def test_too_little_memory_is_one_line(
     monkeypatch.setattr(trainer_module.MeasuringTrainer, "training_step", run_out)
     with pytest.raises(LabError, match=r"^out of memory: .*Change, first to last: "):
         train(short(tiny_model), tmp_path / "run", progress=Silent())
+
+
+def test_what_was_done_with_the_data_is_told(tmp_path: Path, tiny_model: Path):
+    progress = Telling()
+    rows = tmp_path / "rows.jsonl"
+    rows_file(rows)
+    rows.write_text(rows.read_text() + rows.read_text().splitlines()[0])
+    train(short(tiny_model, dataset=str(rows)), tmp_path / "run", progress=progress)
+    told = [line for line in progress.told if line.startswith("data: ")]
+    assert told == [
+        "data: rows: 11 train, 1 validation, 0 test rows",
+        "data: 1 duplicate row left out: line 13 (as line 1)",
+        "data: 1 of 12 rows held out for validation by seed 0",
+        "data: no test rows; a split field of test makes a row one",
+    ]
