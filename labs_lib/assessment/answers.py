@@ -96,8 +96,8 @@ class _Keeper:
         try:
             known = self._text_or_number(value, kind)
             return self._compound(value, kind) if known is _NEITHER else known
-        except Exception:  # a stranger's object that cannot be read; its type is known
-            return type_name(value)
+        except Exception:  # a stranger's object that cannot be read, a tensor without values
+            return {"class": type_name(value), "shown": self._text(shorten(value, 200))}
         finally:
             self._open.discard(id(value))
 
@@ -133,6 +133,9 @@ class _Keeper:
             return f"a {type_name(value)}"
         if issubclass(kind, (types.FunctionType, types.MethodType, type)):
             return self._source(value)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and issubclass(kind, numpy.ma.MaskedArray):
+            return self.keep(value.tolist())  # what is masked is null
         array = _array_of(value, kind)
         if array is not None:
             return self._array(array)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,15 +36,20 @@ def progress_file() -> Path:
     return data_dir() / "progress.jsonl"
 
 
-def record(kind: str, item_id: str, **fields: Any) -> Event:
+def record(
+    kind: str, item_id: str, *, kept: Mapping[str, Any] | None = None, **fields: Any
+) -> Event:
     """Append one event with the UTC time, under a lock, and return it.
 
+    `fields` are made plain; those of `kept` are plain already and written as they are, since what
+    was cut once would be cut again.
     A last line that was torn (the power went) stays behind as a line of its own, and readers skip
     it. Raises LabError if the file cannot be written; the file is then as it was.
     """
     event: Event = {
         "event": kind,
         "id": item_id,
+        **(kept or {}),
         **{name: plain(value) for name, value in fields.items()},
         "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
     }

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -92,13 +92,15 @@ def try_to_read() -> tuple[list[Event], str]:
         return [], f"Your progress could not be read: {_reason(error)}."
 
 
-def try_to_record(kind: str, item_id: str, **fields: Any) -> str:
+def try_to_record(
+    kind: str, item_id: str, *, kept: Mapping[str, Any] | None = None, **fields: Any
+) -> str:
     """Record an event; return an empty text, or one line that says why it could not be.
 
     What a student did is shown to them whether or not it can be kept.
     """
     try:
-        record(kind, item_id, **fields)
+        record(kind, item_id, kept=kept, **fields)
     except _UNWRITABLE as error:
         return f"Not saved: {_reason(error)}."
     return ""
@@ -121,7 +123,7 @@ def record_answer(item_id: str, answer: Any, **fields: Any) -> str:
     hints = sum(each["event"] == "hint" and each["id"] == item_id for each in events)
     if same:
         given["repeat"] = True
-    return try_to_record("answer", item_id, hints=hints, **given) or problem
+    return try_to_record("answer", item_id, kept=given, hints=hints) or problem
 
 
 def _same_answer(event: Event, given: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ import torch
 
 from labs_lib.assessment import notebook, progress
 from labs_lib.assessment.answers import kept_answer, plain
-from labs_lib.assessment.progress import read_events, standing
+from labs_lib.assessment.progress import read_events, record_answer, standing
 from labs_lib.errors import LabError, kind_of, shorten
 from labs_lib.widgets import ask
 
@@ -107,6 +107,9 @@ KEPT = [
     (numpy.array([1.0, 2.0]), [1.0, 2.0]), (torch.tensor([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
     (torch.tensor([1.0, 2.0], dtype=torch.bfloat16, requires_grad=True), [1.0, 2.0]),
     ([torch.tensor(1), numpy.float32(2)], [1, 2.0]), (range(3), [0, 1, 2]),
+    (numpy.ma.array([1, 2], mask=[False, True]), [1, None]), (numpy.ma.masked, None),
+    (torch.empty(2, device="meta"), {"class": "Tensor",
+     "shown": "tensor(..., device='meta', size=(2,))"}),
     (numpy.array([1.0, math.nan]), [1.0, "nan"]), ({"x": 1}.keys(), ["x"]),
     (collections.deque([1, 2]), [1, 2]), (collections.OrderedDict(a=1), {"a": 1}),
     (Ledger(2.5, [1, 2]), {"class": "Ledger", "base_gb": 2.5, "parts": [1, 2]}),
@@ -232,6 +235,15 @@ def test_the_same_answer_run_again_is_one_attempt():
     assert states[SINGLE].attempts == 1
     assert states[DRAWN].attempts == 1 and states[DRAWN].response == "1000000"
     assert len([event for event in read_events()[0] if event["id"] == NUMBER]) == 1
+
+
+@pytest.mark.parametrize("value", CUT, ids=kind_of)
+def test_an_answer_that_is_cut_is_cut_once(value):
+    for _ in range(3):
+        record_answer(NUMBER, value, outcome="incorrect")
+    events = read_events()[0]
+    assert len(events) == 1
+    assert events[0]["response"] == kept_answer(value)["response"]
 
 
 def test_another_answer_or_another_outcome_is_another_attempt():
