@@ -18,6 +18,7 @@ from labs_lib.assessment.exercises.answers import (
     student_files,
 )
 from labs_lib.assessment.exercises.comparing import difference, form_wanted, one_number, same
+from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
 from labs_lib.assessment.grading import BLANK
 from labs_lib.assessment.plain import is_plain, plain_text
@@ -177,6 +178,8 @@ class ValueCheck:
             if failed is None:
                 return Outcome(CORRECT, exercise.praise)
         if failed is None:  # the look itself told what is wrong with the value
+            if apart.error_type == WrongFormError.__name__:
+                return Outcome(ERROR, f"{apart.message}.")
             return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
         for known in self.misconceptions:
             if known.when is not None and _true(known.when, observed):

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from labs_lib.assessment.exercises.base import Property
+from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of, shorten
 
@@ -64,7 +65,7 @@ def lora_effect(
     from peft import LoraConfig
 
     if not isinstance(config, LoraConfig):
-        raise TypeError(f"config should be a LoraConfig, not {kind_of(config)}")
+        raise WrongFormError(f"config should be a LoraConfig, not {kind_of(config)}")
     fields = changed_fields(config, LoraConfig())
     fields = {name: value for name, value in fields.items() if name not in _RECORDS}
     strays = {name: value for name, value in fields.items() if name not in _BY_EFFECT}
@@ -114,7 +115,7 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
         ranks += [("rank_pattern", rank) for rank in patterns.values()]
     for name, rank in ranks:
         if type(rank) is not int:
-            raise TypeError(f"{name} should be a whole number such as 16, not {said(rank)}")
+            raise WrongFormError(f"{name} should be a whole number such as 16, not {said(rank)}")
         if not 1 <= rank <= _LARGEST_RANK:
             raise ValueError(
                 f"{name}: {_digits(rank)} is no rank here; a whole number from 1 to {_LARGEST_RANK}"
@@ -122,7 +123,7 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
     for name in ("lora_alpha", "lora_dropout"):
         value = fields.get(name, 0)
         if type(value) not in (int, float) or abs(value) > 1e9 or not math.isfinite(value):
-            raise TypeError(f"{name} should be a number, not {said(value)}")
+            raise WrongFormError(f"{name} should be a number, not {said(value)}")
 
 
 def said(value: Any) -> str:

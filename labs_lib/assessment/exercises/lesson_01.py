@@ -13,7 +13,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     ValueCheck,
 )
-from labs_lib.assessment.exercises.reading import number_of
+from labs_lib.assessment.exercises.reading import WrongFormError, number_of
 from labs_lib.errors import kind_of, shorten
 
 _PARAMETERS = 3e9
@@ -240,7 +240,9 @@ def _choices(value: Any) -> dict[str, str]:
         pairs = all(isinstance(each, (list, tuple)) and len(each) == 2 for each in value)
         value = dict(value) if pairs else dict(zip(LETTERS, value, strict=True))
     if not isinstance(value, Mapping):
-        raise TypeError(f'choices should be a dict such as {{"A": "lora"}}, not {kind_of(value)}')
+        raise WrongFormError(
+            f'choices should be a dict such as {{"A": "lora"}}, not {kind_of(value)}'
+        )
     letters = [_letter(letter) for letter in value]
     if twice := [letter for letter in letters if letters.count(letter) > 1]:
         raise ValueError(f"there are two choices for {shorten(twice[0], 30)}: leave one")

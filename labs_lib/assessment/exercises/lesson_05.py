@@ -16,7 +16,7 @@ from labs_lib.assessment.exercises.base import (
     same,
 )
 from labs_lib.assessment.exercises.product import ProbeMultiply, keeps_a_copy, wanted
-from labs_lib.assessment.exercises.reading import truth_of
+from labs_lib.assessment.exercises.reading import WrongFormError, truth_of
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of, shorten
 
@@ -267,7 +267,7 @@ def _flat(part: Any) -> Any:
         parts = [_flat(each) for each in part]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
     if isinstance(part, (str, bytes)):
-        raise TypeError(f"codes and absmax should be numbers, not {kind_of(part)}")
+        raise WrongFormError(f"codes and absmax should be numbers, not {kind_of(part)}")
     return torch.as_tensor(part).detach().reshape(-1).double()
 
 
@@ -654,7 +654,7 @@ _LEDGER_RIGHT = {
 def _ledger_problem(value: Any) -> Any:
     """Return the ledger as {entry: (bits, gradient)}; a message for what is not one."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"ledger should be a dictionary, not {kind_of(value)}")
+        raise WrongFormError(f"ledger should be a dictionary, not {kind_of(value)}")
     entries = {_entry_name(name): pair for name, pair in value.items()}
     if missing := [name for name in _LEDGER_RIGHT if name not in entries]:
         raise ValueError(f"ledger has no entry {missing[0]!r}")

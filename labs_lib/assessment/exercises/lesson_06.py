@@ -17,6 +17,7 @@ from labs_lib.assessment.exercises.base import (
     same,
 )
 from labs_lib.assessment.exercises.configuration import plain_setting, said
+from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of, shorten
 
@@ -226,7 +227,7 @@ _RATES = (1e-5, 1e-2)
 def _plan(value: Any) -> dict[str, dict[str, Any]]:
     """Return the plan's two arms as plain values; a message for what is not a plan."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"bench should be a dictionary, not {kind_of(value)}")
+        raise WrongFormError(f"bench should be a dictionary, not {kind_of(value)}")
     if extra := [name for name in value if name not in ("lora", "qlora")]:
         raise ValueError(f"bench has an arm {shorten(extra[0])}: two are compared, lora and qlora")
     return {name: _arm(name, value.get(name)) for name in ("lora", "qlora")}

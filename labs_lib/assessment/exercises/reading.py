@@ -9,16 +9,20 @@ from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of
 
 
+class WrongFormError(TypeError):
+    """An answer of a form that the exercise did not ask for; the message is shown as it is."""
+
+
 def number_of(name: str) -> Callable[[Any], float]:
     """Return a reader of one number, of any library's type; `name` is what the cell sets.
 
-    The reader raises TypeError for anything else, and for a truth value.
+    The reader raises WrongFormError for anything else, and for a truth value.
     """
 
     def read(value: Any) -> float:
         number = plain_number(value)
         if number is None or isinstance(number, bool):
-            raise TypeError(f"{name} should be a number, not {kind_of(value)}")
+            raise WrongFormError(f"{name} should be a number, not {kind_of(value)}")
         return number
 
     return read

@@ -338,7 +338,7 @@ CASES: list[Case] = [
     (CARD, smallest(share=0.9), "incorrect", "expected"),
     (CARD, lambda p, c: smallest()(p, c) or 0, "incorrect", "expected None"),
     (CARD, lambda p, c: smallest()(p, c) or max(c), "incorrect", "expected None"),
-    (CARD, lambda p, c: str(smallest()(p, c)), "incorrect", "expected"),
+    (CARD, lambda p, c: str(smallest()(p, c)), "error", "should return a number"),
     (CARD, lambda p, c: c.index(smallest()(p, c)) if smallest()(p, c) else None, "incorrect",
      "expected"),
     (CARD, smallest(unit=10**9), "incorrect", "took a GiB for"),
