@@ -74,6 +74,8 @@ def explain_validation(error: ValidationError, model: type[BaseModel], where: st
         detail = f"{field}: no such field{nearest(str(first['loc'][-1]), legal)}"
     elif first["type"] == "missing":
         detail = f"{field}: missing, and it has no default"
+    elif not first["loc"]:  # fields that do not go together; the message names them
+        detail = first["msg"].removeprefix("Value error, ")
     else:
         message = first["msg"].removeprefix("Value error, ")
         whole = not first["loc"] and first["type"] == "value_error"  # of fields together

@@ -79,7 +79,12 @@ def load_model(
     wanted = getattr(torch, checked_dtype)
     target = str(device or detect().device)
     _check_device(target)
-    options: dict[str, Any] = {"dtype": wanted, "output_loading_info": True}
+    # A weight of another shape is told by name below; the library's own report is silenced.
+    options: dict[str, Any] = {
+        "dtype": wanted,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,
+    }
     if quantization is not None:
         options["quantization_config"] = _quantization_config(quantization, wanted)
         options["device_map"] = {"": target}
@@ -96,6 +101,13 @@ def load_model(
         raise LabError(
             f"model: {source.name} lacks {len(missing)} of its weights (first: {missing[0]}); "
             f"the folder is incomplete or holds another architecture"
+        )
+    if mismatched := sorted(report["mismatched_keys"], key=str):
+        first, stored, built = mismatched[0][:3]
+        raise LabError(
+            f"model: {source.name} holds {len(mismatched)} weights of another shape than its "
+            f"config.json says (first: {first}, {list(stored)} for {list(built)}); the two do not "
+            "belong together"
         )
     return model.eval()
 

@@ -214,6 +214,7 @@ def compare(
     from labs_lib.training.session import train, versions
 
     folder, progress = Path(folder), progress or default_progress()
+    methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))  # each once
     recipes = [method_recipe(recipe, method, seed) for method in methods for seed in seeds]
     if not recipes:
         raise LabError("compare: give at least one method and one seed")

@@ -172,17 +172,22 @@ def _check_tokens(model: Any, name: str, rows: Iterable[tuple[Row, list[int]]]) 
 def _places(model: Any) -> int | None:
     """Return how many positions a model with a learnt table of them has; None without a table.
 
-    Rotary and relative positions have no end of their own.
+    The table lies beside that of the tokens; those of an image's or a sound's encoder count other
+    things. Rotary and relative positions have no end of their own.
     """
     from torch import nn
 
     config = model.config.get_text_config()
     declared = [getattr(config, name, None) for name in POSITION_TABLES]
     counts = [count for count in declared if isinstance(count, int)]
-    for path, module in model.named_modules():
-        leaf = path.rpartition(".")[2]
-        if isinstance(module, nn.Embedding) and ("pos" in leaf or leaf == "wpe"):
-            return min([*counts, module.num_embeddings])
+    tokens = model.get_input_embeddings()
+    for parent in model.modules():
+        children = dict(parent.named_children())
+        if not any(child is tokens for child in children.values()):
+            continue
+        for leaf, child in children.items():
+            if isinstance(child, nn.Embedding) and ("pos" in leaf or leaf == "wpe"):
+                return min([*counts, child.num_embeddings])
     return None
 
 

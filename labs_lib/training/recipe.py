@@ -65,6 +65,16 @@ class Recipe(BaseModel):
                 return value
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
+    @field_validator(
+        *("rank", "warmup_steps", "steps", "batch_size", "accumulation", "max_length", "seed"),
+        *("train_rows", "checkpoint_every", "eval_rows", "eval_tokens"),
+        mode="before",
+    )
+    @classmethod
+    def _whole_floats_are_counts(cls, value: Any) -> Any:
+        # YAML reads 1e3 and 8.0 as floats; a person means the whole number.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
     @field_validator("rslora", "double_quantization", "checkpointing", mode="before")
     @classmethod
     def _yes_is_true(cls, value: Any) -> Any:

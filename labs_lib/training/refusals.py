@@ -12,6 +12,12 @@ from labs_lib.training.recipe import Recipe
 
 def check_trainable(model: Any, recipe: Recipe) -> None:
     """Raise `LabError` where the model's stored form cannot be trained by the recipe's method."""
+    if getattr(model.config, "is_decoder", True) is False:
+        # BERT and its kin load with a head for the next token, and see that token already.
+        raise LabError(
+            f"model: {recipe.model} reads both ways (is_decoder is false in its config.json), so "
+            "it sees the token that it is to predict; give a model that predicts the next token"
+        )
     stored = getattr(model.config, "quantization_config", None)
     if stored is None or recipe.method == "qlora":
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig
+from peft import LoraConfig, PeftConfig, PeftModel
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
@@ -252,6 +252,28 @@ class MeasuringTrainer(SFTTrainer):
                 super(SFTTrainer, self)._save_checkpoint(model, trial)
         finally:
             self.args.output_dir = folder
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if isinstance(self.model, PeftModel) or output_dir is None:
+            super()._save(output_dir, state_dict)
+            return
+        # A checkpoint is read back by the names that the weights have in memory; transformers
+        # would save those of some models, experts above all, under the names they came with.
+        model: Any = self.accelerator.unwrap_model(self.model)
+        model.save_pretrained(output_dir, state_dict=state_dict, save_original_format=False)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Raise `NotWholeError` where a checkpoint leaves a weight as the base model has it."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        missing = set(load_result.missing_keys)
+        tensors = model.state_dict(keep_vars=True)
+        read = {id(tensor) for name, tensor in tensors.items() if name not in missing}
+        missing -= {name for name in missing if id(tensors.get(name)) in read}  # tied
+        wrong = sorted([*missing, *load_result.unexpected_keys])
+        if wrong:
+            raise NotWholeError(
+                f"{len(wrong)} of its weights do not fit the model (first: {wrong[0]})"
+            )
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

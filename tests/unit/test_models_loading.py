@@ -128,7 +128,8 @@ def remote_code(folder):
         (lost_shard, "model-00002-of-00002.safetensors is named in .* but missing"),
         (set_config(model_type="lama"), "cannot be loaded: .*lama"),
         (set_config(num_hidden_layers=3), "lacks 9 of its weights"),
-        (set_config(hidden_size=32), "cannot be loaded"),
+        (set_config(hidden_size=32), "21 weights of another shape .*first: lm_head"),
+        (set_config(vocab_size=65), "2 weights of another shape .*64, 16. for .65, 16"),
         (remote_code, "needs code of its own"),
     ],
 )

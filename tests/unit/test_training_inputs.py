@@ -306,6 +306,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "the head among others": ({}, {"target_modules": ["q_proj", "lm_head"]}, "is the output head"),
     "no such module": ({}, {"target_modules": "embed_tokens"}, "target_modules: 'embed_tokens'"),
     "tokens beyond the vocabulary": ({"vocab_size": 20000}, {}, "its vocabulary has 20,000"),
+    "a model that reads both ways": ({"family": "bert"}, {}, "reads both ways"),
     "more rows than a list holds": (
         {},
         {"steps": 10**6, "batch_size": 4096},
@@ -382,3 +383,48 @@ def test_what_was_done_with_the_data_is_told(tmp_path: Path, tiny_model: Path):
         "data: 1 of 12 rows held out for validation by seed 0",
         "data: no test rows; a split field of test makes a row one",
     ]
+
+
+def test_the_positions_of_an_images_encoder_do_not_count() -> None:
+    """Its table of patches is short, and rows of text go past it."""
+    from transformers import AutoModelForCausalLM, Gemma3Config
+
+    from labs_lib.training.encoding import _places
+
+    text = {**SHAPE, "vocab_size": 64, "head_dim": 8, "pad_token_id": 0}
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    vision |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    config = Gemma3Config(text_config=text, vision_config=vision, image_token_index=5)
+    model = AutoModelForCausalLM.from_config(config)
+    tables = [name for name, _ in model.named_modules() if name.endswith("position_embedding")]
+    assert tables and _places(model) is None
+
+
+# A count as people write it, and what YAML makes of it → the count; None: refused.
+COUNTS = [(1e3, 1000), (8.0, 8), (8.5, None), (float("inf"), None), (float("nan"), None)]
+
+
+@pytest.mark.parametrize("field", ["steps", "batch_size", "max_length", "train_rows"])
+@pytest.mark.parametrize(("given", "count"), COUNTS)
+def test_a_whole_number_may_be_written_as_a_float(
+    field: str, given: float, count: int | None
+) -> None:
+    fields = {"steps": 2, field: given}
+    if count is not None:
+        assert getattr(Recipe.of(**fields), field) == count
+        return
+    with pytest.raises(LabError, match=f"{field}: "):
+        Recipe.of(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"steps": None}, "recipe: give steps or epochs"),
+        ({"steps": 2, "warmup_steps": 2}, "recipe: warmup_steps must be below steps (2)"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_named_alone(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(LabError) as caught:
+        Recipe.of(**fields)
+    assert str(caught.value) == line
