@@ -34,8 +34,8 @@ def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
     low, high, deep = (snapshot(config, request, depth) for depth in (2, 3, DEPTH))
     figures = _extrapolate(low, high, Pattern(0, 1, DEPTH))
     assert figures is not None
-    quick = _forecast(plan, figures, config.model_type)
-    slow = _forecast(plan, deep, config.model_type)
+    quick = _forecast(plan, figures, config.model_type, ())
+    slow = _forecast(plan, deep, config.model_type, ())
     assert quick.peak_bytes == slow.peak_bytes
     assert quick.at_peak == slow.at_peak
     assert quick.moments == slow.moments
