@@ -197,9 +197,11 @@ Table.of(
 )
 
 # %% [markdown]
-# LoRA saves gradients and states; QLoRA saves weights. Neither is after the activations. LoRA's row
-# even shows more of them, because the peak is at another *moment*: full fine-tuning peaks when all
-# gradients have arrived and most activations have gone.
+# LoRA saves gradients and states; QLoRA saves weights. Neither is after the activations, and their
+# row depends on the machine. Full fine-tuning peaks when all gradients have arrived and most
+# activations have gone, the other two while the activations are there: in fp32 LoRA's row is the
+# larger one. On a machine that computes in bf16 LoRA keeps its base and activations in two bytes a
+# number, full fine-tuning its weights in four, and QLoRA its norms, and what they return, in fp32.
 #
 # This model is small, so its linear weights are a small share of the peak, and QLoRA has less to
 # save than in a large one. The forecast for both, at the same number of tokens:
@@ -515,8 +517,9 @@ for way, text in (
 # does little, an update that points one way does much. Still it is another model than the one you
 # evaluated.
 #
-# Only **restored** ends where training ended. It costs memory: see the column of weights. After any
-# merge, evaluate again.
+# Only **restored** ends where training ended, up to the rounding of the format in which it adds:
+# fp32 keeps the update whole, bf16 rounds a part of a small one away. It costs memory: see the
+# column of weights. After any merge, evaluate again.
 
 # %% [markdown]
 # ### An adapter made for another base
