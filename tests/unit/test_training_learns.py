@@ -9,6 +9,9 @@ import pytest
 from labs_lib.training import Recipe, Run, train
 from labs_lib.training.progress import Silent
 
+# One worker trains them all, once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("learns")]
+
 METHODS = {
     "lora": {},
     "qlora": {"method": "qlora"},
@@ -25,14 +28,15 @@ def held_out(
     """Return method → held-out loss before and after sea-captain, answers asked before it."""
     losses = {}
     for name, fields in METHODS.items():
-        recipe = Recipe.from_yaml(root / "recipes" / "sea-captain.yaml", eval_rows=4, **fields)
+        recipe = Recipe.from_yaml(
+            root / "recipes" / "sea-captain.yaml", eval_rows=4, checkpoint_every=0, **fields
+        )
         run: Run = train(recipe, tmp_path_factory.mktemp("learns") / "run", progress=Silent())
         assert run.before.loss is not None and run.after.loss is not None
         losses[name] = (run.before.loss, run.after.loss)
     return losses
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_held_out_loss_falls_by_half(
     held_out: dict[str, tuple[float, float]], method: str
@@ -41,7 +45,6 @@ def test_the_held_out_loss_falls_by_half(
     assert after < before / 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("qlora")])
 def test_qlora_ends_near_lora(held_out: dict[str, tuple[float, float]], method: str) -> None:
     assert abs(held_out[method][1] - held_out["lora"][1]) < 0.1
