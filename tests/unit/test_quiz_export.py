@@ -203,7 +203,7 @@ def test_quiz_export_writes_a_file(capsys, tmp_path, monkeypatch):
     [
         (["quiz", "export", "--format", "cvs"], "did you mean 'csv'"),
         (["quiz", "export", "--format", "csv", "--lesson", "99"], "lesson: '99' is not one of"),
-        (["quiz", "check", "no-such-file.yaml"], "cannot be read"),
+        (["quiz", "check", "no-such-file.yaml"], "no file no-such-file.yaml"),
         (["progress", "import", "no-such-file"], "cannot read"),
     ],
 )

@@ -106,8 +106,11 @@ def own_loss(folder: Path, rows: int) -> float:
     return sum(losses) / len(losses)
 
 
-@pytest.mark.parametrize("names_known", [True, False])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "names_known"),
+    [(family, True) for family in FAMILIES]
+    + [(family, False) for family, (_, way) in FAMILIES.items() if way == AT_ANSWERS],
+)
 def test_the_loss_is_that_of_the_models_own_logits(
     family: str, names_known: bool, tiny_model: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -116,8 +119,6 @@ def test_the_loss_is_that_of_the_models_own_logits(
 
     config, expected = FAMILIES[family]
     if not names_known:
-        if expected != AT_ANSWERS:
-            pytest.skip("nothing to hide")
         monkeypatch.setattr("labs_lib.training.head_loss.LOGITS_CHANGED", ())
     monkeypatch.setattr(session, "LOSS_ROWS", 4)
     folder = make(tmp_path / "model", tiny_model, family, **config)
@@ -283,7 +284,7 @@ TEMPLATES = {
     NO_SYSTEM + EACH: "system message, .* refuses: 'no system role'",
     "{{ messages[0": "refuses",
     "{% for i in range(10**9) %}x{% endfor %}": "refuses",
-    "{{ messages.__init__.__globals__ }}": "refuses",
+    "{{ messages.__init__.__globals__ }}": "no template may",
     "{{ 1 // 0 }}": "refuses",
     "{{ messages[9].content.x.y }}": "refuses",
     "{# nothing #}": "none of the 1. training rows has an answer",
@@ -296,7 +297,7 @@ def test_a_chat_template_that_refuses_a_row_is_one_line(
 ) -> None:
     folder = with_template(Path(shutil.copytree(tiny_model, tmp_path / "model")), template)
     rows = rows_file(tmp_path / "rows.jsonl", 18, system="Be brief.")
-    with pytest.raises(LabError, match=rf"^dataset: .*{TEMPLATES[template]}"):
+    with pytest.raises(LabError, match=rf"^(dataset|chat template): .*{TEMPLATES[template]}"):
         train(short(folder, dataset=rows), tmp_path / "run", progress=Silent())
     assert not (tmp_path / "run").exists()
 
