@@ -323,9 +323,9 @@ KEPT_OF_PYTHON = (
 # (a target folder, the user's own packages, a platform, other constraints) would put them elsewhere
 # or fetch others.
 KEPT_OF_PIP = {
-    "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links",
-    "index-url", "keyring-provider", "no-cache-dir", "no-index", "proxy", "retries", "timeout",
-    "trusted-host",
+    "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_DEFAULT_TIMEOUT", "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_KEYRING_PROVIDER", "PIP_NO_CACHE_DIR", "PIP_NO_INDEX",
+    "PIP_PROXY", "PIP_RETRIES", "PIP_TIMEOUT", "PIP_TRUSTED_HOST",
 }  # fmt: skip
 
 
@@ -333,8 +333,7 @@ def set_up_environment() -> dict[str, str]:
     """Return the variables for programs of a set-up: `child_environment`, and pip's kept apart."""
     variables = {}
     for name, value in child_environment().items():
-        key = name.removeprefix("PIP_").lower().replace("_", "-")
-        if not name.startswith("PIP_") or key in KEPT_OF_PIP or key == "config-file":
+        if not name.startswith("PIP_") or name in {*KEPT_OF_PIP, "PIP_CONFIG_FILE"}:
             variables[name] = value
     if not venv_python().exists():
         return variables
@@ -353,9 +352,9 @@ def pip_configuration(variables: tuple[tuple[str, str], ...]) -> dict[str, str] 
     found: dict[str, str] = {}
     for section in ("global", "install", ":env:"):  # the later wins, as in pip
         for key, value in re.findall(rf"^{section}\.([\w-]+)=(.+)$", output, re.MULTILINE):
-            if key in KEPT_OF_PIP:
+            name = "PIP_" + key.upper().replace("-", "_")
+            if name in KEPT_OF_PIP:
                 with contextlib.suppress(ValueError, SyntaxError):
-                    name = "PIP_" + key.upper().replace("-", "_")
                     found[name] = str(ast.literal_eval(value))
     return found
 

@@ -281,13 +281,13 @@ NO_SYSTEM = (
 )
 EACH = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
 TEMPLATES = {
-    NO_SYSTEM + EACH: "system message, .* refuses: 'no system role'",
-    "{{ messages[0": "refuses",
-    "{% for i in range(10**9) %}x{% endfor %}": "refuses",
-    "{{ messages.__init__.__globals__ }}": "no template may",
-    "{{ 1 // 0 }}": "refuses",
-    "{{ messages[9].content.x.y }}": "refuses",
-    "{# nothing #}": "none of the 1. training rows has an answer",
+    NO_SYSTEM + EACH: "dataset: .*system message, .* refuses: 'no system role'",
+    "{{ messages[0": "dataset: .*refuses",
+    "{% for i in range(10**9) %}x{% endfor %}": "dataset: .*refuses",
+    "{{ messages.__init__.__globals__ }}": "chat template: .*no template may",
+    "{{ 1 // 0 }}": "dataset: .*refuses",
+    "{{ messages[9].content.x.y }}": "dataset: .*refuses",
+    "{# nothing #}": "dataset: .*none of the 1. training rows has an answer",
 }
 
 
@@ -297,7 +297,7 @@ def test_a_chat_template_that_refuses_a_row_is_one_line(
 ) -> None:
     folder = with_template(Path(shutil.copytree(tiny_model, tmp_path / "model")), template)
     rows = rows_file(tmp_path / "rows.jsonl", 18, system="Be brief.")
-    with pytest.raises(LabError, match=rf"^(dataset|chat template): .*{TEMPLATES[template]}"):
+    with pytest.raises(LabError, match=rf"^{TEMPLATES[template]}"):
         train(short(folder, dataset=rows), tmp_path / "run", progress=Silent())
     assert not (tmp_path / "run").exists()
 

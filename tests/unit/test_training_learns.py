@@ -45,6 +45,11 @@ def test_the_held_out_loss_falls_by_half(
     assert after < before / 2
 
 
-@pytest.mark.parametrize("method", ["qlora", "qlora fp32"])  # FP4 is the coarser format
-def test_qlora_ends_near_lora(held_out: dict[str, tuple[float, float]], method: str) -> None:
-    assert abs(held_out[method][1] - held_out["lora"][1]) < 0.1
+# FP4's grid is the coarser one: measured 0.055 for NF4 and 0.14 for FP4 on a CPU with bf16.
+@pytest.mark.parametrize(
+    ("method", "distance"), [("qlora", 0.1), ("qlora fp32", 0.1), ("qlora fp4", 0.2)]
+)
+def test_qlora_ends_near_lora(
+    held_out: dict[str, tuple[float, float]], method: str, distance: float
+) -> None:
+    assert abs(held_out[method][1] - held_out["lora"][1]) < distance
