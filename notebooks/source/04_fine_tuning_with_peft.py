@@ -21,7 +21,8 @@ load_in_background()
 # **Configure → wrap → count → train → generate → save → load → merge.** Every library call below
 # is the real one; what `labs_lib` adds is shorter notebooks, not another interface.
 #
-# We start from the base model. Its module names are what `target_modules` refers to.
+# We start from the base model, in 32-bit floats on every machine, so that what should be equal is
+# equal to many digits. Its module names are what `target_modules` refers to.
 
 # %%
 import copy
@@ -47,7 +48,7 @@ from labs_lib.widgets import ask, show_progress
 
 # %%
 with quiet_libraries():
-    model, tokenizer = models.load("smollm2-135m-instruct")
+    model, tokenizer = models.load("smollm2-135m-instruct", dtype="fp32")
 print(model.model.layers[0])
 
 # %% [markdown]

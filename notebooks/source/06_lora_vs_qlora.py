@@ -198,10 +198,9 @@ Table.of(
 
 # %% [markdown]
 # LoRA saves gradients and states; QLoRA saves weights. Neither is after the activations, and their
-# row depends on the machine. Full fine-tuning peaks when all gradients have arrived and most
-# activations have gone, the other two while the activations are there: in fp32 LoRA's row is the
-# larger one. On a machine that computes in bf16 LoRA keeps its base and activations in two bytes a
-# number, full fine-tuning its weights in four, and QLoRA its norms, and what they return, in fp32.
+# row depends on the machine. Full fine-tuning peaks at another *moment*, when all gradients have
+# arrived and most activations have gone, so in fp32 LoRA's row is larger. Where the machine computes
+# in bf16, LoRA's activations take two bytes a number; QLoRA's norms still compute in fp32.
 #
 # This model is small, so its linear weights are a small share of the peak, and QLoRA has less to
 # save than in a large one. The forecast for both, at the same number of tokens:
