@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
 import click
 
-_LONGEST = 20
-_SUFFIXES = {"k": 1024, "m": 1024**2}
+from labs_lib.assessment.written_numbers import AmbiguousNumberError, NumberError, read_number
+
+_MULTIPLES = {"k": 1024, "m": 1024**2}
+_LARGEST_MEANT = 10**15
 
 
 class WholeNumber(click.ParamType):
@@ -21,14 +24,13 @@ class WholeNumber(click.ParamType):
         if isinstance(value, int):
             return value
         text = str(value).strip()
-        try:
+        with contextlib.suppress(ValueError):
             return int(text)
-        except ValueError:
-            pass
-        number = _float(text)
-        if number is not None and number.is_integer():
-            return int(number)
-        hint = _nearest(text, number)
+        with contextlib.suppress(ValueError):
+            number = float(text)
+            if number.is_integer():
+                return int(number)
+        hint = _nearest(text)
         self.fail(
             f"{text[:40]!r} is not a whole number{f'; did you mean {hint}?' if hint else ''}",
             param,
@@ -50,40 +52,30 @@ class DecimalNumber(click.ParamType):
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return the number; fail in one line for what is none."""
-        text = str(value).strip()
-        if re.fullmatch(r"[+-]?(0?,\d+|\d+,(\d{1,2}|\d{4,}))", text):
-            text = text.replace(",", ".")
-        number = _float(text)
-        if number is None:
-            self.fail(f"{text[:40]!r} is not a number, such as 0.1", param, ctx)
-        return number
+        """Return the number; fail in one line for what is none, or may be one of two."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            written = read_number(str(value))
+        except AmbiguousNumberError as error:
+            self.fail(str(error), param, ctx)
+        except NumberError:
+            written = None
+        if written is None or written.rest:
+            self.fail(f"{str(value).strip()[:40]!r} is not a number, such as 0.1", param, ctx)
+        if written.other:
+            self.fail(str(written.other), param, ctx)
+        return written.number
 
 
 WHOLE, DECIMAL = WholeNumber(), DecimalNumber()
 
 
-def _float(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    finite = number == number and abs(number) != float("inf")
-    return number if finite else None
-
-
-def _nearest(text: str, number: float | None) -> int | None:
+def _nearest(text: str) -> int | None:
     """Return the whole number that was probably meant: 2k, 4,096, 7.6, 8x."""
-    grouped = re.fullmatch(r"[1-9]\d{0,2}([,.' ]\d{3})+", text[: _LONGEST + 1])
-    if grouped and len(text) <= _LONGEST:
-        return int(re.sub(r"\D", "", text))
-    if number is not None:
-        return round(number)
-    if len(text) > _LONGEST:
+    try:
+        written = read_number(text, whole=True)
+    except NumberError:
         return None
-    short = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*([kKmM])", text)
-    if short:
-        return round(float(short[1].replace(",", ".")) * _SUFFIXES[short[2].lower()])
-    comma = re.fullmatch(r"(\d+),\d+", text)
-    first = comma or re.match(r"(\d+)(?!\w*\d)", text)
-    return int(first[1]) if first else None
+    number = written.number * _MULTIPLES.get(written.rest.lower(), 1)
+    return round(number) if abs(number) < _LARGEST_MEANT else None
