@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, choice_error, nearest
+from labs_lib.errors import LabError, choice_error, nearest, shorten
 from labs_lib.memory.borders import first_line, in_one_line
 from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
 from labs_lib.memory.known_fields import NoFormulaError, families, understood
@@ -127,14 +127,19 @@ def check_length(max_positions: int | None, request: MemoryRequest) -> None:
 
 
 def _unknown(model: str) -> LabError:
-    folder = Path(model)
-    if "\0" not in model and len(model) < 4096 and folder.is_dir():
-        if (folder / "adapter_config.json").is_file():
-            return LabError(f"model: {model!r} holds an adapter; name its base model")
+    try:
+        folder = Path(model).expanduser()
+        is_folder = folder.is_dir()
+        is_adapter = is_folder and (folder / "adapter_config.json").is_file()
+    except (OSError, ValueError, RuntimeError):  # what `config_file` passes over, too
+        is_folder = is_adapter = False
+    if is_adapter:
+        return LabError(f"model: {model!r} holds an adapter; name its base model")
+    if is_folder:
         return LabError(f"model: {model!r} holds no config.json, so it is not a model folder")
     if "/" in model or model.endswith(".json"):
         return LabError(
-            f"model: {model!r} is neither a catalogue name nor a config.json here"
+            f"model: {shorten(model)} is neither a catalogue name nor a config.json here"
             f"{nearest(model, catalogue())}"
         )
     return choice_error("model", model, catalogue())

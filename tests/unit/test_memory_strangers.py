@@ -179,6 +179,15 @@ def test_a_quantised_base_is_counted_as_it_is_stored(name, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["a" * 300, "a" * 300 + ".json", "x/" + "a" * 5000, "~nobody/x", "x\0y"],
+    ids=("long", "long-json", "long-path", "unknown-user", "nul"),
+)
+def test_a_name_that_no_file_can_have_is_one_line(name, capsys):
+    is_one_line(*run(capsys, name), "model: ")
+
+
+@pytest.mark.parametrize(
     ("file", "says"), [("adapter_config.json", "an adapter"), ("x.txt", "no config.json")]
 )
 def test_a_folder_that_is_no_models_is_said_so(file, says, capsys, tmp_path):
@@ -186,7 +195,7 @@ def test_a_folder_that_is_no_models_is_said_so(file, says, capsys, tmp_path):
     is_one_line(*run(capsys, str(tmp_path)), says)
 
 
-def test_a_number_of_a_class_from_the_hub_runs_no_code(capsys, tmp_path):
+def test_a_configuration_that_names_a_class_of_its_own_runs_no_code(capsys, tmp_path):
     (tmp_path / "a.py").write_text("raise SystemExit('ran')", encoding="utf-8")
     fields = {**LLAMA, "auto_map": {"AutoConfig": "a.B", "AutoModelForCausalLM": "a.C"}}
     (tmp_path / "config.json").write_text(json.dumps(fields), encoding="utf-8")
@@ -219,6 +228,8 @@ def test_json_holds_no_nan(capsys, tmp_path):
         (["--rank", "nan"], "'nan' is not a whole number"),
         (["--rank", "1e400"], "is not a whole number"),
         (["--rank", "9" * 5000], "is not a whole number"),
+        (["--rank", "1e308m"], "'1e308m' is not a whole number"),
+        (["--rank", "7,6"], "did you mean 8?"),
         (["--rank", ""], "'' is not a whole number"),
         (["--seq-len", "2k"], "did you mean 2048?"),
         (["--seq-len", "1,024"], "did you mean 1024?"),
@@ -228,7 +239,7 @@ def test_json_holds_no_nan(capsys, tmp_path):
         (["--accumulation", "0"], "accumulation: 0"),
         (["--dropout", "1"], "dropout: 1"),
         (["--dropout", "nan"], "'nan' is not a number"),
-        (["--dropout", "1,000"], "'1,000' is not a number"),
+        (["--dropout", "1,000"], "'1,000' can mean 1000 or 1"),
         (["--dropout", "10%"], "'10%' is not a number"),
         (["--card", "24"], "with 24 GiB there are RTX 3090, RTX 4090"),
         (["--card", "24GB"], "with 24 GiB there are"),
@@ -257,7 +268,8 @@ def test_a_whole_number_is_read_however_it_is_written(text, number):
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("0.1", 0.1), ("0,1", 0.1), ("0,125", 0.125), (",5", 0.5), ("5e-2", 0.05)]
+    ("text", "number"),
+    [("0.1", 0.1), ("0,1", 0.1), ("0,125", 0.125), (",5", 0.5), ("5e-2", 0.05), ("1/8", 0.125)],
 )
 def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(text, number):
     assert DECIMAL.convert(text, None, None) == number
