@@ -33,7 +33,7 @@ class StepRecorder(TorchDispatchMode):
     `events` holds (+1, index of the allocation), (-1, index), (0, index of the moment), and
     (2, …) where a checkpointed layer has run again; `allocations` and `moments` say what they
     are, `kinds` maps an allocation to its kind where that is known (weights, adapter, gradients,
-    optimizer).
+    optimizer), `entered` holds the names of the modules that ran.
     """
 
     def __init__(self) -> None:
@@ -43,6 +43,7 @@ class StepRecorder(TorchDispatchMode):
         self.moments: list[tuple[str, ...]] = []
         self.kinds: dict[int, str] = {}
         self.module_stack: list[str] = []
+        self.entered: set[str] = set()
         self._alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -61,6 +61,7 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
     def entering(name: str) -> Any:
         def hook(module: nn.Module, args: Any) -> None:
             recorder.module_stack.append(name)
+            recorder.entered.add(name)
 
         return hook
 
@@ -90,6 +91,15 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
                 )
             )
     return hooks
+
+
+def idle_stacks(model: nn.Module, recorder: StepRecorder) -> tuple[str, ...]:
+    """Return the names of the stacks that the step never entered, such as a vision tower's."""
+    return tuple(
+        stack.path.removeprefix("base_model.model.")
+        for stack in stacks_of(model)
+        if not any(name.startswith(f"{stack.path}.") for name in recorder.entered)
+    )
 
 
 def _kind(path: str) -> str:

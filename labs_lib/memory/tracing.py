@@ -132,6 +132,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
             }
     return summarise(recorder) | {
         "layers": depth or len(main_stack(model).layers),
+        "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
         "trainable": trainable,
         "total": total,
@@ -262,6 +263,7 @@ def _extrapolate(
         }
     return {
         "layers": pattern.layers,
+        "idle": low["idle"],
         "peaks": peaks,
         "groups": groups,
         "ends": {
@@ -325,8 +327,18 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
-        notes=(*notes_on(request, kind), *remarks, *plan.notes),
+        notes=(*notes_on(request, kind), *remarks, *plan.notes, *_notes_on_idle(shot["idle"])),
         timeline=timeline,
+    )
+
+
+def _notes_on_idle(stacks: tuple[str, ...]) -> tuple[str, ...]:
+    """Say that a batch of text leaves some stacks idle: a training on images costs more."""
+    if not stacks:
+        return ()
+    return (
+        f"The batch is text alone and runs past {', '.join(stacks)}: the weights there are "
+        "counted, the activations of a batch with images or sound are not.",
     )
 
 
