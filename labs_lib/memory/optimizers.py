@@ -8,11 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from labs_lib.memory.formula_states import PAGED_FROM_ELEMENTS
 from labs_lib.memory.request import MemoryRequest
-
-# bitsandbytes pages a state only if the parameter has at least this many elements
-# (bitsandbytes/optim/optimizer.py, get_state_buffer).
-PAGED_FROM_ELEMENTS = 100_000
 
 
 def optimizer_of(model: nn.Module, request: MemoryRequest) -> torch.optim.Optimizer:

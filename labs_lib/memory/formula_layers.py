@@ -1,0 +1,193 @@
+"""What the formula counts of a layer: what it saves, and what its backward pass holds.
+
+Written out for each family, tensor by tensor, from the source of transformers 5.23 and PEFT 0.21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labs_lib.memory.formula_sizes import GATED, Sizes
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Bytes of one layer: `saved` for the backward pass, `first` what layer 0 saves of them,
+    `backward` the most that its backward pass holds besides what is saved."""
+
+    saved: int
+    first: int
+    backward: int
+
+
+def layer_of(sizes: Sizes) -> Layer:
+    """Return the bytes of one layer of the model's family."""
+    if sizes.kind in GATED:
+        return _gated_layer(sizes)
+    return {"gpt2": _gpt2_layer, "falcon": _falcon_layer}[sizes.kind](sizes)
+
+
+def final_norm(sizes: Sizes) -> int:
+    """Return the bytes that the last norm and the head save."""
+    t, c, h = sizes.t, sizes.c, sizes.h
+    rms = sizes.kind in GATED
+    saved = 4 * t * h + 4 * t if rms else c * t * h + 2 * c * t
+    if sizes.full:
+        saved += (2 if rms else 1) * c * t * h
+    if sizes.head_adapted:
+        saved += sizes.a * t * (h + sizes.request.rank)
+    return saved
+
+
+def dora_temporary(sizes: Sizes) -> int:
+    """Return what DoRA holds to find the whole weight's norm: a unit matrix and four copies."""
+    if not sizes.request.dora or not sizes.targets:
+        return 0
+    return max(
+        sizes.a * each.in_features * (each.in_features + 4 * each.out_features)
+        for each in sizes.targets
+    )
+
+
+# Families --------------------------------------------------------------------------------
+
+
+def _gated_layer(sizes: Sizes) -> Layer:
+    """Llama, Mistral, Qwen2: RMSNorm, rotary positions, grouped queries, gated MLP."""
+    t, c, h = sizes.t, sizes.c, sizes.h
+    heads, kv = sizes.shapes.heads, sizes.shapes.key_value_heads
+    query, key_value = heads * sizes.shapes.head_size, kv * sizes.shapes.head_size
+    inner = sizes.shapes.intermediate_size
+    # RMSNorm computes in fp32: its input in fp32 and one number a token.
+    norm_in = 4 * t * h + 4 * t
+    saved = 2 * norm_in
+    saved += _attention(sizes, heads, query, key_value)
+    saved += 3 * c * t * inner  # gate, its activation, up
+    if sizes.full:
+        # Trained weights need the inputs of their products: norms' results and what enters
+        # down_proj; a trained norm its normalised input.
+        saved += 4 * c * t * h + c * t * inner
+    else:
+        saved += _lora_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
+        saved += _lora_inputs(sizes, query, "o_proj", kept=True)
+        saved += _lora_inputs(sizes, h, "gate_proj", "up_proj")
+        saved += _lora_inputs(sizes, inner, "down_proj") + _int8_inputs(sizes, h, h, inner)
+    first = saved if sizes.full else saved - norm_in
+    return Layer(saved, first, _backward_of_mlp(sizes, inner, "down_proj", 3))
+
+
+def _gpt2_layer(sizes: Sizes) -> Layer:
+    """GPT-2: LayerNorm, learned positions, one matrix for q, k and v, tanh-GELU, dropout."""
+    t, c, h = sizes.t, sizes.c, sizes.h
+    heads, inner = sizes.shapes.heads, sizes.shapes.intermediate_size
+    norm_in = c * t * h + 2 * c * t
+    saved = 2 * norm_in + _attention(sizes, heads, h, h)
+    saved += 2 * c * t * h * (_dropout_of(sizes, "resid_pdrop") > 0)  # masks
+    saved += 4 * c * t * inner  # the GELU's input and three steps
+    if sizes.full:
+        saved += 2 * c * t * h + c * t * inner
+    else:
+        saved += _lora_inputs(sizes, h, "c_attn")
+        saved += _lora_inputs(sizes, h, "attn.c_proj", kept=True)
+        saved += _lora_inputs(sizes, h, "c_fc") + _lora_inputs(sizes, inner, "mlp.c_proj")
+        saved += _int8_inputs(sizes, h, h, inner)
+    first = saved if sizes.full else saved - norm_in
+    return Layer(saved, first, _backward_of_mlp(sizes, inner, "mlp.c_proj", 4))
+
+
+def _falcon_layer(sizes: Sizes) -> Layer:
+    """Falcon-7B: attention and MLP side by side, one key/value head, attention not fused.
+
+    Query and key/value heads differ in number and are not declared as groups, so torch
+    takes the plain path: in fp32, with every score kept.
+    """
+    t, c, h = sizes.t, sizes.c, sizes.h
+    heads, inner = sizes.shapes.heads, sizes.shapes.intermediate_size
+    head = sizes.shapes.head_size
+    scores = sizes.request.batch * heads * sizes.request.seq_len**2
+    norm_in = c * t * h + 2 * c * t
+    keys = 2 * head if sizes.request.batch == 1 else 2 * h  # copied for each head
+    wide = c if sizes.request.attention == "eager" else 4
+    saved = norm_in + wide * scores + wide * t * (h + keys) + c * t * inner
+    if sizes.full:
+        saved += 2 * c * t * h + c * t * inner
+    else:
+        saved += _lora_inputs(sizes, h, "query_key_value") + _lora_inputs(sizes, h, "dense")
+        saved += _lora_inputs(sizes, h, "dense_h_to_4h")
+        saved += _lora_inputs(sizes, inner, "dense_4h_to_h")
+    adapted = any(each.name == "dense_h_to_4h" for each in sizes.targets)
+    first = saved if sizes.full else saved - norm_in - (0 if adapted else c * t * inner)
+    mlp = _backward_of_mlp(sizes, inner, "dense_4h_to_h", 2)
+    # The scores' gradients come when the MLP's tensors are gone.
+    gone = c * t * inner * (2 if sizes.full else 1) + _lora_inputs(sizes, h, "dense_h_to_4h")
+    gone += _lora_inputs(sizes, inner, "dense_4h_to_h")
+    return Layer(saved, first, max(mlp, 2 * 4 * scores - gone))
+
+
+# Parts of a layer ------------------------------------------------------------------------
+
+
+def _lora_inputs(sizes: Sizes, shared: int, *names: str, kept: bool = False) -> int:
+    """Return the bytes that the adapters on `names`, which share one input of width `shared`, save.
+
+    `kept` says that something else saves the input anyway.
+    """
+    adapted = [each for each in sizes.targets if each.name in names or each.module in names]
+    if not adapted:
+        return 0
+    rank, dropped = sizes.request.rank, sizes.request.dropout > 0
+    extra = 0
+    if sizes.request.dora:  # both paths' results, to be scaled by the magnitude
+        extra += sum((sizes.a + sizes.c) * sizes.t * each.out_features for each in adapted)
+    if sizes.request.precision == "mixed":  # autocast keeps 16-bit copies of input and adapter
+        copies = sum(rank * (each.in_features + each.out_features) for each in adapted)
+        width = sizes.t * (shared + rank)
+        return extra + sizes.c * (len(adapted) * (1 + dropped) * width + copies)
+    if dropped:  # the input after dropout and the mask, one of each for each adapter
+        inputs = 2 * len(adapted) * sizes.a * sizes.t * shared
+    elif sizes.a != sizes.c:  # a copy in the adapter's precision for each adapter
+        inputs = len(adapted) * sizes.a * sizes.t * shared
+    else:
+        inputs = 0 if kept else sizes.c * sizes.t * shared
+    return extra + inputs + len(adapted) * sizes.a * sizes.t * rank
+
+
+def _int8_inputs(sizes: Sizes, *widths: int) -> int:
+    """Return what LLM.int8's product keeps: its input, of each width in `widths`."""
+    kept = sizes.quantises and sizes.request.quantization == "int8"
+    return sizes.c * sizes.t * sum(widths) * kept
+
+
+def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
+    """Return the bytes of the attention proper: q, k, v, output, and the scores unless fused."""
+    t, c, s = sizes.t, sizes.c, sizes.request.seq_len
+    scores = sizes.request.batch * heads * s * s
+    if sizes.request.attention == "eager":
+        return c * t * 3 * query + (4 + (c if c != 4 else 0)) * scores
+    if sizes.request.device == "cpu" and _dropout_of(sizes, "attn_pdrop") > 0:
+        # The CPU's fused kernel has no dropout: plain attention in fp32, scores kept thrice.
+        return 4 * t * 3 * query + 4 * 3 * scores
+    if sizes.masked:  # keys and values are repeated for each head, the mask is turned to bf16
+        return c * t * 4 * query + c * sizes.request.batch * s * s + 4 * t * heads
+    return c * t * (2 * query + 2 * key_value) + 4 * t * heads
+
+
+def _dropout_of(sizes: Sizes, name: str) -> float:
+    """Return a dropout of the configuration; only GPT-2 has one where the file names none."""
+    return float(sizes.shapes.config.get(name, 0.1 if sizes.kind == "gpt2" else 0.0))
+
+
+def _restored(sizes: Sizes) -> int:
+    """Return the bytes of the largest 4-bit matrix restored to the activations' precision."""
+    if not sizes.quantises:
+        return 0
+    largest = max(each.in_features * each.out_features for each in sizes.linears)
+    absmax = 2 * 4 * (largest // 64) if sizes.request.double_quant else 0
+    return largest * sizes.request.compute_itemsize + absmax
+
+
+def _backward_of_mlp(sizes: Sizes, inner: int, last: str, wide: int) -> int:
+    """Return what the backward pass of a layer's MLP holds: gradients of its inner width."""
+    adapted = any(each.name == last or each.module == last for each in sizes.targets)
+    gradients = (wide * sizes.c + (sizes.a if adapted else 0)) * sizes.t * inner
+    return gradients + 2 * sizes.c * sizes.t * sizes.h + _restored(sizes)

@@ -1,0 +1,129 @@
+"""What the formula counts of a model before a step begins: parameters, weights, what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labs_lib.memory.request import MemoryRequest
+from labs_lib.models.catalogue import Entry, LinearShape
+
+GATED = ("llama", "mistral", "qwen2")
+
+
+class Sizes:
+    """The sizes that every term of the formula is made of.
+
+    `t` tokens go through `depth` layers of width `h` with `v` words; an activation takes `c`
+    bytes, an adapter parameter `a`, a weight that is not quantised `w`.
+    """
+
+    def __init__(self, request: MemoryRequest, shapes: Entry, targets: Sequence[str]):
+        self.request, self.shapes, self.linears = request, shapes, shapes.linears
+        self.kind = shapes.family.model_type
+        self.targets = tuple(
+            each
+            for each in self.linears
+            if any(each.module == name or each.module.endswith(f".{name}") for name in targets)
+        )
+        self.head_adapted = "lm_head" in targets
+        self.full = request.method == "full"
+        self.t = request.tokens
+        self.h, self.v = shapes.hidden_size, shapes.vocab_size
+        self.c, self.a = request.compute_itemsize, request.adapter_itemsize
+        self.depth = shapes.layers
+        # A window that the text does not fit into needs a mask, and a mask the general kernel.
+        window = shapes.config.get("sliding_window") or request.seq_len
+        self.masked = self.kind == "mistral" and request.seq_len > window
+        kept = 4 if request.prepare_kbit and request.method == "qlora" else request.weight_itemsize
+        self.w = kept
+        if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
+            self.c = 4 if request.precision != "mixed" or self.full else self.c
+        self.quantises = request.method == "qlora" and self.kind != "falcon"
+
+    # Elements -------------------------------------------------------------------------------
+
+    def norm_parameters(self) -> int:
+        """Return the elements of a layer's norms."""
+        return (4 if self.kind == "gpt2" else 2) * self.h
+
+    def outer_parameters(self) -> list[int]:
+        """Return the elements of each tensor outside the layers; a tied head is the embedding."""
+        sizes = [self.v * self.h]
+        if not self.shapes.tie_word_embeddings:
+            sizes.append(self.v * self.h)
+        if self.kind == "gpt2":  # one vector for each position
+            sizes.append(self.shapes.max_positions * self.h)
+        sizes.append(self.h)
+        if self.kind in ("gpt2", "falcon"):  # the last norm's bias
+            sizes.append(self.h)
+        return sizes
+
+    def layer_tensors(self) -> list[int]:
+        """Return the elements of each parameter tensor of a layer."""
+        sizes = [self.h] * (self.norm_parameters() // self.h)
+        for linear in self.linears:
+            sizes.append(linear.in_features * linear.out_features)
+            if linear.bias:
+                sizes.append(linear.out_features)
+        return sizes
+
+    def base_parameters(self) -> int:
+        """Return the number of the base model's parameters."""
+        return self.depth * sum(self.layer_tensors()) + sum(self.outer_parameters())
+
+    def adapter_tensors(self) -> list[int]:
+        """Return the elements of each adapter tensor of a layer."""
+        sizes: list[int] = []
+        for linear in self.targets:
+            sizes += [
+                self.request.rank * linear.in_features,
+                self.request.rank * linear.out_features,
+            ]
+            if self.request.dora:
+                sizes.append(linear.out_features)
+        return sizes
+
+    def head_adapter_tensors(self) -> list[int]:
+        """Return the elements of each adapter tensor on the output head."""
+        if not self.head_adapted:
+            return []
+        return [self.request.rank * self.h, self.request.rank * self.v]
+
+    def trainable(self) -> list[tuple[int, int]]:
+        """Return (elements, how many such tensors) of everything that is trained."""
+        if self.full:
+            groups = [(size, self.depth) for size in self.layer_tensors()]
+            return groups + [(size, 1) for size in self.outer_parameters()]
+        groups = [(size, self.depth) for size in self.adapter_tensors()]
+        return groups + [(size, 1) for size in self.head_adapter_tensors()]
+
+    # Bytes ----------------------------------------------------------------------------------
+
+    @property
+    def trained_itemsize(self) -> int:
+        """Return the bytes of one parameter that is trained."""
+        return self.request.weight_itemsize if self.full else self.a
+
+    def weights(self) -> int:
+        """Return the bytes of the base model with its buffers and 4-bit statistics."""
+        buffers = 0
+        if self.kind != "gpt2":
+            buffers = 2 * 4 * (self.shapes.head_size // 2)  # inv_freq, twice
+        outer = sum(self.outer_parameters()) * self.w
+        if not self.quantises:
+            return self.depth * sum(self.layer_tensors()) * self.w + outer + buffers
+        layer = self.norm_parameters() * self.w
+        for linear in self.linears:
+            layer += self.quantised(linear) + (linear.out_features * self.w if linear.bias else 0)
+        return self.depth * layer + outer + buffers
+
+    def quantised(self, linear: LinearShape) -> int:
+        """Return the bytes of one quantised matrix with its statistics."""
+        count = linear.in_features * linear.out_features
+        if self.request.quantization == "int8":
+            return count + 4 * linear.out_features
+        blocks = -(-count // 64)
+        packed = (count + 1) // 2 + 16 * 4
+        if self.request.double_quant:
+            return packed + blocks + 4 * -(-blocks // 256) + 256 * 4 + 4
+        return packed + 4 * blocks
