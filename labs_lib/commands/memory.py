@@ -66,7 +66,6 @@ def command(
     on = find_card(card) if card is not None else None
     if timeline:
         _check_picture(timeline)
-    if timeline:
         from labs_lib.memory.tracing import trace
 
         result = trace(request, whole=True)

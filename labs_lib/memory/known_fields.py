@@ -18,7 +18,7 @@ class NoFormulaError(LabError):
     """The formula does not know this model; the trace may. `why` is the reason, in a clause."""
 
     def __init__(self, why: str):
-        super().__init__(f"model: {why}; --trace runs its real code on shapes instead")
+        super().__init__(f"model: {why}; `estimate` and `labs memory` trace its real code instead")
         self.why = why
 
 

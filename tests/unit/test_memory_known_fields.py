@@ -158,7 +158,7 @@ def test_where_nothing_can_be_traced_a_line_names_the_field(tmp_path):
     from labs_lib.widgets.memory_planner import MemoryPlanner
 
     path = write(tmp_path, small("llama") | {"mlp_bias": True})
-    with pytest.raises(NoFormulaError, match="does not know mlp_bias: True"):
+    with pytest.raises(NoFormulaError, match="does not know mlp_bias: True; `estimate` and"):
         forecast(path)
     planner = MemoryPlanner(tracing=False, model=path)
     assert "does not know mlp_bias" in planner.trouble
