@@ -40,6 +40,16 @@ _WARNINGS: Any = ("ignore", _WhereQuiet(), Warning, None, 0)
 _REMARKS = _RemarksWhereQuiet()
 
 
+def _handlers() -> Iterator[logging.Handler]:
+    """Yield all that may write the libraries' records: torch gives many loggers one of its own."""
+    if logging.lastResort:
+        yield logging.lastResort
+    yield from logging.root.handlers
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.partition(".")[0] in ("torch", *_HUSHED) and isinstance(logger, logging.Logger):
+            yield from logger.handlers
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' remarks about fake tensors and CPUs out of a student's notebook.
@@ -50,9 +60,7 @@ def quiet() -> Iterator[None]:
     """
     if _WARNINGS not in warnings.filters:
         warnings.filters.insert(0, _WARNINGS)  # type: ignore[attr-defined]
-    last = [logging.lastResort] if logging.lastResort else []
-    loggers = [logging.getLogger(name) for name in ("", "torch", *_HUSHED)]
-    for handler in (*last, *(each for logger in loggers for each in logger.handlers)):
+    for handler in _handlers():
         handler.addFilter(_REMARKS)
     _here.depth = getattr(_here, "depth", 0) + 1
     try:

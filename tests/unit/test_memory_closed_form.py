@@ -102,7 +102,11 @@ def test_it_loads_neither_torch_nor_transformers():
         ("llama-2-7b", {"seq_len": 4097}, "seq_len: 4097 is beyond llama-2-7b's 4,096"),
         ("llama-2-7b", {"optimizer": "adamm"}, "did you mean 'adamw'"),
         ("llama-2-7b", {"method": "loraa"}, "did you mean 'lora'"),
-        ("llama-2-7b", {"method": "full", "dora": True}, "it needs lora or qlora"),
+        (
+            "llama-2-7b",
+            {"method": "full", "dora": True},
+            "dora: True is not legal with method full; it",
+        ),
         ("gpt2", {"targets": "q_proj"}, "c_attn"),
         ("llama-2-7b", {"bach": 1}, "did you mean 'batch'"),
     ],

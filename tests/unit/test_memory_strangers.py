@@ -285,6 +285,38 @@ def test_a_card_is_found_however_it_is_written(name, capsys):
     assert run(capsys, "gpt2", "--card", name)[0] == 0
 
 
+# Logs --------------------------------------------------------------------------------------
+
+# The rotary positions' three parts do not fit a head of this size: torch logs a traceback.
+BAD_SECTIONS = {
+    "model_type": "qwen2_5_vl",
+    "text_config": {**LLAMA, "model_type": "qwen2_5_vl_text", "num_key_value_heads": 2},
+    "vision_config": {"depth": 2, "hidden_size": 32, "out_hidden_size": 32, "num_heads": 4},
+}
+
+
+def test_what_torch_logs_of_a_shape_that_does_not_fit_is_not_shown(capsys, tmp_path):
+    import logging
+
+    written: list[str] = []
+
+    class Collecting(logging.Handler):
+        def emit(self, record):
+            written.append(record.getMessage())
+
+    # torch gives this logger a handler of its own, with the stream of the moment it is imported.
+    logger, handler = logging.getLogger("torch._subclasses.fake_tensor"), Collecting()
+    logger.addHandler(handler)
+    try:
+        (tmp_path / "config.json").write_text(json.dumps(BAD_SECTIONS), encoding="utf-8")
+        outcome = run(capsys, str(tmp_path), "--seq-len", "16", "--trace")
+        logger.error("not of a trace")
+    finally:
+        logger.removeHandler(handler)
+    is_one_line(*outcome, "cannot be run on shapes in ")
+    assert written == ["not of a trace"]
+
+
 # Threads -----------------------------------------------------------------------------------
 
 
