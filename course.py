@@ -539,9 +539,9 @@ def end_in_order() -> None:
 
 def die_with_parent() -> None:
     """Ask Linux to interrupt this process when its parent is gone (PR_SET_PDEATHSIG)."""
-    import ctypes
+    with contextlib.suppress(ImportError, OSError, AttributeError):  # a Python without ctypes
+        import ctypes
 
-    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)
 
 

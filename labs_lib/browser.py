@@ -7,6 +7,7 @@ or else by apt-get.  `LABS_BROWSER` names another one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def starts(path: Path) -> bool:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return answer.returncode == 0 and any(48 <= byte <= 57 for byte in answer.stdout)
+    return answer.returncode == 0 and re.search(rb"\d", answer.stdout) is not None
 
 
 def bring() -> Path:
@@ -104,23 +105,23 @@ def bring() -> Path:
 
     Raises `LabError` with what was tried and what a person can do.
     """
-    found = find()
-    tried = []
+    path = find()
+    reasons = []
     for fetch, name in ((by_playwright, "Playwright's download"), (by_apt, "apt-get")):
-        if found is not None:
+        if path is not None:
             break
         reason = fetch()
-        found = find()
-        if found is None:
-            tried.append(f"{name}: {reason or 'what it brought does not start'}")
-    if found is None:
+        path = find()
+        if path is None:
+            reasons.append(f"{name}: {reason or 'what it brought does not start'}")
+    if path is None:
         raise LabError(
-            f"no Chromium, Chrome or Edge here ({'; '.join(tried)}); install one, or name one with "
-            f"{VARIABLE}; `course.py test --fast` needs none"
+            f"no Chromium, Chrome or Edge here ({'; '.join(reasons)}); install one, or name one "
+            f"with {VARIABLE}; `course.py test --fast` needs none"
         )
     if sys.platform.startswith("linux") and not has_fonts() and (reason := by_apt(fonts_only=True)):
         say(f"no fonts here, so pages may show boxes for letters (apt-get: {reason})")
-    return found
+    return path
 
 
 def by_playwright() -> str:
@@ -177,7 +178,7 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    from labs_lib.cli import one_line_errors
+    from labs_lib.endings import one_line_errors
 
     with one_line_errors("browser"):
         print(bring())

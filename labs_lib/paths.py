@@ -33,8 +33,7 @@ def recipes_dir() -> Path:
 
 def quizzes_dir() -> Path:
     """Return the folder of the question banks: `LABS_QUIZZES`, or what comes with the course."""
-    named = os.environ.get("LABS_QUIZZES")
-    return Path(named).expanduser() if named else _shipped("quizzes")
+    return _set_by("LABS_QUIZZES") or _shipped("quizzes")
 
 
 def checkout() -> Path | None:
@@ -135,12 +134,9 @@ def _shipped(name: str) -> Path:
 
 
 def _folder(kind: str) -> Path:
-    home = os.environ.get("LABS_HOME")
-    if home:
-        try:
-            return Path(home).expanduser() / kind
-        except RuntimeError:
-            raise LabError(f"LABS_HOME: {home!r} names nobody's home folder") from None
+    home = _set_by("LABS_HOME")
+    if home is not None:
+        return home / kind
     import platformdirs
 
     base = (
@@ -149,3 +145,14 @@ def _folder(kind: str) -> Path:
         else platformdirs.user_data_path("lora-lab", appauthor=False)
     )
     return base
+
+
+def _set_by(variable: str) -> Path | None:
+    """Return the folder that an environment variable names; None where it names none."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # "~name" of no user
+        raise LabError(f"{variable}: {value!r} names nobody's home folder") from None

@@ -243,13 +243,16 @@ def quizzes() -> Check:
     """Read every question bank."""
     from labs_lib.assessment.banks import load_banks
 
-    folder = paths.quizzes_dir()
     private = bool(os.environ.get("LABS_QUIZZES"))
     mend = (
         "let LABS_QUIZZES name a folder of question banks, or unset it for the course's own"
         if private
         else bring_back("quizzes")
     )
+    try:
+        folder = paths.quizzes_dir()
+    except LabError as error:
+        return Check("quizzes", "missing", str(error), mend)
     try:
         banks = load_banks()
     except LabError as error:
@@ -263,8 +266,6 @@ def quizzes() -> Check:
 
 def data_sets() -> Check:
     """Read every data set that comes with the course, all rows."""
-    import yaml
-
     from labs_lib.data.bundled import SETS, card, folder_of, load_set
 
     counts = []
@@ -272,9 +273,9 @@ def data_sets() -> Check:
         try:
             rows = load_set(name)
             card(name)
-        except (LabError, OSError, ValueError, yaml.YAMLError) as error:
-            found = " ".join(f"{name} in {folder_of(name)}: {error}".split())
-            return Check("data sets", "missing", found, bring_back("labs_lib/data/sets"))
+        except (LabError, OSError) as error:
+            damage = f"{name} in {folder_of(name)}: {error}"
+            return Check("data sets", "missing", damage, bring_back("labs_lib/data/sets"))
         counts.append(f"{name} ({len(rows.train)} rows to train on)")
     return Check("data sets", "ok", ", ".join(counts))
 

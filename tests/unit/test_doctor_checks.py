@@ -142,6 +142,9 @@ def test_private_banks_are_told_by_their_name(tmp_path: Path, monkeypatch: pytes
     assert "LABS_QUIZZES" in doctor.quizzes().mend
     (tmp_path / "gone").mkdir()
     assert "no question bank" in doctor.quizzes().found
+    monkeypatch.setenv("LABS_QUIZZES", "~no-such-user-here/banks")
+    assert "LABS_QUIZZES: " in doctor.quizzes().found
+    assert "LABS_QUIZZES" in doctor.quizzes().mend
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch):

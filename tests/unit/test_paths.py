@@ -133,3 +133,17 @@ def test_a_private_bank_is_looked_for_where_it_is(
     result = CliRunner().invoke(quiz, ["check", "private"])
     assert result.exit_code == 0, result.output
     assert "private.yaml: " in result.output
+
+
+VARIABLES = [("LABS_QUIZZES", paths.quizzes_dir), ("LABS_HOME", paths.cache_dir)]
+
+
+@pytest.mark.parametrize(("variable", "folder"), VARIABLES, ids=shown)
+def test_a_variable_that_names_nobodys_folder_is_told(
+    variable: str, folder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(variable, "~no-such-user-here/labs")
+    with pytest.raises(LabError, match=f"{variable}: .* names nobody's home folder"):
+        folder()
+    monkeypatch.setenv(variable, "~/labs")
+    assert folder().is_relative_to(Path.home() / "labs")
