@@ -134,11 +134,28 @@ def _filter_calls(libc: Any, signals_kept: bool) -> None:
         steps += [(equal, 0, 1, call), refuse]
     # Limits of this process, which is 0, alone.
     steps += [(equal, 0, 4, calls["limits"]), (load, 0, 0, first), (equal, 0, 1, 0), allow, refuse]
+    above = [] if signals_kept else _ancestors()
     for call in () if signals_kept else calls["signal"]:
-        # To this group, which is 0, to this process, and to later ones, as its children are.
-        steps += [(equal, 0, 6, call), (load, 0, 0, first), (equal, 2, 0, 0)]
+        # To this group, which is 0, to this process, and to later ones, as its children are; but
+        # to no process above it: once the system has counted round, its number is the larger.
+        steps += [(equal, 0, len(above) + 6, call), (load, 0, 0, first)]
+        steps += [(equal, len(above) - place + 3, 0, pid) for place, pid in enumerate(above)]
+        steps += [(equal, 2, 0, 0)]
         steps += [(at_least, 2, 0, 0x80000000), (at_least, 0, 1, os.getpid()), allow, refuse]
     steps.append(allow)
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     pointer = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(program))
     libc.prctl(_SET_SECCOMP, _FILTER, pointer, 0, 0)
+
+
+def _ancestors() -> list[int]:
+    """Return the process that forked this one, the one that started that, and so on, at most 50."""
+    above: list[int] = []
+    pid = os.getppid()
+    with contextlib.suppress(OSError):  # what the system hides of others ends the list
+        while pid > 0 and len(above) < 50:
+            above.append(pid)
+            # "PID (name) state parent": the name may hold anything.
+            status = Path(f"/proc/{pid}/stat").read_bytes()
+            pid = int(status.rpartition(b")")[2].split()[1])
+    return above
