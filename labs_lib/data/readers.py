@@ -22,6 +22,9 @@ LARGEST_BYTES = 4 * 2**30
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
 _LIBRARYS = (".parquet", ".arrow")
+# What `datasets` and the hub put beside the rows.
+_DESCRIPTIONS = ("config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json",
+                 "state.json")  # fmt: skip
 
 # How files begin that are no text, whatever their name says.
 _BINARIES = {
@@ -67,26 +70,32 @@ def from_csv(path: str | Path, *, seed: int = 0) -> DataSet:
 
 
 def from_hub_or_local(name: str, *, seed: int = 0) -> DataSet:
-    """Load what `datasets.load_dataset` knows by `name`: a hub's data set or a local folder.
+    """Load a local folder, or what `datasets.load_dataset` knows by `name` on a hub.
 
     Columns `prompt` and `completion`, or `messages`; splits train, validation and test, of
-    which only train must be there.  No code of the data set's is run.  A folder that the library
-    refuses, since its files differ in columns, is read file by file.
+    which only train must be there.  No code of the data set's is run.  A folder's tables and JSON
+    files are read as single ones are, and the file's name tells the split; the library reads
+    Parquet, Arrow and compressed files.
     """
-    import datasets
-
     folder = expanded(name)
     local = is_folder(folder)
-    files = _files_of(folder) if local else []
-    if any(file.suffix.lower() in TABLE_SUFFIXES for file in files):
-        # The library knows commas alone, and makes numbers and blanks of text such as 007 and NA.
-        return _assembled(folder.name, _rows_of_files(files), seed)
+    files = _walked(folder) if local else []
+    own = _own_files(files)
+    librarys = any(file.suffix.lower() in _LIBRARYS for file in files)
+    tables = any(file.suffix.lower() in TABLE_SUFFIXES for file in own)
+    if tables and librarys:
+        raise LabError(
+            f"dataset: {name}: tables beside Parquet or Arrow; give each kind a folder of its own"
+        )
+    if own and not librarys:
+        # The library makes dates of text such as 2024-01-01, numbers of 007 and nothing of NA.
+        return _assembled(folder.name, _rows_of_files(folder, own), seed)
+    import datasets
+
     try:
         loaded: Any = datasets.load_dataset(str(folder) if local else name)
     except Exception as error:  # The library raises many kinds, each with a long text.
-        if files:
-            return _assembled(folder.name, _rows_of_files(files), seed)
-        if local and not any(file.suffix.lower() in _LIBRARYS for file in _walked(folder)):
+        if local and not librarys:
             raise LabError(
                 f"dataset: {name}: no .jsonl, .csv or .parquet file in the folder"
             ) from None
@@ -217,10 +226,17 @@ def _json(place: str, text: str, advice: str = "") -> Any:
         raise LabError(f"{place}: not JSON: too deep or large") from None
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _own_files(files: list[Path]) -> list[Path]:
+    """Return the files that the course reads itself, without those that describe the others."""
     suffixes = (*JSON_SUFFIXES, *TABLE_SUFFIXES)
-    files = [file for file in _walked(folder) if file.suffix.lower() in suffixes]
-    return sorted(file for file in files if file.is_file() and not file.name.startswith("."))
+    return sorted(
+        file
+        for file in files
+        if file.suffix.lower() in suffixes
+        and file.name not in _DESCRIPTIONS
+        and not file.name.startswith(".")
+        and file.is_file()
+    )
 
 
 def _walked(folder: Path) -> list[Path]:
@@ -237,18 +253,22 @@ def _walked(folder: Path) -> list[Path]:
     return files
 
 
-def _rows_of_files(files: list[Path]) -> Iterator[Read]:
+def _rows_of_files(folder: Path, files: list[Path]) -> Iterator[Read]:
     for file in files:
         table = file.suffix.lower() in TABLE_SUFFIXES
         records = table_records(file.name, _text(file)) if table else _json_records(file)
         for read in records_to_rows(file.name, records):
-            split = read.split or _split_of(file)
+            split = read.split or _split_of(folder, file)
             yield read._replace(where=f"{file.name} {read.where}", split=split)
 
 
-def _split_of(file: Path) -> str:
-    """Return the split that a file's name tells, or its folder's; train otherwise."""
-    for name in (file.stem, file.parent.name):
+def _split_of(folder: Path, file: Path) -> str:
+    """Return the split that a file's name tells, or the name of a folder in `folder`; else train.
+
+    What `folder` itself is called tells nothing: all of its rows are in it.
+    """
+    names = [file.stem] if file.parent == folder else [file.stem, file.parent.name]
+    for name in names:
         words = re.split(r"[^a-z]+", name.lower())
         for split, pattern in _SPLIT_NAMES.items():
             if any(re.fullmatch(pattern, word) for word in words):

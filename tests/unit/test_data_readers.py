@@ -208,7 +208,7 @@ def test_a_folder_with_other_columns_names_the_row(tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "train.jsonl").write_text('{"text": "hello"}\n', encoding="utf-8")
-    with pytest.raises(LabError, match="train row 1: no prompt; it has 'text'"):
+    with pytest.raises(LabError, match=r"train\.jsonl, line 1: no prompt; it has 'text'"):
         resolve(str(folder))
 
 
