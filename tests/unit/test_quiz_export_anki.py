@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from bs4 import BeautifulSoup
 from quiz_hostile import CHANGES, bank_of
 
 from labs_lib.assessment.banks import Bank, load_bank, load_banks
-from labs_lib.assessment.export import export_banks
+from labs_lib.assessment.export import export_banks, revisions
 from labs_lib.assessment.export.revisions import EARLIEST, revised
 from labs_lib.assessment.questions import CodeQuestion
 
@@ -103,11 +105,41 @@ def test_a_bank_corrected_in_its_file_and_another_seed_renew_too(app, tmp_path):
     assert len(app.take(tmp_path / "c.apkg").updated) >= 1
 
 
-def test_what_has_no_memory_is_stamped_by_its_file(tmp_path, monkeypatch):
+def test_a_bank_corrected_on_another_machine_renews_whatever_its_files_date(
+    app, tmp_path, monkeypatch
+):
+    source = next(bank.path for bank in BANKS if bank.lesson == "02")
+    copy = tmp_path / source.name
+    text = source.read_text(encoding="utf-8")
+    for number, correction in enumerate(("", "Corrected. ", "Corrected again. ")):
+        monkeypatch.setenv("LABS_HOME", str(tmp_path / f"machine-{number}"))
+        monkeypatch.setattr(revisions, "time", lambda later=10 * number: time.time() + later)
+        corrected = re.sub(r"explanation: (>-\n +)?", rf"\g<0>{correction}", text, count=1)
+        copy.write_text(corrected, encoding="utf-8")
+        os.utime(copy, (EARLIEST - 10**6 * number,) * 2)
+        bank = load_bank(copy)
+        export_banks([bank], "anki", tmp_path / "a.apkg")
+        app.take(tmp_path / "a.apkg")
+        assert f"<p>{correction}" in app.note(bank.questions[0].id)["Answer"]
+    assert app.col.note_count() == len(bank.questions) and app.col.fix_integrity()[1]
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    """The time of the exports, in seconds."""
+    reading = [EARLIEST + 5.5]
+    monkeypatch.setattr(revisions, "time", lambda: reading[0])
+    return reading
+
+
+def test_what_cannot_be_remembered_is_stamped_by_the_clock(tmp_path, monkeypatch, clock):
     monkeypatch.setenv("LABS_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("no folder")
-    assert revised({"a": ["x"]}, {"a": EARLIEST + 5}) == {"a": EARLIEST + 5}
-    assert revised({"a": ["x"]}, {"a": 0}) == {"a": EARLIEST}
+    assert revised({"a": ["x"]}) == {"a": EARLIEST + 6}
+    clock[0] += 10
+    assert revised({"a": ["x"]}) == {"a": EARLIEST + 16}
+    clock[0] = 0
+    assert revised({"a": ["x"]}) == {"a": EARLIEST}
 
 
 @pytest.mark.parametrize("memory", [
@@ -115,16 +147,19 @@ def test_what_has_no_memory_is_stamped_by_its_file(tmp_path, monkeypatch):
     b'{"a": {"sha256": "x", "stamp": 99999999999999999999}}',
     b'{"a": {"sha256": "x", "stamp": -1}}',
 ])  # fmt: skip
-def test_a_damaged_memory_does_no_harm(tmp_path, monkeypatch, memory):
+def test_a_damaged_memory_does_no_harm(tmp_path, monkeypatch, clock, memory):
     monkeypatch.setenv("LABS_HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "exported-notes.json").write_bytes(memory)
-    assert revised({"a": ["x"]}, {"a": EARLIEST + 5}) == {"a": EARLIEST + 5}
+    assert revised({"a": ["x"]}) == {"a": EARLIEST + 6}
 
 
-def test_the_same_text_keeps_its_stamp_and_a_changed_one_gets_a_later(tmp_path, monkeypatch):
+def test_the_same_text_keeps_its_stamp_and_a_changed_one_gets_a_later(tmp_path, monkeypatch, clock):
     monkeypatch.setenv("LABS_HOME", str(tmp_path))
-    stamps = [revised({"a": [text]}, {"a": EARLIEST})["a"] for text in ("x", "x", "y", "y", "x")]
+    stamps = []
+    for text in ("x", "x", "y", "y", "x"):
+        stamps.append(revised({"a": [text]})["a"])
+        clock[0] -= 1  # set back
     assert stamps[0] == stamps[1] < stamps[2] == stamps[3] < stamps[4]
 
 

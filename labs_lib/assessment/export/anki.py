@@ -31,7 +31,7 @@ def holds(question: Question) -> bool:
 
 
 def write(exported: Exported, path: Path) -> None:
-    """Write the deck, each note stamped with the time at which its text last changed.
+    """Write the deck, each note stamped with the time at which its text was first exported.
 
     Anki renews a note that it knows (by its guid, from the question's id) only if the stamp is
     later than its own.
@@ -59,8 +59,7 @@ def write(exported: Exported, path: Path) -> None:
     )
     deck = genanki.Deck(_number("lora-lab deck"), DECK)
     fields = {question.id: _fields(question) for _, question in exported.questions}
-    times = {question.id: _written(bank.path) for bank, question in exported.questions}
-    stamps = revised(fields, times)
+    stamps = revised(fields)
     for _, question in exported.questions:
         note = StampedNote(
             model=model,
@@ -82,14 +81,6 @@ def _fields(question: Question) -> list[str]:
     shown = f"```python\n{right}\n```" if isinstance(question, CodeQuestion) else f"**{right}**"
     texts = [markdown_html(front), markdown_html(f"{shown}\n\n{question.explanation}")]
     return [question.id, *(_OBEYED.sub("&#91;", text) for text in texts)]
-
-
-def _written(bank: Path) -> int:
-    """Return when the bank's file was written, in seconds; 0 for a bank that is in no file."""
-    try:
-        return int(bank.stat().st_mtime)
-    except OSError:
-        return 0
 
 
 def _number(name: str) -> int:
