@@ -238,7 +238,10 @@ def _numeric(question: NumericQuestion) -> Grader:
         if confusion:
             return Outcome(INCORRECT, confusion, "gb-gib")
         direction = "small" if number < answer else "large"
-        return Outcome(INCORRECT, f"{number:,g} is too {direction}.", f"too-{direction}")
+        whole = number.is_integer() and abs(number) < 1e15
+        amount = f"{number:,.0f}" if whole else f"{number:,g}"
+        amount = f"{amount} {unit}" if unit else amount
+        return Outcome(INCORRECT, f"{amount} is too {direction}.", f"too-{direction}")
 
     return judge
 
@@ -267,7 +270,10 @@ def _text(question: TextQuestion) -> Grader:
             return Outcome(ERROR, f"Answer in words; {kind_of(value)} was given.")
         if len(value) > LONGEST_TEXT:
             return Outcome(ERROR, f"{len(value):,} characters are too many for a short answer.")
-        found = outcomes.get(normal_form(value, strict)) or loosely.get(loose_form(value, strict))
+        form = normal_form(value, strict)
+        found = outcomes.get(form) or loosely.get(loose_form(value, strict))
+        if not found and not form:
+            return Outcome(ERROR, f"Answer in words; {shorten(value.strip())} is none.")
         return found or Outcome(INCORRECT, "That is not it. Mind the exact name; try the hint.")
 
     return judge

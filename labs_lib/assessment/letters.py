@@ -14,7 +14,9 @@ from labs_lib.errors import kind_of, shorten
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LONGEST_TEXT = 10_000
 MOST_PARTS = 100
-_BETWEEN = str.maketrans(dict.fromkeys(",;.:()[]{}<>&+/|\\-–—→⇒➔'\"`“”‘’", " "))
+_BETWEEN = str.maketrans(dict.fromkeys(",;.:!?()[]{}<>&+/|\\-–—→⇒➔'\"`“”‘’", " "))
+# Cyrillic and Greek letters that look like a, b, c, e.
+_ALIKE = str.maketrans("авсеαβε", "abceabe")
 _WORDS = frozenset(("and", "then", "option", "options", "answer", "choice", "letter"))
 
 
@@ -81,11 +83,15 @@ def _in_text(text: str, texts: list[str]) -> list[str] | str:
     named = _named(plain, texts)
     if named:
         return [named]
+    legal = set(LETTERS[: len(texts)])
     parts = plain.translate(_BETWEEN).split()
     if len(parts) > 1:
         parts = [part for part in parts if part not in _WORDS]
-    if len(parts) == 1 and 1 < len(parts[0]) <= len(texts):
+    parts = [part.translate(_ALIKE) if len(part) == 1 else part for part in parts]
+    if len(parts) == 1 and 1 < len(parts[0]) <= len(texts) and legal.issuperset(parts[0]):
         parts = list(parts[0])
+    elif len(parts) > 1 and not legal.intersection(parts):
+        return f"{shorten(text.strip())} names no option; type a letter from a to {max(legal)}."
     return parts
 
 

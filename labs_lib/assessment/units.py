@@ -97,7 +97,7 @@ def parse_quantity(value: Any, unit: str | None) -> float:
     if isinstance(number, bool) or value is None:
         raise NumberError(f"{number} is not a number")
     if number is None:
-        raise NumberError(f"{kind_of(value)} is not a number")
+        raise NumberError(f"{kind_of(value)} is not a number; give the number alone")
     return _as_written(value, _finite(number))
 
 
@@ -166,7 +166,8 @@ def _factor(given: str, unit: str | None, text: str) -> float:
         if _family(unit) == "bytes" and folded in ("k", "m", "g", "t"):
             letter = folded.upper()
             raise NumberError(f"{shown}: write {letter}B or {letter}iB; {letter} can mean either")
-        raise NumberError(f"{shown}: unit {given[:20]!r} is not known here")
+        legal = f"the answer is wanted in {unit}" if unit else "the answer has no unit"
+        raise NumberError(f"{shown}: unit {given[:20]!r} is not known here; {legal}")
     family, size = UNITS[spelt]
     if unit is None:
         raise NumberError(f"{text.strip()[:60]!r}: the answer has no unit")

@@ -123,7 +123,7 @@ def _ascii(text: str) -> str:
             raise NumberError(f"{_shown(text)}: write powers like 1e9, not with raised digits")
         plain = unicodedata.normalize("NFKC", plain.translate(_SIGNS)).translate(_SIGNS)
         plain = ascii_digits(plain)
-    plain = re.sub(r"(?<=\d) [eE](?=[-+]?\d)", "e", " ".join(plain.split()).rstrip("!;, "))
+    plain = re.sub(r"(?<=\d) [eE](?=[-+]?\d)", "e", " ".join(plain.split()).rstrip("!?;, "))
     plain = re.sub(r"(?<=\.\d)(\d*)\.$", r"\1", plain)  # a sentence's full stop
     if re.match(r"[-+]?0[xX]", plain):
         raise NumberError(f"{_shown(text)} is not a number; write it in decimals")

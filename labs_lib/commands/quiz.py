@@ -64,7 +64,8 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
 @click.option(
     "--ordering-as-choice",
     is_flag=True,
-    help="For a Moodle without ordering questions (before 4.4): a choice between four orders.",
+    help="For a Moodle without ordering questions (before 4.4): a choice between four orders, as "
+    "in QTI.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def export(
@@ -87,6 +88,8 @@ def export(
             raise choice_error("lesson", lesson, banks)
     chosen = [bank for lesson, bank in banks.items() if not lessons or lesson in lessons]
     path = output or Path(f"lora-lab-quizzes{SUFFIXES[form]}")
+    if str(path) == "-":
+        raise LabError("output: '-' is no file name, and nothing is written to the terminal")
     with friendly_os_errors(path):
         replaced = path.is_file()
     count = export_banks(chosen, form, path, seed, ordering_as_choice=ordering_as_choice)

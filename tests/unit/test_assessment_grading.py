@@ -196,6 +196,44 @@ def test_a_message_is_never_a_flood():
             assert got.status == "error" and len(got.message) < 400, question.kind
 
 
+@pytest.mark.parametrize(
+    ("question", "value", "message"),
+    [
+        (SINGLE, "?", "Type a letter from a to "),
+        (SINGLE, "all", "'all' is not one of a, b, "),
+        (SINGLE, "none", "'none' is not one of a, b, "),
+        (SINGLE, "I don't know", '"I don\'t know" names no option; type a letter from a to '),
+        (ORDERING, "what first?", "'what first?' names no option; type a letter from a to "),
+        (NUMERIC, "14 apples", "unit 'apples' is not known here; the answer is wanted in GB."),
+        (NUMERIC, [14.0], "A list is not a number; give the number alone."),
+        (WORD, "?", "Answer in words; '?' is none."),
+        (WORD, " “…” ".replace("…", "."), "Answer in words; "),
+    ],
+)
+def test_what_is_no_answer_is_told_what_one_is(question, value, message):
+    got = outcome(question, value)
+    assert got.status == "error" and message in got.message
+
+
+@pytest.mark.parametrize("value", ["b?", "b!", " B ? ", "в", "Β"])
+def test_a_letter_is_read_with_signs_and_from_other_keyboards(value):
+    assert outcome(SINGLE, value).status == "correct"
+
+
+@pytest.mark.parametrize("value", ["14?", "14 GB?", "14 ?!"])
+def test_a_number_with_a_question_mark_is_read(value):
+    assert outcome(NUMERIC, value).status == "correct"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("3", "3 GB is too small."), ("3 TB", "3,000 GB is too large."),
+     ("123456789", "123,456,789 GB is too large."), (0.5 + 1e-9, "0.5 GB is too small.")],
+)  # fmt: skip
+def test_a_wrong_number_is_shown_in_the_questions_unit(value, message):
+    assert outcome(NUMERIC, value).message == message
+
+
 def test_the_first_item_out_of_place_is_explained():
     right = list(ORDERING.right_letters)
     swapped = [right[0], right[2], right[1], right[3]]

@@ -326,6 +326,23 @@ def test_where_no_file_can_be_the_line_says_so(capsys, tmp_path, name):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_dash_is_no_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = export(capsys, Path("-"))
+    assert code == 2 and "output: '-' is no file name" in err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["csv", "anki", "qti", "moodle"])
+def test_an_ordering_as_a_choice_is_refused_where_it_changes_nothing(capsys, tmp_path, form):
+    arguments = ["quiz", "export", "--format", form, "--output", str(tmp_path / "a")]
+    code, _, err = labs(capsys, *arguments, "--ordering-as-choice")
+    if form in ("qti", "moodle"):
+        assert code == 0 and (tmp_path / "a").exists()
+    else:
+        assert code == 2 and f"{form} holds an ordering as it is" in err
+        assert err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
 def test_what_is_left_out_is_named(capsys, tmp_path):
     arguments = ["quiz", "export", "--format", "moodle", "--output", str(tmp_path / "a.xml")]
     code, out, _ = labs(capsys, *arguments, "--ordering-as-choice")

@@ -34,6 +34,8 @@ WRITERS: dict[str, Writer] = {
     "moodle": Writer(moodle.write, moodle.holds),
     "anki": Writer(anki.write, anki.holds),
 }
+# Which formats can ask for an order as a choice between orders.
+WITH_CHOICES = ("moodle", "qti")
 
 
 def export_banks(
@@ -47,10 +49,14 @@ def export_banks(
     """Write the banks' questions to `path` as csv, qti, moodle or anki; return how many.
 
     `ordering_as_choice` turns an ordering into a single choice for a Moodle that has no ordering
-    type (before 4.4 it is a plugin). Raises LabError for an unknown format, a question that the
-    format's library refuses, or a file that cannot be written; the file is whole or absent.
+    type (before 4.4 it is a plugin); QTI knows no other form. Raises LabError for an unknown
+    format or one that has no choices to turn it into, a question that the format's library
+    refuses, or a file that cannot be written; the file is whole or absent.
     """
     writer = _writer(form)
+    if ordering_as_choice and form not in WITH_CHOICES:
+        legal = " and ".join(WITH_CHOICES)
+        raise LabError(f"ordering-as-choice: for {legal}; {form} holds an ordering as it is")
     questions = [
         (bank, question)
         for bank in banks
