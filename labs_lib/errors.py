@@ -74,16 +74,12 @@ def explain_validation(error: ValidationError, model: type[BaseModel], where: st
         detail = f"{field}: no such field{nearest(str(first['loc'][-1]), legal)}"
     elif first["type"] == "missing":
         detail = f"{field}: missing, and it has no default"
-    elif not first["loc"]:  # fields that do not go together; the message names them
+    elif not first["loc"] and first["type"] == "value_error":
+        # Fields that do not go together; the message names them.
         detail = first["msg"].removeprefix("Value error, ")
     else:
         message = first["msg"].removeprefix("Value error, ")
-        whole = not first["loc"] and first["type"] == "value_error"  # of fields together
-        detail = (
-            message
-            if whole
-            else f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
-        )
+        detail = f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return LabError(f"{where + ': ' if where else ''}{detail}{more}")
 

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from labs_lib.assessment.event_rows import (
 from labs_lib.errors import LabError
 from labs_lib.files import friendly_os_errors, written_aside
 from labs_lib.paths import data_dir
+from labs_lib.texts import read_bytes
 
 LOCK_SECONDS = 5.0
 LARGEST_IMPORT_BYTES = 256 * 2**20
@@ -69,6 +70,8 @@ def read_events(path: Path | None = None) -> tuple[list[Event], int]:
 def export_progress(path: Path) -> int:
     """Write a copy of the events, those of newer kinds too, to `path`; return how many."""
     own = progress_file()
+    if str(path) == "-":
+        raise LabError("export: '-' is no file name, and nothing is written to the terminal")
     if path.resolve() == own.resolve():
         raise LabError(f"export: {path} is the progress file itself; name another file")
     found, _ = _rows(own)
@@ -141,18 +144,10 @@ def _rows(path: Path) -> tuple[list[tuple[Event, bytes]], int]:
 
 
 def _read_foreign(path: Path) -> bytes:
-    try:
-        if "\0" in str(path):
-            raise LabError(f"cannot read {str(path)!r}: no file has such a name")
-        if path.exists() and not path.is_file():
+    with suppress(OSError, ValueError):  # where the system refuses to look, reading says why
+        if path.exists() and not path.is_file():  # a named pipe would be waited for
             raise LabError(f"cannot read {path}: it is no file")
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_IMPORT_BYTES + 1)
-    except OSError as error:
-        raise LabError(f"cannot read {path}: {error.strerror}") from error
-    if len(raw) > LARGEST_IMPORT_BYTES:
-        raise LabError(f"{path.name}: more than {LARGEST_IMPORT_BYTES // 2**20} MiB")
-    return raw
+    return read_bytes(path, LARGEST_IMPORT_BYTES)
 
 
 def _append(lines: list[bytes]) -> None:

@@ -9,9 +9,9 @@ from collections import deque
 from typing import Any
 
 from labs_lib.assessment.answers import listed
+from labs_lib.assessment.questions import LETTERS
 from labs_lib.errors import kind_of, shorten
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LONGEST_TEXT = 10_000
 MOST_PARTS = 100
 _BETWEEN = str.maketrans(dict.fromkeys(",;.:!?()[]{}<>&+/|\\-–—→⇒➔'\"`“”‘’", " "))

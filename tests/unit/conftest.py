@@ -1,4 +1,4 @@
-"""Small models that the unit tests train in a second."""
+"""What the unit tests share: a folder of their own, models that train in a second."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student's folder of the test's own, and a session that remembers nothing."""
+    from labs_lib.assessment import notebook
+
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LABS_SEED", "3")
+    monkeypatch.setattr(notebook, "_unrecorded_hints", {})
+    monkeypatch.setattr(notebook, "_unrecorded_predictions", {})
 
 
 @pytest.fixture(scope="session")

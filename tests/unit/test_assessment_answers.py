@@ -30,12 +30,7 @@ SINGLE = "00.frozen.what-changed"
 DRAWN = "04.config.scaling"
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("LABS_SEED", "3")
-    monkeypatch.setattr(notebook, "_unrecorded_hints", {})
-    monkeypatch.setattr(notebook, "_unrecorded_predictions", {})
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 # What is kept of an answer

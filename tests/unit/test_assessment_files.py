@@ -20,12 +20,7 @@ NUMBER = "00.trained-share"
 DRAWN = "04.config.scaling"
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("LABS_SEED", "3")
-    monkeypatch.setattr(notebook, "_unrecorded_hints", {})
-    monkeypatch.setattr(notebook, "_unrecorded_predictions", {})
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 # The file
@@ -147,6 +142,13 @@ def test_an_import_that_is_cut_off_says_so(tmp_path):
 def test_what_is_no_file_is_not_imported(name, tmp_path):
     with pytest.raises(LabError, match="cannot read"):
         progress.import_progress(tmp_path / name)
+
+
+def test_a_dash_is_no_file_to_export_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LabError, match="export: '-' is no file name"):
+        progress.export_progress(pathlib.Path("-"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_progress_file_is_not_exported_onto_itself():

@@ -173,8 +173,7 @@ def labs(capsys, *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
     said = capsys.readouterr()
-    code = ended.value.code
-    return (code if isinstance(code, int) else 0), said.out, said.err
+    return int(ended.value.code or 0), said.out, said.err
 
 
 def test_quiz_check_passes_and_says_so(capsys):

@@ -15,6 +15,7 @@ import moodle_reader
 import pytest
 from bs4 import BeautifulSoup
 from quiz_hostile import CHANGES, TABLE, bank_of
+from test_quiz_export import labs
 
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.export import export_banks, left_out
@@ -27,7 +28,6 @@ from labs_lib.assessment.questions import (
     SingleChoice,
 )
 from labs_lib.assessment.show import markdown_html
-from labs_lib.cli import main
 from labs_lib.errors import LabError
 
 BANKS = list(load_banks().values())
@@ -285,13 +285,6 @@ def test_markdown_obeys_no_html(name):
 
 
 # The verb's file
-
-
-def labs(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out, said.err
 
 
 def export(capsys, path: Path, *more: str) -> tuple[int, str, str]:
