@@ -238,12 +238,17 @@ def _numeric(question: NumericQuestion) -> Grader:
         if confusion:
             return Outcome(INCORRECT, confusion, "gb-gib")
         direction = "small" if number < answer else "large"
-        whole = number.is_integer() and abs(number) < 1e15
-        amount = f"{number:,.0f}" if whole else f"{number:,g}"
-        amount = f"{amount} {unit}" if unit else amount
+        amount = _amount(number, unit)
         return Outcome(INCORRECT, f"{amount} is too {direction}.", f"too-{direction}")
 
     return judge
+
+
+def _amount(number: float, unit: str | None) -> str:
+    """Return a number for people, with its unit: `18,874,368 parameters`, `0.148148 %`."""
+    whole = number.is_integer() and abs(number) < 1e15
+    text = f"{number:,.0f}" if whole else f"{number:,g}"
+    return f"{text} {unit}" if unit else text
 
 
 def _text(question: TextQuestion) -> Grader:

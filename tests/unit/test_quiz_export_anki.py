@@ -15,9 +15,10 @@ from bs4 import BeautifulSoup
 from quiz_hostile import CHANGES, bank_of
 
 from labs_lib.assessment.banks import Bank, load_bank, load_banks
-from labs_lib.assessment.export import export_banks, revisions
+from labs_lib.assessment.export import export_banks, parts, revisions
 from labs_lib.assessment.export.revisions import EARLIEST, revised
-from labs_lib.assessment.questions import CodeQuestion
+from labs_lib.assessment.questions import CodeQuestion, NumericQuestion
+from labs_lib.assessment.show import markdown_html
 
 BANKS = list(load_banks().values())
 
@@ -54,17 +55,32 @@ def changed(bank: Bank, place: int, **fields: Any) -> Bank:
     return dataclasses.replace(bank, questions=tuple(questions))
 
 
+def text_of(page: str) -> str:
+    """Return what a page shows, in single spaces."""
+    shown = BeautifulSoup(page, "html.parser")
+    for style in shown.find_all("style"):
+        style.decompose()
+    return " ".join(shown.get_text(" ").split())
+
+
 def test_the_whole_deck_is_taken_in_shown_and_found_sound(app, tmp_path):
     count = export_banks(BANKS, "anki", tmp_path / "deck.apkg")
     log = app.take(tmp_path / "deck.apkg")
     assert (log.found_notes, len(log.new)) == (count, count)
     assert app.col.note_count() == app.col.card_count() == count
-    questions = {question.id: question for bank in BANKS for question in bank.questions}
+    questions = {
+        question.id: parts.plain(question, 0) for bank in BANKS for question in bank.questions
+    }
     for card in map(app.col.get_card, app.col.find_cards("")):
         question = questions[card.note()["Id"]]
         front, back = card.question(), card.answer()
-        assert len(BeautifulSoup(front, "html.parser").get_text().split()) > 3
-        assert back.startswith(front) or len(back) > len(front)
+        asked, answered = (text_of(side) for side in (front, back))
+        assert len(asked.split()) > 3 and answered.startswith(asked)
+        assert text_of(markdown_html(question.explanation)) in answered
+        if isinstance(question, NumericQuestion):
+            unit = f" {question.unit}" if question.unit else ""
+            assert asked.endswith(f"(in {question.unit})") or not unit
+            assert answered.removeprefix(asked).startswith(f" {question.answer}{unit}")
         assert f"lesson-{question.lesson}" in card.note().tags
         assert ("<table>" in front) == ("\n| " in question.prompt)
         if isinstance(question, CodeQuestion):
