@@ -1,9 +1,11 @@
-"""What a case is: (exercise id, answer, expected status, part of the expected message)."""
+"""What a case is: (exercise id, answer, expected status, part of the message); small exercises."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from labs_lib.assessment.exercises.base import Exercise, FunctionCheck
 
 Case = tuple[str, Any, str, str]
 
@@ -31,3 +33,17 @@ def torch_loaded(answer: Any) -> Built:
         return answer
 
     return Built(make)
+
+
+def exercise(check: Any, **more: Any) -> Exercise:
+    """Return an exercise with this check, which asks for a function f."""
+    texts = {"starter": "def f(x):\n    ...\n", "solution": "def f(x):\n    return x\n", **more}
+    return Exercise(
+        "00.test", "Test", "test", "Do it.", "f", hints=("Think.",), check=check, **texts
+    )
+
+
+def returning(wanted: Any, **more: Any) -> Exercise:
+    """Return an exercise whose every case wants this value."""
+    cases = [(number,) for number in range(3)]
+    return exercise(FunctionCheck(lambda _: cases, lambda _: wanted, seconds=5.0, **more))
