@@ -72,10 +72,12 @@ def is_blank(value: object) -> bool:
     """Return whether `value` is what an unsolved notebook holds: None, `...`, or nothing typed."""
     if value is None or value is ...:
         return True
-    kind = type(value)  # not isinstance, which an object's own `__class__` may upset
+    # Neither isinstance, which believes an object's own `__class__`, nor its own len() or truth.
+    kind: Any = type(value)
     if issubclass(kind, str):
-        return not value or str.isspace(value)  # pyright: ignore[reportArgumentType]
-    return issubclass(kind, (list, tuple, set, frozenset)) and not value
+        return not str.strip(value)  # pyright: ignore[reportArgumentType]
+    boxes: tuple[Any, ...] = (list, tuple, set, frozenset)
+    return any(issubclass(kind, box) and not box.__len__(value) for box in boxes)
 
 
 def right_answer(question: Question, seed: int = 0) -> Any:

@@ -17,6 +17,20 @@ def plain_number(value: object) -> bool | int | float | None:
     infinity are returned as they are, for the caller to refuse. Text, complex numbers, dates and
     several numbers are None. Never raises.
     """
+    number = scalar_number(value)
+    if number is not None:
+        return number
+    try:
+        return _in_array(value, type(value))
+    except Exception:  # a library's or a stranger's conversion failed: no number to be had
+        return None
+
+
+def scalar_number(value: object) -> bool | int | float | None:
+    """Return a number that is none of an array as Python's own; None for arrays and all else.
+
+    As `plain_number`, for whoever keeps the shape of an array.
+    """
     kind = type(value)
     if kind is bool or kind is int or kind is float:
         return value  # pyright: ignore[reportReturnType]
@@ -26,19 +40,25 @@ def plain_number(value: object) -> bool | int | float | None:
     if issubclass(kind, int):
         return int.__int__(value)  # pyright: ignore[reportArgumentType]
     try:
-        return _foreign_number(value, kind)
-    except Exception:  # a library's or a stranger's conversion failed: no number to be had
+        return _foreign_scalar(value, kind)
+    except Exception:  # as above
         return None
 
 
-def _foreign_number(value: Any, kind: type) -> bool | int | float | None:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and issubclass(kind, (numpy.generic, numpy.ndarray)):
+def _in_array(value: Any, kind: type) -> bool | int | float | None:
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and issubclass(kind, numpy.ndarray):
         return _of_array(value, numpy)
-    torch = sys.modules.get("torch")
     if torch is not None and issubclass(kind, torch.Tensor):
         # A meta tensor has a shape and no value: its item() raises.
         return _own(value.detach().item()) if value.numel() == 1 else None
+    return None
+
+
+def _foreign_scalar(value: Any, kind: type) -> bool | int | float | None:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and issubclass(kind, numpy.generic):
+        return _of_array(value, numpy)
     if issubclass(kind, Decimal):
         return _of_decimal(Decimal(value))
     if issubclass(kind, numbers.Integral):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import islice
 from typing import Any
+
+from labs_lib.assessment.numbers import scalar_number
+from labs_lib.shown import type_name
 
 LARGEST_TENSOR_BYTES = 16 * 2**20
 LARGEST_INT_BITS = 4096
@@ -54,13 +57,6 @@ class Record:
             return self.__dict__["fields"][name]
         except KeyError:
             raise AttributeError(f"{self.type_name} has no field {name}") from None
-
-
-def type_name(value: object) -> str:
-    """Return the name of a value's type, at most 60 characters; asks the value nothing."""
-    # A metaclass may have a `__name__` of its own, which would run.
-    name = type.__dict__["__name__"].__get__(type(value))
-    return plain_text(name, LONGEST_NAME) or "object without a name"
 
 
 def plain_text(text: object, limit: int = 300) -> str:
@@ -118,11 +114,11 @@ class _Encoder:
             return value
         if value is ...:
             return {"blank": True}
+        if issubclass(type(value), str):
+            return str.__str__(value)[:LONGEST_TEXT]
         number = _number(value)
         if number is not None:
             return number
-        if isinstance(value, str):
-            return str.__str__(value)[:LONGEST_TEXT]
         if depth >= DEEPEST:
             return {"other": "value nested too deeply", "shown": ""}
         if id(value) in self.around:
@@ -142,7 +138,7 @@ class _Encoder:
         array = _as_array(value)
         if array is not None:
             return self._array(value, array, depth)
-        if isinstance(value, dict) or _is_a(value, "Mapping"):
+        if issubclass(type(value), Mapping):
             pairs = list(islice(value.items(), MOST_PARTS + 1))
             if len(pairs) > MOST_PARTS:
                 raise TooLargeError
@@ -233,33 +229,17 @@ def _decode_array(value: dict[str, Any]) -> Any:
 
 def _number(value: Any) -> Any:
     """Return a number of any type as Python's own; a very long one by its name; None for others."""
-    if isinstance(value, int):
-        whole = int.__int__(value)
-    elif isinstance(value, float):
-        return float.__float__(value)  # Python's JSON carries nan and inf
-    elif _is_a(value, "Rational", "numbers"):
-        whole = int(value) if value.denominator == 1 else float(value)
-    elif _is_a(value, "Real", "numbers") or _is_a(value, "Decimal", "decimal"):
-        return float(value)
-    else:
-        return None
-    if isinstance(whole, int) and whole.bit_length() > LARGEST_INT_BITS:
-        digits = int(whole.bit_length() * 0.30103) + 1
+    number = scalar_number(value)
+    if isinstance(number, int) and number.bit_length() > LARGEST_INT_BITS:
+        digits = int(number.bit_length() * 0.30103) + 1
         return {"other": "whole number", "shown": f"of some {digits:,} digits"}
-    return whole
-
-
-def _is_a(value: Any, name: str, module: str = "collections.abc") -> bool:
-    # What was never imported, nothing can be an instance of.
-    home = sys.modules.get(module)
-    kind = getattr(home, name, None)
-    return kind is not None and issubclass(type(value), kind)
+    return number  # Python's JSON carries nan and inf
 
 
 def _is_listlike(value: Any) -> bool:
     if isinstance(value, (str, bytes, bytearray, memoryview, type)):
         return False
-    return any(_is_a(value, name) for name in ("Sequence", "Iterator", "MappingView", "Set"))
+    return issubclass(type(value), (Sequence, Iterator, MappingView, Set))
 
 
 def _as_array(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from exercise_cases.base import exercise, returning
-from exercise_cases.hostile_values import leave, odd
+from exercise_cases.hostile_values import fail, leave, odd
 
 from labs_lib.assessment.exercises import all_exercises
 from labs_lib.assessment.exercises.base import (
@@ -21,6 +21,7 @@ from labs_lib.assessment.exercises.base import (
     ValueCheck,
     judge,
 )
+from labs_lib.assessment.grading import is_blank
 
 SECONDS = 0.2
 
@@ -185,6 +186,12 @@ def re_raises(x):
 )  # fmt: skip
 def test_a_blank_is_a_blank(answer):
     assert judge(returning(5), answer).status == "not attempted"
+
+
+@pytest.mark.parametrize("kind", [str, list, tuple, set, frozenset])
+def test_a_blank_is_told_without_asking_the_value(kind):
+    odd_kind = type("Odd", (kind,), {"__len__": fail, "__bool__": fail, "strip": fail})
+    assert is_blank(odd_kind()) and not is_blank(odd_kind("a"))
 
 
 @pytest.mark.parametrize(

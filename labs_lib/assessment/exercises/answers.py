@@ -25,17 +25,6 @@ def is_text(answer: Any) -> bool:
     return issubclass(type(answer), str)
 
 
-def is_blank(answer: Any) -> bool:
-    """Return whether an answer is what an unsolved cell holds: None, `...` or nothing typed."""
-    if answer is None or answer is ...:
-        return True
-    if is_text(answer):
-        return not str.strip(answer)
-    # `in` would compare the types, which a metaclass can answer as it likes.
-    kind = type(answer)
-    return any(kind is box for box in (list, tuple, set, frozenset)) and not answer
-
-
 def function_code(answer: Any) -> types.CodeType | None:
     """Return the code of a function, a method, a decorated or partial one, or a callable object."""
     for _ in range(10):

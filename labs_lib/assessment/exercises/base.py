@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from labs_lib.assessment.exercises.answers import (
     SOURCE_FILE,
-    is_blank,
     is_starter,
     is_text,
     returns_a_value,
@@ -20,7 +19,7 @@ from labs_lib.assessment.exercises.answers import (
 from labs_lib.assessment.exercises.comparing import difference, form_wanted, one_number, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
-from labs_lib.assessment.grading import BLANK
+from labs_lib.assessment.grading import BLANK, is_blank
 from labs_lib.assessment.plain import is_plain, plain_text
 from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
 from labs_lib.assessment.sandbox import SECONDS, Apart, run_apart

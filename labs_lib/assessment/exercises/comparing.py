@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from labs_lib.assessment.numbers import plain_number
 from labs_lib.assessment.plain import Other, Record
+from labs_lib.assessment.written_numbers import NumberError, read_number
 from labs_lib.errors import kind_of, shorten
 
 _NUMBERS = (int, float)
@@ -54,9 +56,8 @@ def same(got: Any, wanted: Any, relative: float = 1e-4) -> bool:
 
 def one_number(value: Any) -> Any:
     """Return the number in an array that holds one; anything else as it is."""
-    if _is_array(value) and math.prod(value.shape) == 1:
-        return value.reshape(-1)[0].item()
-    return value
+    number = plain_number(value)
+    return value if number is None else number
 
 
 def form_wanted(got: Any, wanted: Any, relative: float = 1e-4) -> str:
@@ -192,11 +193,12 @@ def _array_wanted(got: Any, wanted: Any, relative: float) -> str:
 
 
 def _read(text: str) -> float:
-    """Return the number that a text holds; NaN if none."""
+    """Return the number that a text holds, as people write them; NaN if none."""
     try:
-        return float(text.replace(",", "").replace("_", "")) if len(text) < 50 else math.nan
-    except ValueError:
+        written = read_number(text)
+    except NumberError:
         return math.nan
+    return math.nan if written.rest else written.number
 
 
 def _list_wanted(got: Any, wanted: Any, relative: float) -> str:
