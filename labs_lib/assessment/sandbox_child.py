@@ -88,8 +88,7 @@ def report_of(
 ) -> dict[str, Any]:
     """Call `work` and return the report: its plain result, or the error and its line.
 
-    `started()` is called just before it. `work` may have `looked_at()`, whose value goes into the
-    report of an error. `folder` is the only place where the work may write.
+    `started()` is called just before it. `folder` is the only place where the work may write.
     """
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     raise_walls(folder)
@@ -107,7 +106,6 @@ def report_of(
         file, line = _where(error, student_files)
         return {
             "ending": "raised",
-            "value": _looked_at(work, tuples),
             "type": plain_text(type(error).__name__, 60),
             "message": _said(error),
             "file": file,
@@ -147,21 +145,13 @@ def is_unfinished(error: BaseException, student_files: tuple[str, ...]) -> bool:
     return raised and code.co_filename in student_files
 
 
-def _looked_at(work: Any, tuples: bool) -> Any:
-    look = getattr(work, "looked_at", None)
-    if look is None:
-        return None
-    try:
-        return encode(look(), tuples)
-    except BaseException:
-        return None
-
-
 def _said(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "the function calls itself without end"
     if isinstance(error, MemoryError):
         return "out of memory"
+    if isinstance(error, SyntaxError):
+        return plain_text(error.msg)  # without the file and the line, which are told apart
     try:
         return plain_text(error)
     except Exception:

@@ -26,8 +26,7 @@ class Apart:
     """How student code ended: what it returned, or why it did not; and what it printed.
 
     `unfinished` says that the code raised NotImplementedError itself, in a line of its own; `idle`
-    that it ran out of time without computing. After "raised", `value` may be what was being
-    looked at.
+    that it ran out of time without computing.
     """
 
     ending: Ending
@@ -80,7 +79,6 @@ def read_report(raw: bytes, student_files: tuple[str, ...], printed: str) -> Apa
     known = report.file if report.file in student_files else None
     return Apart(
         report.ending,
-        value=value,
         message=plain_text(report.message),
         error_type=plain_text(report.type, 60) or "Error",
         line=report.line if known else None,

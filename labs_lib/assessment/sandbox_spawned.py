@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from labs_lib.assessment.plain import plain_text, type_name
+from labs_lib.assessment.plain import plain_text
 from labs_lib.assessment.sandbox_clock import Clock
 from labs_lib.assessment.sandbox_report import (
     RESULT_BYTES,
@@ -26,6 +26,7 @@ from labs_lib.assessment.sandbox_report import (
     printed_text,
     read_report,
 )
+from labs_lib.shown import type_name
 
 START_SECONDS = 300.0
 PICKLE_SECONDS = 10.0

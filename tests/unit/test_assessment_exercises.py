@@ -42,6 +42,7 @@ def test_case(exercise_id, answer, status, message):
     outcome = judge(EXERCISES[exercise_id], answered(answer))
     assert (outcome.status, message in outcome.message) == (status, True), outcome
     assert "\n" not in outcome.message and len(outcome.message) < 500
+    assert ".." not in outcome.message and outcome.message.rstrip(")'")[-1] in ".!?…"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)

@@ -16,7 +16,7 @@ from labs_lib.assessment.exercises.answers import (
     returns_a_value,
     student_files,
 )
-from labs_lib.assessment.exercises.comparing import difference, form_wanted, one_number, same
+from labs_lib.assessment.exercises.comparing import difference, form_wanted, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
 from labs_lib.assessment.grading import BLANK, is_blank
@@ -150,36 +150,23 @@ class ValueCheck:
     properties: tuple[Property, ...]
     misconceptions: tuple[Misconception, ...] = ()
     observe: Callable[[Any], Any] | None = None
-    legal: type | tuple[type, ...] | None = None
-    legal_name: str = ""
     seconds: float = SECONDS
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
-        if callable(answer) and self.legal is None:
-            return Outcome(ERROR, f"{exercise.answer} should be a value; a function was given.")
+        if callable(answer):
+            given = "a class" if issubclass(type(answer), type) else kind_of(answer)
+            return Outcome(ERROR, f"{exercise.answer} should be a value; {given} was given.")
         looks = Looks(answer, self.observe)
         if is_plain(answer):
             apart = looks.here()
         else:
             apart = run_apart(looks, student_files=student_files(answer), seconds=self.seconds)
-        if apart.ending not in ("returned", "raised"):
+        if apart.ending != "returned":
             return _ended_badly(apart)
         observed = apart.value
-        if self.legal is not None:
-            observed = one_number(observed)
-            if not _is_legal(observed, answer, self.legal):
-                name = self.legal_name or getattr(self.legal, "__name__", "value of another type")
-                said = f"{exercise.answer} should be a {name}, not {kind_of(answer)}."
-                return Outcome(ERROR, said)
-        failed = None
-        if apart.ending == "returned":
-            failed = next((each for each in self.properties if not _holds(each, observed)), None)
-            if failed is None:
-                return Outcome(CORRECT, exercise.praise)
-        if failed is None:  # the look itself told what is wrong with the value
-            if apart.error_type == WrongFormError.__name__:
-                return Outcome(ERROR, f"{apart.message}.")
-            return Outcome(ERROR, f"{apart.error_type}: {apart.message}".rstrip(": "))
+        failed = next((each for each in self.properties if not _holds(each, observed)), None)
+        if failed is None:
+            return Outcome(CORRECT, exercise.praise)
         for known in self.misconceptions:
             if known.when is not None and _true(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
@@ -260,11 +247,11 @@ class FunctionCheck:
         for known in self.misconceptions:
             if self._matches(known, cases, results):
                 return Outcome(INCORRECT, known.message, known.name)
-        if failed is not None:
-            return Outcome(INCORRECT, failed.told(results))
         if all(result is None for result in results) and not returns_a_value(answer):
             reason = f"{exercise.answer} returns None; does it end with a return?"
             return Outcome(INCORRECT, reason, "no-return")
+        if failed is not None:
+            return Outcome(INCORRECT, failed.told(results))
         first = wrong[0]
         return Outcome(INCORRECT, difference(exercise.answer, cases[first], *pairs[first]))
 
@@ -312,13 +299,6 @@ def _true(test: Callable[[Any], bool], value: Any) -> bool:
         return False
 
 
-def _is_legal(value: Any, answer: Any, legal: type | tuple[type, ...]) -> bool:
-    kinds = legal if isinstance(legal, tuple) else (legal,)
-    if isinstance(value, bool) and bool not in kinds:
-        return False
-    return isinstance(value, kinds) or issubclass(type(answer), kinds)
-
-
 def _copied(case: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(copy.deepcopy(argument) for argument in case)
 
@@ -333,6 +313,8 @@ def _ended_badly(apart: Apart) -> Outcome:
         return Outcome(NOT_ATTEMPTED, BLANK.message)
     if apart.ending != "raised":
         return Outcome(ERROR, apart.message + _printed(apart), apart.ending.replace(" ", "-"))
+    if apart.error_type == WrongFormError.__name__:
+        return Outcome(ERROR, f"{apart.message.rstrip('.')}.{_printed(apart)}")
     where = f" in line {apart.line}" if apart.line else ""
     source = f" ({apart.line_text})" if apart.line_text else ""
     detail = f": {apart.message}" if apart.message else ""

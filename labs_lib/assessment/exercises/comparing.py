@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from labs_lib.assessment.numbers import plain_number
-from labs_lib.assessment.plain import Other, Record
+from labs_lib.assessment.plain import Other, Record, plain_text
 from labs_lib.assessment.written_numbers import NumberError, read_number
 from labs_lib.errors import kind_of, shorten
 
@@ -110,7 +110,8 @@ def short(value: Any, apart_from: Any = None) -> str:
     if _is_array(value) and len(value.shape):
         return f"tensor of shape {tuple(value.shape)}"
     if isinstance(value, (list, tuple)) and any(map(_is_array, value)):
-        return shorten(f"[{', '.join(short(part) for part in value[:4])}]", 120)
+        parts = ", ".join(short(part) for part in value[:4])
+        return plain_text(f"({parts})" if isinstance(value, tuple) else f"[{parts}]", 120)
     if isinstance(value, float):
         return _digits(value, apart_from)
     return shorten(value, 80)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -12,6 +13,7 @@ from typing import Any
 from labs_lib.assessment.exercises.base import Property
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.numbers import plain_number
+from labs_lib.assessment.plain import plain_text
 from labs_lib.errors import kind_of, shorten
 
 _DEEPEST = 8
@@ -24,6 +26,8 @@ _BY_EFFECT = {
     "lora_alpha", "lora_dropout", "r", "rank_pattern", "target_modules", "task_type", "use_rslora",
 }  # fmt: skip
 _LARGEST_RANK = 1024
+# PEFT's refusal shows all of the block, and lists what it supports.
+_BLOCK_REFUSED = re.compile(r"Target module (\w+)\(\s.*\bis not supported", re.S)
 
 
 def changed_fields(config: Any, default: Any) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def lora_effect(
     `fields` are those not at their default, `strays` those of them that no exercise on LoRA asks
     for; where there is none, the model is wrapped and the rest tells what became of it. PEFT gets
     a configuration of our own with the same plain values, never the student's object. What PEFT
-    refuses raises ValueError with its reason, unless one of `mistakes` knows the fields.
+    refuses raises WrongFormError with its reason, unless one of `mistakes` knows the fields.
     """
     from peft import LoraConfig
 
@@ -80,8 +84,11 @@ def lora_effect(
             warnings.simplefilter("ignore")  # PEFT's advice is not the student's output
             return seen | _wrapped(make_model(), LoraConfig(**fields))
     except Exception as error:  # whatever PEFT says of a configuration that is not ours
-        said = " ".join(str(error).split())[:250]
-        raise ValueError(f"PEFT refuses this configuration: {said}") from None
+        if block := _BLOCK_REFUSED.match(str(error)):
+            raise WrongFormError(
+                f"target_modules names a whole block, {block[1]}: name the Linear layers inside it"
+            ) from None
+        raise WrongFormError(f"PEFT refuses this configuration: {plain_text(error, 250)}") from None
 
 
 def _wrapped(model: Any, config: Any) -> dict[str, Any]:
@@ -117,7 +124,7 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
         if type(rank) is not int:
             raise WrongFormError(f"{name} should be a whole number such as 16, not {said(rank)}")
         if not 1 <= rank <= _LARGEST_RANK:
-            raise ValueError(
+            raise WrongFormError(
                 f"{name}: {_digits(rank)} is no rank here; a whole number from 1 to {_LARGEST_RANK}"
             )
     for name in ("lora_alpha", "lora_dropout"):

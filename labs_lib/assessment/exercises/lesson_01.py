@@ -236,7 +236,7 @@ def _choices(value: Any) -> dict[str, str]:
     """Return a student's five choices by letter, in the course's spelling."""
     if isinstance(value, (list, tuple)):
         if len(value) != len(LETTERS):
-            raise ValueError(f"five choices are needed, A to E; there are {len(value)}")
+            raise WrongFormError(f"five choices are needed, A to E; there are {len(value)}")
         pairs = all(isinstance(each, (list, tuple)) and len(each) == 2 for each in value)
         value = dict(value) if pairs else dict(zip(LETTERS, value, strict=True))
     if not isinstance(value, Mapping):
@@ -245,17 +245,17 @@ def _choices(value: Any) -> dict[str, str]:
         )
     letters = [_letter(letter) for letter in value]
     if twice := [letter for letter in letters if letters.count(letter) > 1]:
-        raise ValueError(f"there are two choices for {shorten(twice[0], 30)}: leave one")
+        raise WrongFormError(f"there are two choices for {shorten(twice[0], 30)}: leave one")
     found = dict(zip(letters, value.values(), strict=True))
     if extra := [letter for letter in found if letter not in LETTERS]:
-        raise ValueError(f"there is no case {shorten(extra[0], 30)}: the cases are A to E")
+        raise WrongFormError(f"there is no case {shorten(extra[0], 30)}: the cases are A to E")
     missing = [
         letter
         for letter in LETTERS
         if letter not in found or found[letter] is ... or found[letter] == ""
     ]
     if missing:
-        raise ValueError(f"no choice yet for {', '.join(missing)}")
+        raise WrongFormError(f"no choice yet for {', '.join(missing)}")
     return {letter: _method(letter, found[letter]) for letter in LETTERS}
 
 
@@ -267,12 +267,12 @@ def _method(letter: str, chosen: Any) -> str:
     """Return a choice in the course's spelling; None is what Python calls none."""
     word = "none" if chosen is None else chosen
     if not isinstance(word, str):
-        raise ValueError(f"{letter}: {kind_of(chosen)} is none of {', '.join(METHODS)}")
+        raise WrongFormError(f"{letter}: {kind_of(chosen)} is none of {', '.join(METHODS)}")
     bare = "".join(sign for sign in word.lower() if sign.isalnum())
     for method, spellings in _SPELLINGS.items():
         if bare == method or bare in spellings:
             return method
-    raise ValueError(f"{letter}: {shorten(word, 30)} is none of {', '.join(METHODS)}")
+    raise WrongFormError(f"{letter}: {shorten(word, 30)} is none of {', '.join(METHODS)}")
 
 
 def _chose(letter: str, *methods: str) -> Any:

@@ -514,7 +514,7 @@ _PREPARE = Exercise(
         properties=(
             Property(
                 lambda results: not any("malformed" in result for result in results),
-                "prepare should return two matrices: A, B.",
+                "prepare should return two matrices, A and B, each a torch.nn.Parameter.",
             ),
             Property(_all("right_shapes"), "A should be (rank, d_in) and B (d_out, rank)."),
             Property(_each(_base_changed, False), "The base's weight or bias itself was changed."),
@@ -639,7 +639,7 @@ _PREPARE = Exercise(
 
 
 def _merged(W: Any, bias: Any, A: Any, B: Any, alpha: float) -> Any:
-    return [W + alpha / len(A) * (B @ A), bias]
+    return W + alpha / len(A) * (B @ A), bias
 
 
 _MERGE_SHAPES: Mapping[str, tuple[Callable[..., Any], ...]] = {
@@ -652,11 +652,7 @@ _MERGE_SHAPES: Mapping[str, tuple[Callable[..., Any], ...]] = {
 
 
 def _probe_merge(function: Any, *case: Any) -> Any:
-    def call(*values: Any) -> Any:
-        result = function(*values)
-        return list(result) if isinstance(result, tuple) else result
-
-    return _probe_shapes(call, _MERGE_SHAPES, *case)
+    return _probe_shapes(function, _MERGE_SHAPES, *case)
 
 
 def _merge_cases(generator: random.Random) -> list[tuple[Any, ...]]:

@@ -657,18 +657,18 @@ def _ledger_problem(value: Any) -> Any:
         raise WrongFormError(f"ledger should be a dictionary, not {kind_of(value)}")
     entries = {_entry_name(name): pair for name, pair in value.items()}
     if missing := [name for name in _LEDGER_RIGHT if name not in entries]:
-        raise ValueError(f"ledger has no entry {missing[0]!r}")
+        raise WrongFormError(f"ledger has no entry {missing[0]!r}")
     if extra := [name for name in entries if name not in _LEDGER_RIGHT]:
-        raise ValueError(f"ledger has an entry {shorten(extra[0])}, which was not asked for")
+        raise WrongFormError(f"ledger has an entry {shorten(extra[0])}, which was not asked for")
     ledger = {}
     for name, pair in entries.items():
         parts = list(pair)[:3] if isinstance(pair, (tuple, list)) or hasattr(pair, "tolist") else []
         bits = plain_number(parts[0]) if len(parts) == 2 else None
         if bits is None or isinstance(bits, bool):
-            raise ValueError(f"{name!r} should be (bits, gradient), such as (16, True)")
+            raise WrongFormError(f"{name!r} should be (bits, gradient), such as (16, True)")
         gradient = truth_of(parts[1])
         if gradient is None:
-            raise ValueError(f"{name!r}: whether it gets a gradient is True or False")
+            raise WrongFormError(f"{name!r}: whether it gets a gradient is True or False")
         ledger[name] = (bits, gradient)
     return ledger
 

@@ -229,15 +229,17 @@ def _plan(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, Mapping):
         raise WrongFormError(f"bench should be a dictionary, not {kind_of(value)}")
     if extra := [name for name in value if name not in ("lora", "qlora")]:
-        raise ValueError(f"bench has an arm {shorten(extra[0])}: two are compared, lora and qlora")
+        raise WrongFormError(
+            f"bench has an arm {shorten(extra[0])}: two are compared, lora and qlora"
+        )
     return {name: _arm(name, value.get(name)) for name in ("lora", "qlora")}
 
 
 def _arm(name: str, arm: Any) -> dict[str, Any]:
     if not isinstance(arm, Mapping):
-        raise ValueError(f"bench has no arm {name!r}: a dictionary is expected there")
+        raise WrongFormError(f"bench has no arm {name!r}: a dictionary is expected there")
     if missing := [key for key in FLAWED["lora"] if key not in arm]:
-        raise ValueError(f"the arm {name!r} lacks {missing[0]!r}")
+        raise WrongFormError(f"the arm {name!r} lacks {missing[0]!r}")
     plain = plain_setting(dict(arm))
     for key in ("rank", "learning_rate", "steps", "batch_size"):
         number = plain[key]
@@ -246,15 +248,19 @@ def _arm(name: str, arm: Any) -> dict[str, Any]:
             number = plain[key] = int(number)
         if type(number) not in kinds:
             wanted = "number" if key == "learning_rate" else "whole number"
-            raise ValueError(f"the arm {name!r}: {key} should be a {wanted}, not {said(number)}")
+            raise WrongFormError(
+                f"the arm {name!r}: {key} should be a {wanted}, not {said(number)}"
+            )
     for key in ("method", "scored_on"):
         if not isinstance(plain[key], str):
-            raise ValueError(f"the arm {name!r}: {key} should be a word, not {said(plain[key])}")
+            raise WrongFormError(
+                f"the arm {name!r}: {key} should be a word, not {said(plain[key])}"
+            )
         plain[key] = plain[key].strip().lower()
     plain["scored_on"] = plain["scored_on"].removesuffix("rows").removesuffix("set").strip(" _-")
     seeds = _seeds(arm["seeds"])
     if seeds is None:
-        raise ValueError(f"the arm {name!r}: seeds should be a list of whole numbers")
+        raise WrongFormError(f"the arm {name!r}: seeds should be a list of whole numbers")
     return {**plain, "seeds": seeds}
 
 

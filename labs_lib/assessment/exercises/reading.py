@@ -9,8 +9,8 @@ from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of
 
 
-class WrongFormError(TypeError):
-    """An answer of a form that the exercise did not ask for; the message is shown as it is."""
+class WrongFormError(ValueError):
+    """An answer that cannot be judged as it is; the message, without a full stop, is shown."""
 
 
 def number_of(name: str) -> Callable[[Any], float]:
@@ -22,10 +22,20 @@ def number_of(name: str) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         number = plain_number(value)
         if number is None or isinstance(number, bool):
-            raise WrongFormError(f"{name} should be a number, not {kind_of(value)}")
+            raise WrongFormError(f"{name} should be a number, not {_given(value)}")
         return number
 
     return read
+
+
+def _given(value: Any) -> str:
+    """Return what was given for a number, and what to change where that is plain to see."""
+    if issubclass(type(value), str):
+        return f"{kind_of(value)}: write the number alone, without quotes"
+    if type(value) is tuple and len(value) == 2:
+        # Its parts may be anything; what a comma in a number leaves are two whole ones.
+        return f"{kind_of(value)}: a comma makes two numbers of one, and decimals follow a point"
+    return kind_of(value)
 
 
 def truth_of(value: Any) -> bool | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from labs_lib.assessment.exercises.reading import number_of
 from labs_lib.assessment.numbers import plain_number
-from labs_lib.errors import kind_of
 
 LAYERS = 2
 _TOKENS = 12
@@ -18,8 +18,8 @@ def probe_set_up(set_up: Any, seed: int) -> dict[str, Any]:
     """Call the student's set-up on a tiny model and observe what training with it would do.
 
     Returns plain observations, no verdicts: names of parameters, logits before and after, the
-    size of each adapter matrix's gradient, labels. Raises ValueError for a learning rate that is
-    no number.
+    size of each adapter matrix's gradient, labels. Raises WrongFormError for a learning rate that
+    is no number.
     """
     import warnings
 
@@ -47,10 +47,7 @@ def _observed(set_up: Any, seed: int) -> dict[str, Any]:
     result = set_up(base)
     if not isinstance(result, Mapping) or not {"model", "learning_rate", "labels"} <= set(result):
         return {"malformed": True}
-    rate = plain_number(result["learning_rate"])
-    if rate is None:
-        given = kind_of(result["learning_rate"])
-        raise ValueError(f"learning_rate should be a number, not {given}")
+    rate = number_of("learning_rate")(result["learning_rate"])
     model = result["model"]
     parameters = dict(model.named_parameters())
     observed = {

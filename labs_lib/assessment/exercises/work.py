@@ -46,7 +46,7 @@ class Calls:
         return [_as_plain(function(*case)) for case in self.cases]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Looks:
     """Looks at a student's value by `observe`; without it returns the value, made plain."""
 
@@ -54,7 +54,6 @@ class Looks:
     observe: Callable[[Any], Any] | None
     tuples: bool = True
     is_foreign: bool = True
-    value: Any = None
 
     def prepare(self) -> None:
         """Import what the look will; it is not on the value's time."""
@@ -62,12 +61,8 @@ class Looks:
             import_ahead(self.observe)
 
     def __call__(self) -> Any:
-        self.value = plain_value(self.answer)
-        return self.value if self.observe is None else self.observe(self.value)
-
-    def looked_at(self) -> Any:
-        """Return the value, for the report of an error in the look."""
-        return self.value
+        value = plain_value(self.answer)
+        return value if self.observe is None else self.observe(value)
 
     def here(self) -> Apart:
         """Look in this process, at a value that is plain already."""
@@ -76,8 +71,7 @@ class Looks:
         except (NameError, ImportError) as slip:
             raise CheckerError(f"a look at an answer fails: {slip}") from slip
         except Exception as error:
-            kind, said = type(error).__name__, plain_text(error)
-            return Apart("raised", value=self.value, error_type=kind, message=said)
+            return Apart("raised", error_type=type(error).__name__, message=plain_text(error))
 
 
 def plain_value(answer: Any) -> Any:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from exercise_cases.base import Case, build, torch_loaded
+from labs_lib.assessment.exercises.lesson_04 import unseen_model
 
 
 def lora(**changes: Any) -> Any:
@@ -275,7 +276,11 @@ CASES: list[Case] = [
     (LORA, build(lora(modules_to_save=["lm_head"])), "incorrect", "beside the adapter"),
     (LORA, build(lora(layers_to_transform=[0])), "incorrect", "in all layers"),
     (LORA, build(lora(target_modules=["queri"])), "error", "not found in the base model"),
+    (LORA, build(lora(target_modules="query_key_value,dense")), "error", "try again."),
+    (LORA, build(lora(target_modules=["attention"])), "error",
+     "names a whole block, GPTNeoXAttention: name the Linear layers inside it."),
     (LORA, {"r": 8}, "error", "should be a LoraConfig, not a dict"),
+    (LORA, build(unseen_model), "error", "a GPTNeoXForCausalLM was given"),
     (HAND, 11520.0, "correct", "11,520"),
     (HAND, sum(5 * 8 * (a + b) for a, b in ((48, 144), (48, 48))), "correct", "11,520"),
     (HAND, build(numpy_count), "correct", "11,520"),
@@ -373,6 +378,7 @@ CASES: list[Case] = [
     (REPAIR, build(set_up(labels=changes_input)), "incorrect", "into input_ids itself"),
     (REPAIR, build(set_up(rate=2e-5)), "incorrect", "for full fine-tuning"),
     (REPAIR, build(set_up(rate=0.5)), "incorrect", "does not settle"),
-    (REPAIR, build(set_up(rate="fast")), "error", "ValueError"),
+    (REPAIR, build(set_up(rate="fast")), "error", "learning_rate should be a number, not a str"),
+    (REPAIR, build(set_up(rate=True)), "error", "learning_rate should be a number, not a bool"),
     (REPAIR, lambda base: base, "incorrect", "should return a dictionary"),
 ]  # fmt: skip

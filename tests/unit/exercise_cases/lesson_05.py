@@ -248,7 +248,8 @@ CASES: list[Case] = [
     (BLOCKS, lambda v, b, n: tuple(iter(part) for part in midpoint_blocks(v, b, n)), "correct",
      "nearest value"),
     (BLOCKS, lambda v, b, n: ([], []), "incorrect", "one code for each"),
-    (BLOCKS, lambda v, b, n: ("codes", "absmax"), "error", "should be numbers, not a str"),
+    (BLOCKS, lambda v, b, n: ("codes", "absmax"), "error", "should be numbers, not a str."),
+    (BLOCKS, "def quantize_blocks(v, b, n):\n    v.view(-1, n)\n", "incorrect", "with a return"),
     (BLOCKS, lambda v, b, n: [part.long() if not k else part[:, None]
                               for k, part in enumerate(midpoint_blocks(v, b, n))], "correct", ""),
     (BLOCKS, lambda v, b, n: (midpoint_blocks(v, b, n)[0] + 0.25, midpoint_blocks(v, b, n)[1]),
