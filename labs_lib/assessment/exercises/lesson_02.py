@@ -6,6 +6,18 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from labs_lib.assessment.exercises.adapter_start import (
+    answers_otherwise,
+    base_changed,
+    gets_gradient,
+    has_independent_rows,
+    has_usual_size,
+    is_sparse,
+    is_zero,
+    probe_prepare,
+    repeats,
+    rows_alike,
+)
 from labs_lib.assessment.exercises.base import (
     Exercise,
     FunctionCheck,
@@ -345,128 +357,6 @@ _FORWARD = Exercise(
 # --- before the first step ------------------------------------------------------------------------
 
 
-def _probe_prepare(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
-    """Let the student prepare an adapter for a small layer twice; say what came out of it.
-
-    The second time the layer is the same, and the random numbers are others: what is made of the
-    layer, or of nothing, comes out the same.
-    """
-    first, again = (_prepared(prepare, d_in, d_out, rank, seed, seed + more) for more in (0, 1))
-    if "A" not in first or "A" not in again:
-        return first
-    return {**first, "A_again": again["A"]}
-
-
-def _prepared(
-    prepare: Any, d_in: int, d_out: int, rank: int, layer_seed: int, seed: int
-) -> dict[str, Any]:
-    import numpy as np
-    import torch
-
-    torch.manual_seed(layer_seed)
-    base, x = torch.nn.Linear(d_in, d_out), torch.randn(3, d_in)
-    before = [part.detach().clone() for part in (base.weight, base.bias)]
-    answer = base(x).detach()
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
-    made = prepare(base, rank)
-    if made is None or made is ...:
-        return {"blank": True}
-    if (
-        not isinstance(made, (tuple, list))
-        or len(made) != 2
-        or not all(isinstance(part, torch.Tensor) and part.ndim == 2 for part in made)
-        or not all(part.is_floating_point() and not part.is_meta for part in made)
-    ):
-        return {"malformed": True}
-    A, B = made
-    return {
-        "right_shapes": A.shape == (rank, d_in) and B.shape == (d_out, rank),
-        "swapped_shapes": A.shape == (d_in, rank) and B.shape == (rank, d_out),
-        "order_swapped": A.shape == (d_out, rank) and B.shape == (rank, d_in),
-        "weight_trains": base.weight.requires_grad,
-        "bias_trains": base.bias is not None and base.bias.requires_grad,
-        "both_train": A.requires_grad and B.requires_grad,
-        "leaves": A.is_leaf and B.is_leaf,
-        "shared": A.untyped_storage().data_ptr() == base.weight.untyped_storage().data_ptr(),
-        "overlaps": any(
-            step == 0 and side > 1
-            for part in (A, B)
-            for step, side in zip(part.stride(), part.shape, strict=True)
-        ),
-        "answer_before": answer,
-        "answer_after": base(x.to(base.weight.dtype)).detach(),
-        "x": x,
-        "gradient": _gradient_of_b(A, B, x),
-        "base_before": before,
-        "base_after": [base.weight.detach().clone()]
-        + ([] if base.bias is None else [base.bias.detach().clone()]),
-        "A": A.detach().double(),
-        "B": B.detach().double(),
-    }
-
-
-def _gradient_of_b(A: Any, B: Any, x: Any) -> Any:
-    """Return the gradient of B for the sum of the adapter's outputs; None if there is none."""
-    import torch
-
-    if A.shape[-1] != x.shape[-1] or B.shape[-1] != A.shape[0] or not B.requires_grad:
-        return None
-    with torch.enable_grad():
-        (x.to(A.dtype) @ A.T @ B.T.to(A.dtype)).sum().backward()
-    return None if B.grad is None else B.grad.double()
-
-
-def _gets_gradient(result: Any) -> bool:
-    import torch
-
-    wanted = (result["x"].double() @ result["A"].T).sum(dim=0).expand(result["B"].shape)
-    got = result["gradient"]
-    return got is not None and bool(torch.allclose(got, wanted, rtol=0.05, atol=0.05))
-
-
-def _base_changed(result: Any) -> bool:
-    return not same(result["base_after"], result["base_before"], 1e-7)
-
-
-def _answers_otherwise(result: Any) -> bool:
-    return not same(result["answer_after"], result["answer_before"], 1e-4)
-
-
-def _zero(field: str) -> Callable[[Any], bool]:
-    return lambda result: not bool(result[field].any())
-
-
-def _rows_alike(result: Any) -> bool:
-    A = result["A"]
-    return len(A) > 1 and bool((A[0] == A).all())
-
-
-def _repeats(result: Any) -> bool:
-    """Return whether a row of A comes out the same, nearly everywhere, the second time."""
-    drawn = result["A"] != 0
-    alike = (result["A"] == result["A_again"]) & drawn
-    # Of two values (signs, say) half come out the same by chance.
-    return bool(((alike.sum(dim=1) > 0.9 * drawn.sum(dim=1)) & drawn.any(dim=1)).any())
-
-
-def _sparse(result: Any) -> bool:
-    return bool((result["A"] == 0).double().mean() > 0.5)
-
-
-def _independent_rows(result: Any) -> bool:
-    """Return whether the rows of A point in directions of their own, none nearly lost."""
-    import torch
-
-    sizes = torch.linalg.svdvals(result["A"])
-    return bool(sizes.min() > 1e-3 * sizes.max())
-
-
-def _usual_size(result: Any) -> bool:
-    return 1e-3 < float(result["A"].std() * result["A"].shape[1] ** 0.5) < 20
-
-
 def _each(test: Callable[[Any], bool], wanted: bool = True) -> Callable[[Any], bool]:
     return lambda results: all(bool(test(result)) is wanted for result in results)
 
@@ -510,37 +400,37 @@ _PREPARE = Exercise(
     ),
     check=FunctionCheck(
         cases=_prepare_cases,
-        probe=_probe_prepare,
+        probe=probe_prepare,
         properties=(
             Property(
                 lambda results: not any("malformed" in result for result in results),
                 "prepare should return two matrices, A and B, each a torch.nn.Parameter.",
             ),
             Property(_all("right_shapes"), "A should be (rank, d_in) and B (d_out, rank)."),
-            Property(_each(_base_changed, False), "The base's weight or bias itself was changed."),
+            Property(_each(base_changed, False), "The base's weight or bias itself was changed."),
             Property(_all("weight_trains", False), "The base's weight would be trained."),
             Property(_all("bias_trains", False), "The base's bias would be trained."),
             Property(_all("both_train"), "A and B must both be trainable: torch.nn.Parameter."),
             Property(_all("leaves"), "A and B must be parameters, not results of a calculation."),
-            Property(_each(_zero("B")), "B·A must be zero at step 0, with B the factor that is."),
-            Property(_each(_zero("A"), False), "A must be random."),
+            Property(_each(is_zero("B")), "B·A must be zero at step 0, with B the factor that is."),
+            Property(_each(is_zero("A"), False), "A must be random."),
             Property(
                 _all("shared", False), "A is a piece of the base's weight: draw it at random."
             ),
-            Property(_each(_rows_alike, False), "All rows of A are the same."),
-            Property(_each(_repeats, False), "A comes out the same each time: draw it at random."),
+            Property(_each(rows_alike, False), "All rows of A are the same."),
+            Property(_each(repeats, False), "A comes out the same each time: draw it at random."),
             Property(
-                _each(_sparse, False),
+                _each(is_sparse, False),
                 "Most of A is zero. Every entry should be random, so that each of its r rows "
                 "reads the whole input.",
             ),
             Property(
-                _each(_independent_rows),
+                _each(has_independent_rows),
                 "The rows of A are multiples or sums of each other, so its r directions are "
                 "fewer than r. Draw every entry at random.",
             ),
             Property(
-                _each(_usual_size),
+                _each(has_usual_size),
                 "A's numbers are far too small or too large; about 1/√d_in is usual.",
             ),
             Property(
@@ -549,11 +439,11 @@ _PREPARE = Exercise(
                 "optimiser cannot update: make it with torch.zeros or clone it.",
             ),
             Property(
-                _each(_answers_otherwise, False),
+                _each(answers_otherwise, False),
                 "The layer itself answers differently now: freeze it, and leave all else as it is.",
             ),
             Property(
-                _each(_gets_gradient),
+                _each(gets_gradient),
                 "B gets no gradient, or another than its own: does a hook change it?",
             ),
         ),
@@ -589,21 +479,21 @@ _PREPARE = Exercise(
                 "both-zero",
                 "With both factors zero nothing ever moves: the gradient of A is a product with "
                 "B, that of B a product with A.",
-                when=lambda results: _each(_zero("A"))(results) and _each(_zero("B"))(results),
+                when=lambda results: _each(is_zero("A"))(results) and _each(is_zero("B"))(results),
             ),
             Misconception(
                 "zero-the-other-factor",
                 "A zero and B random starts at the base too, and can learn. The paper and PEFT "
                 "do it the other way round: A random, B zero.",
                 when=lambda results: (
-                    _each(_zero("A"))(results) and _each(_zero("B"), False)(results)
+                    _each(is_zero("A"))(results) and _each(is_zero("B"), False)(results)
                 ),
             ),
             Misconception(
                 "both-random",
                 "With both factors random B·A is not zero: the model is another one before the "
                 "first step, a noisy version of the base.",
-                when=_each(_zero("B"), False),
+                when=_each(is_zero("B"), False),
             ),
             Misconception(
                 "factors-do-not-train",
@@ -621,14 +511,14 @@ _PREPARE = Exercise(
                 "rows-alike",
                 "All rows of A are the same, so its r directions are one direction, and stay one. "
                 "Draw A at random.",
-                when=_each(_rows_alike),
+                when=_each(rows_alike),
             ),
             Misconception(
                 "same-each-time",
                 "A is the same for every layer, or each time: a fixed matrix, such as torch.eye, a "
                 "piece of the base's weight, or a seed set inside prepare. It should be drawn at "
                 "random, anew each time.",
-                when=_each(_repeats),
+                when=_each(repeats),
             ),
         ),
     ),
