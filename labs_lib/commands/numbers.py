@@ -14,7 +14,7 @@ _LARGEST_MEANT = 10**15
 
 
 class WholeNumber(click.ParamType):
-    """A whole number: `8`, `1_024`, `8.0` or `1e3`; the error for anything else names the nearest."""
+    """A whole number: `8`, `1_024`, `8.0` or `1e3`; an error names the nearest."""
 
     name = "integer"
 
