@@ -570,22 +570,20 @@ def start(options: argparse.Namespace) -> int:
     set_up()
     port = options.port or first_free_port(FIRST_PORT)
     token = secrets.token_hex(16)
-    command = [
-        str(venv_python()), "-m", "labs_lib.serve", "--no-browser", f"--port={port}",
-        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
-        "--log-level=WARN", "--LabApp.log_level=WARN",
-    ]  # fmt: skip
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--ServerApp.allow_root=True")
-    # A session of its own: Ctrl+C then reaches this program alone, and Jupyter asks nothing.  Its
-    # standard input is a pipe that ends with this program: so does the server, even after a kill.
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=child_environment() | {"JUPYTER_TOKEN": token},
-        stdin=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    process = serve(port, token)
     page = None
     try:
-        wait_for_server(process, port, token)
+        # Another server that starts now may take the port: Jupyter looks first and binds later.
+        attempts = 1 if options.port else 3
+        while not wait_for_server(process, port, token):
+            attempts -= 1
+            if not attempts:
+                raise CourseError(
+                    f"JupyterLab ended at once, with exit status {process.returncode}"
+                )
+            port = first_free_port(port + 1)
+            say(f"JupyterLab could not start there; trying port {port}")
+            process = serve(port, token)
         address = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
         say(f"LoRA Lab is open at\n\n    {address}\n\nStop it with Ctrl+C.")
         if not options.no_browser:
@@ -602,6 +600,23 @@ def start(options: argparse.Namespace) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
         process.kill()
+
+
+def serve(port: int, token: str) -> subprocess.Popen:
+    """Start JupyterLab on a port of this machine alone."""
+    command = [
+        str(venv_python()), "-m", "labs_lib.serve", "--no-browser", f"--port={port}",
+        "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}",
+        "--log-level=WARN", "--LabApp.log_level=WARN",
+    ]  # fmt: skip
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--ServerApp.allow_root=True")
+    # A session of its own: Ctrl+C then reaches this program alone, and Jupyter asks nothing.  Its
+    # standard input is a pipe that ends with this program: so does the server, even after a kill.
+    return subprocess.Popen(
+        command, cwd=ROOT, env=child_environment() | {"JUPYTER_TOKEN": token},
+        stdin=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
 
 
 def show_in_browser(address: str, port: int) -> Path | None:
@@ -662,8 +677,8 @@ def private_page(address: str, port: int) -> Path | None:
     return None
 
 
-def wait_for_server(process: subprocess.Popen, port: int, token: str) -> None:
-    """Wait until JupyterLab answers, at most two minutes."""
+def wait_for_server(process: subprocess.Popen, port: int, token: str) -> bool:
+    """Wait until JupyterLab answers, at most two minutes; return False where it ended instead."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/status", headers={"Authorization": f"token {token}"}
     )
@@ -671,10 +686,10 @@ def wait_for_server(process: subprocess.Popen, port: int, token: str) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise CourseError(f"JupyterLab ended at once, with exit status {process.returncode}")
+            return False
         try:
             opener.open(request, timeout=5).close()
-            return
+            return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise CourseError(f"JupyterLab did not answer on port {port} within 120 s")

@@ -132,7 +132,8 @@ def test_a_bank_corrected_on_another_machine_renews_whatever_its_files_date(
         monkeypatch.setattr(revisions, "time", lambda later=10 * number: time.time() + later)
         corrected = re.sub(r"explanation: (>-\n +)?", rf"\g<0>{correction}", text, count=1)
         copy.write_text(corrected, encoding="utf-8")
-        os.utime(copy, (EARLIEST - 10**6 * number,) * 2)
+        dated = EARLIEST - 10**6 * number
+        os.utime(copy, (dated, dated))
         bank = load_bank(copy)
         export_banks([bank], "anki", tmp_path / "a.apkg")
         app.take(tmp_path / "a.apkg")

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -28,9 +29,13 @@ import course
 course.ROOT = pathlib.Path(sys.argv[2])
 course.VENV = pathlib.Path(sys.prefix)
 course.set_up = lambda *_: None
+first_free_port, given = course.first_free_port, sys.argv[3]
+course.first_free_port = lambda port: (
+    int(given) if given != "-" and port == course.FIRST_PORT else first_free_port(port)
+)
 course.print_anything()
 course.end_in_order()
-sys.exit(course.main(["start", *sys.argv[3:]]))
+sys.exit(course.main(["start", *sys.argv[4:]]))
 """
 # Stands in for a browser: notes its command line and what it was shown, and stays a while.
 BROWSER = """#!{python}
@@ -73,11 +78,11 @@ def start(root: Path, tmp_path: Path) -> Iterator[Any]:
     (folder / "labs_lib").symlink_to(root / "labs_lib", target_is_directory=True)
     family: list[psutil.Process] = []
 
-    def begin(*options: str, **variables: str) -> Started:
+    def begin(*options: str, first_port: str = "-", **variables: str) -> Started:
         environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "BROWSER")}
         environment |= {"PYTHONPATH": str(root), "JUPYTER_CONFIG_DIR": str(tmp_path / "config")}
         environment |= {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), **variables}
-        command = [sys.executable, "-c", START, str(root), str(folder), *options]
+        command = [sys.executable, "-c", START, str(root), str(folder), first_port, *options]
         process = subprocess.Popen(
             command, env=environment, cwd=tmp_path, text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -122,6 +127,19 @@ def test_server_and_kernels_end_with_the_launcher(start: Any, name: str):
     assert alive == []
     assert ("Stopped." in started.rest()) is (name != "SIGKILL")
     assert started.process.returncode == (-signal.SIGKILL if name == "SIGKILL" else 0)
+
+
+@posix
+@pytest.mark.slow
+def test_where_another_program_takes_the_port_first_the_next_one_does(start: Any):
+    with socket.socket() as quicker:
+        quicker.bind(("127.0.0.1", 0))
+        quicker.listen()
+        port = quicker.getsockname()[1]
+        started = start("--no-browser", first_port=str(port))
+        new_kernel(started.address())
+    started.process.terminate()
+    assert f"trying port {port + 1}" in started.rest()
 
 
 @posix
