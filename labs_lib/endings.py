@@ -14,12 +14,11 @@ from typing import Any
 
 import click
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, last_line
 from labs_lib.streams import abandon_output, finish_output, make_output_safe
 
 DEBUG_VARIABLE = "LABS_DEBUG"
 NOBODY_READS = 141  # what a shell reports of a program that SIGPIPE ended
-_LONGEST_REASON = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _asked = False
@@ -73,19 +72,14 @@ def one_line_errors(program: str) -> Iterator[None]:
 
 def describe(error: Exception) -> str:
     """Return one line on an error nobody foresaw: where it came from, and its last line."""
-    lines = [line for line in str(error).splitlines() if any(map(str.isalnum, line))]
-    reason = lines[-1] if lines else ""
-    reason = " ".join(reason.split())
-    if len(reason) > _LONGEST_REASON:
-        reason = f"{reason[:_LONGEST_REASON]}…"
-    kind = type(error).__name__
-    if isinstance(error, MemoryError):
-        reason = reason or "there is not enough memory"
-    told = f"{kind}: {reason}" if reason else kind
+    kind, reason = type(error).__name__, last_line(error)
+    if reason == kind:  # it says nothing
+        reason = "there is not enough memory" if isinstance(error, MemoryError) else ""
+    message = f"{kind}: {reason}" if reason else kind
     doing, library = _origin(error.__traceback__)
     at = f" while in {doing}" if doing else ""
     of = f" {library} says" if library else ""
-    return f"stopped{at}:{of} {told} (--debug shows the traceback)"
+    return f"stopped{at}:{of} {message} (--debug shows the traceback)"
 
 
 def _origin(trace: TracebackType | None) -> tuple[str, str]:
@@ -98,10 +92,8 @@ def _origin(trace: TracebackType | None) -> tuple[str, str]:
             if module not in ("labs_lib.cli", "labs_lib.endings"):
                 place = module.removeprefix("labs_lib.")
                 doing, library = f"{place}.{frame.f_code.co_name}".replace(".__main__", ""), ""
-        elif top in ("contextlib", "click") or not doing:
-            continue
-        elif top not in sys.stdlib_module_names:
-            library = library or top
+        elif doing and not library and top != "click" and top not in sys.stdlib_module_names:
+            library = top
     return doing, library
 
 
@@ -109,7 +101,7 @@ def _end(program: str, text: str, error: Exception) -> None:
     if tracebacks_wanted():
         traceback.print_exception(error)
     # A terminal obeys control characters, and a stranger's file may hold them.
-    plain = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
+    plain = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", " ".join(text.split()))
     _say(f"{program}: {plain}")
     abandon_output()
     sys.exit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from labs_lib.shown import shown, type_name
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+
+_LONGEST_LINE = 300
+_NESTED = re.compile(r"\(\n(?:[ \t].*\n)+\)")
+"""The parts of a module in its repr, indented, line by line."""
 
 
 class LabError(ValueError):
@@ -35,13 +40,17 @@ def nearest(name: str, legal: Iterable[str]) -> str:
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 
 
-def choice_error(field: str, value: object, legal: Iterable[str]) -> LabError:
-    """Build the error for a value that is none of the `legal` ones."""
+def choice_error(
+    field: str, value: object, legal: Iterable[str], aliases: Iterable[str] = ()
+) -> LabError:
+    """Build the error for a value that is none of the `legal` ones.
+
+    `aliases` are legal too, and not listed: the nearest name may be one of them.
+    """
     names = list(legal)
-    shown = names if len(names) <= 12 else [*names[:12], f"… {len(names) - 12} more"]
-    return LabError(
-        f"{field}: {shorten(value)} is not one of {', '.join(shown)}{nearest(str(value), names)}"
-    )
+    listed = names if len(names) <= 12 else [*names[:12], f"… {len(names) - 12} more"]
+    near = nearest(str(value), [*aliases, *names])  # of two spellings of one name the last wins
+    return LabError(f"{field}: {shorten(value)} is not one of {', '.join(listed)}{near}")
 
 
 def kind_of(value: object) -> str:
@@ -58,6 +67,30 @@ def shorten(value: object, limit: int = 60) -> str:
     """
     text = shown(value, limit)
     return text if len(text) <= limit else f"{text[: limit - 2]}…{text[-1]}"
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of what a library's error says, its class's name where that is nothing.
+
+    At most 300 characters; a module that PyTorch prints over many lines becomes "Name(…)".
+    """
+    lines = _lines(_NESTED.sub("(…)", str(error))) or [type_name(error)]
+    return lines[-1]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library's error says, its class's name where that is nothing.
+
+    For errors that add advice or a C++ trace after their reason; at most 300 characters.
+    """
+    return (_lines(str(error)) or [type_name(error)])[0]
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines that hold a word, none longer than a message has room for."""
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
+    most = _LONGEST_LINE
+    return [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines]
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], where: str = "") -> LabError:

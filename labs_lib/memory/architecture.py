@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, choice_error, nearest, shorten
-from labs_lib.memory.borders import first_line, in_one_line
+from labs_lib.errors import LabError, choice_error, first_line, nearest, shorten
+from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
 from labs_lib.memory.known_fields import NoFormulaError, families, understood
 from labs_lib.memory.quiet import quiet

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, last_line
 
 # What fake tensors raise where an operation's result depends on values.
 _NEEDS_VALUES = ("DynamicOutputShapeException", "DataDependentOutputException")
@@ -41,17 +41,6 @@ def _words(error: Exception) -> str:
     if kind in ("KeyError", "AttributeError", "TypeError", "ImportError", "IndexError"):
         said = f"{kind}: {said}"
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
-
-
-def last_line(error: BaseException) -> str:
-    """Return the last line of what an exception says, its class where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an exception says, its class where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _part_of(model: Any, traceback: TracebackType | None) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from labs_lib.errors import LabError
-from labs_lib.memory.borders import in_one_line, last_line
+from labs_lib.errors import LabError, last_line
+from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.stacks import Pattern, main_stack, pattern_of
 

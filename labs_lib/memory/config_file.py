@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, nearest, shorten
-from labs_lib.memory.borders import first_line
+from labs_lib.errors import LabError, first_line, nearest, shorten
 
 _MOST_BYTES = 4 * 2**20
 # Above these no model is described, but a mistake or an attack: building would not end.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from labs_lib.errors import LabError, nearest, shorten
+from labs_lib.errors import LabError, choice_error
 from labs_lib.yamls import read_yaml
 
 if TYPE_CHECKING:
@@ -212,10 +212,7 @@ def unknown_model(name: object) -> LabError:
     if "/" not in text:
         # Short hub names are legal too ("Qwen2.5-0.5B-Instruct") and may be the nearest.
         hub_names = [each.rpartition("/")[2] for each in hub_names]
-    near = nearest(text, [*hub_names, *catalogue()])  # of two spellings the last is told
-    listed = ", ".join(list(catalogue())[:12])
-    more = f", … {len(catalogue()) - 12} more" if len(catalogue()) > 12 else ""
-    return LabError(f"model: {shorten(text)} is not one of {listed}{more}{near}")
+    return choice_error("model", text, catalogue(), aliases=hub_names)
 
 
 def config_of(name: str) -> PretrainedConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -74,38 +73,25 @@ def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:
 
 
 # What would make a student look for a fault where there is none:
-# - On a CPU with bf16 instructions bitsandbytes tries to fetch an optional, faster kernel from a
-#   hub as it is imported, and logs that it could not.  The built-in kernel then does the work.
 # - A paged optimiser on a CPU warns that it works unpaged: there is no second memory to page to.
 #   The course says so itself where it uses one.
 # - PEFT's prepare_model_for_kbit_training calls two methods of transformers by their old names,
 #   which still work; only PEFT can change that.
-_HARMLESS_LOG = "Failed to load CPU gemm_4bit_forward from kernels-community"
 _HARMLESS_WARNINGS = (
     "Paged optimizers are not supported on CPU",
     "`gradient_checkpointing_enable` is deprecated",
     "`is_gradient_checkpointing` is deprecated",
 )
-_NOISY_LOGGER = "bitsandbytes.backends.cpu.ops"
 
 
 @contextmanager
 def quiet_bitsandbytes() -> Iterator[None]:
-    """Keep the known, harmless messages of a QLoRA run off inside the block, and no others.
+    """Keep the known, harmless warnings of a QLoRA run off inside the block, and no others.
 
-    Import bitsandbytes, load a 4-bit model, prepare and train it inside.  The log filter and
-    the list of warning filters are put back afterwards.
+    Load a 4-bit model, prepare and train it inside.  The list of warning filters is put back
+    afterwards.  What bitsandbytes logs as it is imported `labs_lib.harmless` keeps off for good.
     """
-    logger = logging.getLogger(_NOISY_LOGGER)
-    logger.addFilter(_is_worth_saying)
-    try:
-        with warnings.catch_warnings():
-            for message in _HARMLESS_WARNINGS:
-                warnings.filterwarnings("ignore", message=re.escape(message))
-            yield
-    finally:
-        logger.removeFilter(_is_worth_saying)
-
-
-def _is_worth_saying(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_HARMLESS_LOG)
+    with warnings.catch_warnings():
+        for message in _HARMLESS_WARNINGS:
+            warnings.filterwarnings("ignore", message=re.escape(message))
+        yield

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_pt_utils import safe_globals
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, first_line
 from labs_lib.files import write_json
 
 COMPLETE = "complete"
@@ -221,7 +221,8 @@ def _check_torch_file(path: Path) -> None:
         with safe_globals():  # the numpy types of a random state
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # pickle, zip and torch have a dozen ways to refuse a file
-        raise NotWholeError(f"{where} cannot be read as tensors ({_first_line(error)})") from None
+        reason = first_line(error).split(". ")[0]  # advice to run its code follows
+        raise NotWholeError(f"{where} cannot be read as tensors ({reason})") from None
     needed = {
         "optimizer.pt": {"state", "param_groups"},
         "scheduler.pt": {"last_epoch"},
@@ -298,15 +299,10 @@ def _read_json(path: Path) -> Any:
         raise NotWholeError(f"{path.parent.name} is not whole: {path.name} is missing") from None
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         raise NotWholeError(
-            f"{path.parent.name}: {path.name} cannot be read ({_first_line(error)})"
+            f"{path.parent.name}: {path.name} cannot be read ({first_line(error)})"
         ) from None
 
 
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_number and abs(value) < 1e300  # a comparison that NaN and an int of any length take
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:120] if text else type(error).__name__

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import TrainerCallback
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, last_line
 from labs_lib.files import friendly_os_errors
 
 if TYPE_CHECKING:
@@ -96,9 +96,3 @@ def ran_out_of_memory(error: BaseException) -> bool:
         return True
     signs = ("DefaultCPUAllocator", "not enough memory", "out of memory")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
-
-
-def last_line(error: BaseException) -> str:
-    """Return the last line of what a library said, or the error's kind where it said nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__

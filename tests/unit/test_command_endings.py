@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_errors_are_written_in_any_encoding() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="its shell has no head")
 @pytest.mark.parametrize("verb", ["models", "models gpt2 --json", "memory gpt2", "--help"])
 def test_a_reader_that_goes_is_no_error(verb: str) -> None:
-    line = f"{sys.executable} -u -m labs_lib {verb} | true"
+    line = f"{shlex.quote(sys.executable)} -u -m labs_lib {verb} | true"
     run = subprocess.run(line, shell=True, capture_output=True, check=False)
     assert run.stderr == b""
 
@@ -130,7 +131,7 @@ def test_an_output_without_room_is_one_line(verb: str) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="its shell closes nothing")
 def test_closed_outputs_are_no_traceback() -> None:
     for closing in (">&-", "2>&-", ">&- 2>&-"):
-        line = f"{sys.executable} -m labs_lib models nothing {closing}"
+        line = f"{shlex.quote(sys.executable)} -m labs_lib models nothing {closing}"
         run = subprocess.run(line, shell=True, capture_output=True, check=False)
         assert run.returncode == 2
         assert b"Traceback" not in run.stderr + run.stdout
@@ -200,6 +201,10 @@ def test_the_environment_asks_for_tracebacks_too(value, shown, capsys, monkeypat
     monkeypatch.setenv("LABS_DEBUG", value)
     _, text = ending(["models"], KeyError("x"), capsys, monkeypatch)
     assert ("Traceback" in text) == shown
+
+
+def test_a_reader_that_has_gone_is_what_a_shell_takes_it_for(capsys, monkeypatch) -> None:
+    assert ending(["models"], BrokenPipeError(), capsys, monkeypatch) == (141, "")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
