@@ -9,7 +9,7 @@ from labs_lib.errors import choice_error
 from labs_lib.lowrank.knobs import check_rank
 from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
-from labs_lib.models.experts import count_with_experts, expert_targets
+from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -
         built = meta_model(model) if hasattr(model, "to_dict") else model
         names = resolve_targets(built, targets)
         if set(names) & set(expert_targets(built)):
-            return count_with_experts(built, names, rank)
+            return _pefts_count(built.config, names, rank)
         model = built
     return rank * sum(d_in + d_out for d_in, d_out in target_shapes(model, targets).values())
 
@@ -92,6 +92,21 @@ def adapter_bytes(parameters: int, bits: int = 32) -> int:
     A safetensors header of a few kilobytes comes on top.
     """
     return parameters * bits // 8
+
+
+def _pefts_count(config: Any, names: list[str], rank: int) -> int:
+    """Return the parameters of PEFT's own LoRA on a model of shapes alone.
+
+    A stack of E experts gets matrices of E · rank rows.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    shapes: Any = meta_model(config)
+    with torch.device("meta"):
+        lora = LoraConfig(r=rank, target_modules=names, task_type="CAUSAL_LM")
+        wrapped: Any = get_peft_model(shapes, lora)
+    return wrapped.get_nb_trainable_parameters()[0]
 
 
 def _named(path: str, names: list[str]) -> bool:

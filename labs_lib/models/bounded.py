@@ -26,8 +26,7 @@ def run_bounded(program: Literal["match", "render"], request: Any, seconds: floa
 
     Raises `OutOfBoundsError` where it gives no answer within `seconds` and its own limits.
     """
-    # -I: no module of the current folder or of PYTHONPATH stands in for the standard library's.
-    command = [sys.executable, "-I", "-c", _START, str(_CHILDREN), program]
+    command = [sys.executable, "-E", "-c", _START, str(_CHILDREN), program]
     try:
         ended = subprocess.run(
             command,
@@ -40,15 +39,22 @@ def run_bounded(program: Literal["match", "render"], request: Any, seconds: floa
         )
     except subprocess.TimeoutExpired:
         raise OutOfBoundsError from None
+    if ended.returncode == 1 and "MemoryError" not in ended.stderr:
+        # An exception of the program's own: the text that it was to judge is not to blame.
+        last = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise RuntimeError(f"children/{program}.py failed: {last}")
     if ended.returncode:
         raise OutOfBoundsError
     return json.loads(ended.stdout)
 
 
-# The children's folder goes first on the path, so that they share `limits`.
+# The children's folder takes the current one's place on the path: they share `limits`, and no
+# file that lies where the course is run from stands in for the standard library's. Without
+# PYTHONPATH (-E), and with the packages that a user installed for themselves.
 _START = """
-import runpy, sys
+import sys
 folder, program = sys.argv[1:]
-sys.path.insert(0, folder)
+sys.path[0] = folder
+import runpy
 runpy.run_path(f"{folder}/{program}.py", run_name="__main__")
 """

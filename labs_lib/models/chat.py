@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from labs_lib.errors import LabError, shorten
+from labs_lib.errors import LabError, last_line, shorten
 from labs_lib.models.bounded import OutOfBoundsError, run_bounded
 
 Prompt = str | list[dict[str, str]]
@@ -36,10 +36,15 @@ def chat_texts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[str]:
     if not tokenizer.chat_template:
         return ["\n".join(message["content"] for message in each) for each in conversations]
     check_template(tokenizer, conversations)
-    return [
-        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        for messages in conversations
-    ]
+    try:
+        return [
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            for messages in conversations
+        ]
+    except Exception as error:  # a stranger's template in a library's hands
+        raise LabError(
+            f"chat template: {_PROBLEMS['error']}{last_line(error)}{_OTHER_TEMPLATE}"
+        ) from error
 
 
 def chat_text(tokenizer: Any, prompt: Prompt) -> str:
@@ -77,7 +82,7 @@ def check_template(tokenizer: Any, conversations: Sequence[list[dict[str, str]]]
 
 
 def check_prompt_reaches(tokenizer: Any, system: str = "") -> None:
-    """Raise `LabError` for a template that writes the same whatever the user asks."""
+    """Raise `LabError` for a template that leaves out what the user asks, or `system`."""
     first = [{"role": "system", "content": system}] if system.strip() else []
     asked = [[*first, {"role": "user", "content": each}] for each in _TWO_QUESTIONS]
     texts = chat_texts(tokenizer, asked)
@@ -85,6 +90,11 @@ def check_prompt_reaches(tokenizer: Any, system: str = "") -> None:
         raise LabError(
             "chat template: it leaves the user's message out, so the model would never read the "
             f"prompt{_OTHER_TEMPLATE}"
+        )
+    if system.strip() not in texts[0]:
+        raise LabError(
+            "--system: this model's chat template leaves a system message out; put the text into "
+            "the prompt"
         )
 
 

@@ -31,22 +31,6 @@ def check_expert_targets(model: Any, names: Sequence[str]) -> None:
         _left_as_modules(model, names)
 
 
-def count_with_experts(model: Any, names: Sequence[str], rank: int) -> int:
-    """Return the parameters of PEFT's LoRA on `names`: of a copy of shapes alone, by PEFT itself.
-
-    A stack of E experts gets matrices of E · rank rows.
-    """
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        shapes = AutoModelForCausalLM.from_config(_plain(model).config, trust_remote_code=False)
-        config = LoraConfig(r=rank, target_modules=list(names), task_type="CAUSAL_LM")
-        wrapped = get_peft_model(shapes, config)
-    return sum(each.numel() for each in wrapped.parameters() if each.requires_grad)
-
-
 def _stacked(model: Any) -> bool:
     config = getattr(model, "config", None)
     if getattr(config, "model_type", None) is None:

@@ -6,7 +6,6 @@ or three more (it brings the generation code); both wait for the first call.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, choice_error, nearest, shorten
+from labs_lib.jsons import read_json
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
 from labs_lib.models.catalogue import catalogue, find, unknown_model
 from labs_lib.models.chat import check_template_ends
+from labs_lib.texts import UnreadableError
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,7 @@ _DTYPES = {
 }
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SECONDS_TO_ANSWER = 5.0
+_MOST_JSON_BYTES = 1 << 26  # the index of a model in a thousand parts has 16 MB
 _LONGEST_NAME = 4096  # as long as a path may be on Linux
 _OFFLINE = f"without a hub there are {BUNDLED_NAME} and any local folder in safetensors"
 
@@ -154,11 +156,12 @@ def locate(name: str | Path) -> Source:
     found = find(text)
     if found and found.bundled:
         return Source(found.name, str(prepare_bundled()), local=True)
-    folder = Path(text).expanduser()
     try:
+        folder = Path(text).expanduser()
         is_folder = folder.is_dir()
-    except OSError as error:
-        raise LabError(f"model: {shorten(text)}: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ with a user that is none
+        reason = getattr(error, "strerror", None) or error
+        raise LabError(f"model: {shorten(text)}: {reason}") from None
     if is_folder:
         return Source(text, str(folder), local=True)
     if folder.is_file():
@@ -230,9 +233,10 @@ def _weight_files(folder: Path, where: str) -> list[Path]:
 
 def _read_json(file: Path, where: str) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LabError(f"{where}: {file.name} cannot be read as JSON ({error})") from error
+        # Python writes Infinity, and Mamba's configurations hold one.
+        return read_json(file, _MOST_JSON_BYTES, allow_nan=True)
+    except UnreadableError as error:
+        raise LabError(f"{where}: cannot read {file.name}: {error.reason}") from None
 
 
 def _dtype_name(dtype: str | torch.dtype | None) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 import typing
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, choice_error, nearest, shorten
+from labs_lib.errors import LabError, choice_error, last_line, nearest, shorten
+from labs_lib.jsons import read_json
+from labs_lib.texts import UnreadableError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -99,10 +100,6 @@ LOADABLE = (
 """Kinds that need nothing but their own two files: no other adapter, no file that they name."""
 
 
-_NESTED = re.compile(r"\(\n(?:[ \t].*\n)+\)")
-"""The parts of a module in its repr, indented, line by line."""
-
-
 def read_config(folder: str | Path) -> dict[str, Any]:
     """Read an adapter's configuration; `LabError` where `folder` holds no whole adapter.
 
@@ -113,14 +110,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     _check_files(folder)
     path = folder / CONFIG_FILE
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise LabError(f"adapter: {path} is larger than 1 MiB; no PEFT configuration is")
-        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError, OSError) as error:
-        if isinstance(error, LabError):
-            raise
-        reason = str(error) if isinstance(error, (ValueError, OSError)) else "nested too deeply"
-        raise LabError(f"adapter: {path} is not JSON: {reason}") from None
+        config = read_json(path, _MOST_BYTES)
+    except UnreadableError as error:
+        raise LabError(f"adapter: {error}") from None
     if not isinstance(config, dict) or "peft_type" not in config:
         raise LabError(f"adapter: {path} names no peft_type; it is no PEFT adapter")
     _check_kind(config)
@@ -173,14 +165,6 @@ def peft_config(config: dict[str, Any]) -> Any:
     return made
 
 
-def last_line(error: BaseException) -> str:
-    """Return the last line of what a library says, cut to a length that a line holds."""
-    said = _NESTED.sub("(…)", str(error))
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    text = lines[-1] if lines else type(error).__name__
-    return text if len(text) <= 300 else f"{text[:299]}…"
-
-
 def _check_files(folder: Path) -> None:
     try:
         is_folder = folder.is_dir()
@@ -202,10 +186,6 @@ def _check_files(folder: Path) -> None:
         inner = folder / "adapter"
         hint = f"; did you mean {inner}?" if (inner / name).is_file() else ""
         raise LabError(f"adapter: {folder} holds no {name}{hint}")
-
-
-def _no_number(constant: str) -> Any:
-    raise LabError(f"adapter: {CONFIG_FILE} holds {constant}, which is no number in JSON")
 
 
 def _check_kind(config: dict[str, Any]) -> None:

@@ -57,8 +57,8 @@ def check_finite(folder: str | Path) -> None:
             wrong = tensor.numel() - int(tensor.isfinite().sum())
             if wrong:
                 raise LabError(
-                    f"adapter: {name} in {path} holds {wrong:,} values that are NaN or infinite of "
-                    f"{tensor.numel():,}; its training went wrong"
+                    f"adapter: {_readable(name)} in {path} holds {wrong:,} values that are NaN or "
+                    f"infinite of {tensor.numel():,}; its training went wrong"
                 )
 
 
@@ -68,7 +68,7 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
     `config` is what `read_config` returns, `shapes` what `weight_shapes` does.
     """
     _check_names(config, shapes)
-    made_for = config.get("base_model_name_or_path")
+    made_for = f"made for {_readable(config.get('base_model_name_or_path') or 'another base')}"
     modules = dict(model.named_modules())
     parts: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
@@ -80,18 +80,18 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
         place = path.replace(".base_layer", "")
         if place not in modules and not config.get("layer_replication"):
             raise LabError(
-                f"adapter: made for {made_for}: it has a part for {_readable(path)}, "
-                "which this model lacks"
+                f"adapter: {made_for}: it has a part for {_readable(path)}, which this model lacks"
             )
         for factor, shape in factors.items():
             if len(shape) < 2:
                 raise LabError(
-                    f"adapter: lora_{factor} of {path} is no matrix: its shape is {shape}"
+                    f"adapter: lora_{factor} of {_readable(path)} is no matrix: its shape is "
+                    f"{shape}"
                 )
         if len(factors) == 1:
             (present,) = factors
             lacking = "B" if present == "A" else "A"
-            raise LabError(f"adapter: {path} has a lora_{present} and no lora_{lacking}")
+            raise LabError(f"adapter: {_readable(path)} has a lora_{present} and no lora_{lacking}")
         if place in modules:
             _check_shapes(path, modules[place], factors, made_for)
     _check_ranks(config, parts, shapes)
@@ -111,7 +111,8 @@ def check_added(wrapped: Any, base_names: set[str], names: Iterable[str]) -> Non
         plain = name.removeprefix(WRAPPER).replace(".base_layer.", ".")
         if name not in its_own and plain in base_names and plain not in heads:
             raise LabError(
-                f"adapter: {name} would replace a weight of the base model; no adapter does that"
+                f"adapter: {_readable(name)} would replace a weight of the base model; no adapter "
+                "does that"
             )
 
 
@@ -151,7 +152,7 @@ def _check_names(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> 
 
 
 def _check_shapes(
-    path: str, module: Any, factors: dict[str, tuple[int, ...]], made_for: Any
+    path: str, module: Any, factors: dict[str, tuple[int, ...]], made_for: str
 ) -> None:
     sizes = _dimensions(module)
     if sizes is None:
@@ -160,7 +161,7 @@ def _check_shapes(
         expected, side = (sizes[0], "inputs") if factor == "A" else (sizes[1], "outputs")
         if len(factors[factor]) == 2 and found != expected:
             raise LabError(
-                f"adapter: made for {made_for}: {path} there has {found} {side}, here {expected}"
+                f"adapter: {made_for}: {_readable(path)} there has {found} {side}, here {expected}"
             )
 
 
@@ -184,12 +185,12 @@ def _check_ranks(
 
     ranks = config.get("rank_pattern") or {}
     for path, factors in parts.items():
-        said = ranks.get(get_pattern_key(list(ranks), path), rank)
+        declared = ranks.get(get_pattern_key(list(ranks), path), rank)
         for factor, found in (("A", factors["A"][0]), ("B", factors["B"][-1])):
-            if len(factors[factor]) == 2 and found != said:
+            if len(factors[factor]) == 2 and found != declared:
                 raise LabError(
-                    f"adapter: r: {CONFIG_FILE} says {said}, but lora_{factor} of {path} has rank "
-                    f"{found}"
+                    f"adapter: r: {CONFIG_FILE} says {declared}, but lora_{factor} of "
+                    f"{_readable(path)} has rank {found}"
                 )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from labs_lib.errors import LabError, shorten
+from labs_lib.errors import LabError, last_line, shorten
 from labs_lib.training.adapter_config import (
     CONFIG_FILE,
     PROMPTS,
     WEIGHTS_FILE,
     base_of,
-    last_line,
     peft_config,
     read_config,
 )
@@ -34,11 +35,10 @@ __all__ = [
     "load_adapter",
     "load_with_adapter",
     "merge",
+    "other_base",
     "read_config",
     "weight_shapes",
 ]
-
-_DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
 def load_adapter(model: Any, folder: str | Path) -> Any:
@@ -58,10 +58,11 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     base_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     wrapped = _wrapped(model, made, config)
     check_added(wrapped, base_names, shapes)
-    missing, unexpected = _filled(wrapped, Path(folder), config)
+    missing, unexpected = _filled(wrapped, folder, config, shapes)
     check_all_placed(missing, unexpected, shapes)
+    wrapped.eval()
     _check_answers(wrapped, config)
-    return wrapped.eval()
+    return wrapped
 
 
 def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> tuple[Any, Any]:
@@ -72,20 +73,16 @@ def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> t
     from labs_lib import models
 
     if adapter is None:
-        base, tokenizer = models.load(_DEFAULT_MODEL if model is None else model)
-        return base.eval(), tokenizer
+        return models.load(models.BUNDLED_NAME if model is None else model)
     config = read_config(adapter)  # before seconds are spent on the base
     weight_shapes(adapter)
     named = base_of(adapter) if model is None else model
-    try:
+    explained = _as_the_adapters_base if model is None else nullcontext
+    with explained():
         models.locate(named)
-    except LabError as error:
-        raise error if model is not None else _no_base(named, error) from None
     peft_config(config)
-    try:
+    with explained():
         base, tokenizer = models.load(named)
-    except LabError as error:
-        raise error if model is not None else _no_base(named, error) from None
     return load_adapter(base, adapter), tokenizer
 
 
@@ -113,9 +110,16 @@ def _place(name: str) -> str:
     return str(Path(source.location).resolve()) if source.local else source.location.casefold()
 
 
-def _no_base(named: str, error: LabError) -> LabError:
-    reason = str(error).removeprefix("model: ")
-    return LabError(f"adapter: its base model cannot be had: {reason}; name another with --model")
+@contextmanager
+def _as_the_adapters_base() -> Iterator[None]:
+    """Say of a model that cannot be loaded that the adapter named it."""
+    try:
+        yield
+    except LabError as error:
+        reason = str(error).removeprefix("model: ")
+        raise LabError(
+            f"adapter: its base model cannot be had: {reason}; name another with --model"
+        ) from None
 
 
 def _wrapped(model: Any, made: Any, config: dict[str, Any]) -> Any:
@@ -132,8 +136,13 @@ def _wrapped(model: Any, made: Any, config: dict[str, Any]) -> Any:
         ) from error
 
 
-def _filled(wrapped: Any, folder: Path, config: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Fill in the adapter's weights; return the names of what is missing and what is too much."""
+def _filled(
+    wrapped: Any, folder: str | Path, config: dict[str, Any], given: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """Fill in the adapter's weights; return the names of what is missing and what is too much.
+
+    `given` are the names of its tensors.
+    """
     from peft import get_peft_model_state_dict
 
     try:
@@ -151,8 +160,8 @@ def _filled(wrapped: Any, folder: Path, config: dict[str, Any]) -> tuple[list[st
         raise LabError(f"adapter: its tensors do not fit this model: {last_line(error)}") from error
     if config["peft_type"] in PROMPTS:
         # PEFT fills these beside the model, and reports their names as unknown to it.
-        own, given = set(get_peft_model_state_dict(wrapped)), set(weight_shapes(folder))
-        return sorted(own - given), sorted(given - own)
+        own = set(get_peft_model_state_dict(wrapped))
+        return sorted(own.difference(given)), sorted(set(given) - own)
     return list(report.missing_keys), list(report.unexpected_keys)
 
 
@@ -185,8 +194,9 @@ def _check_answers(wrapped: Any, config: dict[str, Any]) -> None:
     """Raise `LabError` unless the wrapped model reads two tokens and gives numbers."""
     import torch
 
-    # In evaluation bitsandbytes may repack a 4-bit layer, after which nothing learns in it.
-    wrapped.train(bool(getattr(wrapped.get_base_model(), "is_loaded_in_4bit", False)))
+    from labs_lib.quantization import forbid_repacking_if_loaded
+
+    forbid_repacking_if_loaded()  # of a base that the course did not load
     try:
         with torch.inference_mode():
             ids = torch.tensor([[0, 1]], device=wrapped.device)

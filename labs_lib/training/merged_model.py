@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs_lib.errors import LabError
-from labs_lib.training.adapter_config import PROMPTS, last_line, read_config
+from labs_lib.errors import LabError, last_line
+from labs_lib.training.adapter_config import PROMPTS, read_config
 from labs_lib.training.tying import is_tied, settle_tying, untie
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     `LabError` for an adapter that cannot be merged, for a base in 4 bits, and where the merged
     model does not give the logits of base and adapter; `out` is then as it was.
     """
-    from safetensors import SafetensorError
-
     from labs_lib.files import folder_written_aside
     from labs_lib.training.adapters import load_with_adapter
 
@@ -35,11 +33,11 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     with folder_written_aside(folder) as aside:
         wrapped, tokenizer = load_with_adapter(adapter, model)
         merged = merged_from(wrapped)
-        try:
+        from labs_lib.training.failures import storage_errors  # brings PyTorch
+
+        with storage_errors(folder):
             merged.save_pretrained(aside)
             tokenizer.save_pretrained(aside)
-        except SafetensorError as error:  # how safetensors reports a full disk
-            raise LabError(f"cannot write {folder}: {last_line(error)}") from error
     return folder
 
 

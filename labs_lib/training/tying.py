@@ -16,18 +16,16 @@ def shared_weights(model: Any) -> Iterator[tuple[Any, str]]:
             seen.add(id(parameter))
 
 
-def untie(model: Any) -> bool:
-    """Give each module that shares a parameter one of its own, in place; returns whether any did.
+def untie(model: Any) -> None:
+    """Give each module that shares a parameter one of its own, in place.
 
     What is merged into one of the two matrices then leaves the other as it was.
     """
     import torch
 
-    found = list(shared_weights(model))
-    for module, name in found:
+    for module, name in list(shared_weights(model)):
         own = getattr(module, name).detach().clone()
         setattr(module, name, torch.nn.Parameter(own, requires_grad=False))
-    return bool(found)
 
 
 def is_tied(model: Any) -> bool:

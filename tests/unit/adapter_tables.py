@@ -159,11 +159,142 @@ TEXTS: list[tuple[bytes, list[str]]] = [
     (b"{}", ["no peft_type"]),
     (b"\xff\xfe{\x00}\x00", ["is not JSON"]),
     (b'\xef\xbb\xbf{"peft_type": "LORA"}', ["is not JSON"]),
-    (b'{"peft_type": "LORA", "r": NaN}', ["NaN"]),
-    (b'{"peft_type": "LORA", "lora_alpha": Infinity}', ["Infinity"]),
+    (b'{"peft_type": "LORA", "r": NaN}', ["is not JSON", "NaN"]),
+    (b'{"peft_type": "LORA", "lora_alpha": Infinity}', ["is not JSON", "Infinity"]),
     (b'{"peft_type": "LORA", "r": ' + b"9" * 5000 + b"}", ["is not JSON"]),
-    (b'{"a": ' * 100_000 + b"1" + b"}" * 100_000, ["is not JSON", "nested"]),
+    (b'{"a": ' * 100_000 + b"1" + b"}" * 100_000, ["is not JSON", "nested too deeply"]),
     (b"[" * 100_000, ["is not JSON", "nested"]),
-    (b'{"peft_type": "LORA", "x": "' + b"y" * 2_000_000 + b'"}', ["larger than 1 MiB"]),
+    (b'{"peft_type": "LORA", "x": "' + b"y" * 2_000_000 + b'"}', ["more than 1 MiB"]),
     (b"!!python/object/apply:os.system ['true']", ["is not JSON"]),
 ]
+
+Q = {"target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+MLP = {"target_modules": ["k_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+
+# PEFT's class, its settings, and whether the merged model's head is still its embedding
+SETTINGS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "lora": ("LoraConfig", {"r": 4, **Q_V}, True),
+    "a fraction as alpha": ("LoraConfig", {"r": 4, "lora_alpha": 0.5, **Q_V}, True),
+    "rslora": ("LoraConfig", {"r": 4, "use_rslora": True, **Q_V}, True),
+    "dora": ("LoraConfig", {"r": 4, "use_dora": True, **Q_V}, True),
+    "pissa": ("LoraConfig", {"r": 4, "init_lora_weights": "pissa", **Q_V}, True),
+    "olora": ("LoraConfig", {"r": 4, "init_lora_weights": "olora", **Q_V}, True),
+    "gaussian": ("LoraConfig", {"r": 4, "init_lora_weights": "gaussian", **Q_V}, True),
+    "orthogonal": ("LoraConfig", {"r": 4, "init_lora_weights": "orthogonal", **Q_V}, True),
+    "bias": ("LoraConfig", {"r": 4, "bias": "all", **Q_V}, True),
+    "no task": ("LoraConfig", {"r": 4, "target_modules": ["q_proj"]}, True),
+    "head saved": ("LoraConfig", {"r": 4, "modules_to_save": ["lm_head"], **Q_V}, False),
+    "embedding saved": ("LoraConfig", {"r": 4, "modules_to_save": ["embed_tokens"], **Q_V}, False),
+    "both saved": (
+        "LoraConfig",
+        {"r": 4, "modules_to_save": ["embed_tokens", "lm_head"], **Q_V},
+        False,
+    ),
+    "saved and tied": (
+        "LoraConfig",
+        {"r": 4, "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True, **Q_V},
+        True,
+    ),
+    "one layer": (
+        "LoraConfig",
+        {"r": 4, "layers_to_transform": [1], "layers_pattern": "layers", **Q_V},
+        True,
+    ),
+    "replicated": ("LoraConfig", {"r": 4, "layer_replication": [[0, 2], [1, 2]], **Q_V}, True),
+    "ranks": (
+        "LoraConfig",
+        {
+            "r": 4,
+            "rank_pattern": {"layers.0.self_attn.q_proj": 2, r".*v_proj": 8},
+            "alpha_pattern": {"v_proj": 3},
+            **Q_V,
+        },
+        True,
+    ),
+    "expression": (
+        "LoraConfig",
+        {"r": 4, "target_modules": r".*\.(q|v)_proj", "task_type": "CAUSAL_LM"},
+        True,
+    ),
+    "all but q": (
+        "LoraConfig",
+        {
+            "r": 4,
+            "target_modules": "all-linear",
+            "exclude_modules": ["q_proj"],
+            "task_type": "CAUSAL_LM",
+        },
+        True,
+    ),
+    "parameters": (
+        "LoraConfig",
+        {
+            "r": 4,
+            "target_modules": [],
+            "target_parameters": ["q_proj.weight"],
+            "task_type": "CAUSAL_LM",
+        },
+        True,
+    ),
+    "embedding": (
+        "LoraConfig",
+        {"r": 4, "target_modules": ["embed_tokens"], "task_type": "CAUSAL_LM"},
+        False,
+    ),
+    "head": (
+        "LoraConfig",
+        {"r": 4, "target_modules": ["lm_head"], "task_type": "CAUSAL_LM"},
+        False,
+    ),
+    "embedding and head": (
+        "LoraConfig",
+        {"r": 4, "target_modules": ["lm_head", "embed_tokens"], "task_type": "CAUSAL_LM"},
+        False,
+    ),
+    "tokens": ("LoraConfig", {"r": 4, "trainable_token_indices": [1, 2], **Q_V}, True),
+    "tokens alone": (
+        "TrainableTokensConfig",
+        {"token_indices": [1, 2], "task_type": "CAUSAL_LM"},
+        True,
+    ),
+    "adalora": ("AdaLoraConfig", {"total_step": 10, **Q_V}, True),
+    "loha": ("LoHaConfig", {"r": 4, **Q_V}, True),
+    "lokr": ("LoKrConfig", {"r": 4, **Q_V}, True),
+    "ia3": ("IA3Config", {"feedforward_modules": ["down_proj"], **MLP}, True),
+    "norms": (
+        "LNTuningConfig",
+        {"target_modules": ["input_layernorm"], "task_type": "CAUSAL_LM"},
+        True,
+    ),
+    "oft": ("OFTConfig", {"oft_block_size": 4, "r": 0, **Q_V}, True),
+    "boft": ("BOFTConfig", {"boft_block_size": 4, **Q}, True),
+    "vera": ("VeraConfig", {"r": 4, **Q}, True),
+    "hra": ("HRAConfig", {"r": 4, **Q_V}, True),
+    "miss": ("MissConfig", {"r": 4, **Q_V}, True),
+    "fourier": ("FourierFTConfig", {"n_frequency": 10, **Q}, True),
+    "randlora": ("RandLoraConfig", {"r": 4, **Q}, True),
+    "shira": ("ShiraConfig", {"r": 4, **Q}, True),
+    "vblora": ("VBLoRAConfig", {"r": 4, "num_vectors": 16, "vector_length": 8, **Q}, True),
+    "c3a": ("C3AConfig", {"block_size": 8, **Q}, True),
+    "road": ("RoadConfig", {"group_size": 8, **Q}, True),
+}
+
+CAUSAL = {"task_type": "CAUSAL_LM"}
+NOT_MERGED: dict[str, tuple[str, dict[str, Any]]] = {
+    "prompt": ("PromptTuningConfig", {"num_virtual_tokens": 4, **CAUSAL}),
+    "p-tuning": (
+        "PromptEncoderConfig",
+        {"num_virtual_tokens": 4, "encoder_hidden_size": 16, **CAUSAL},
+    ),
+    "prefix": ("PrefixTuningConfig", {"num_virtual_tokens": 4, **CAUSAL}),
+    "projected prefix": (
+        "PrefixTuningConfig",
+        {
+            "num_virtual_tokens": 4,
+            "prefix_projection": True,
+            "encoder_hidden_size": 16,
+            **CAUSAL,
+        },
+    ),
+    "adaption prompt": ("AdaptionPromptConfig", {"adapter_len": 4, "adapter_layers": 1, **CAUSAL}),
+}

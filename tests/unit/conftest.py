@@ -47,3 +47,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, labs_home: Path) -> Pat
         if "token" in file.name or "template" in file.name:
             shutil.copy(file, folder / file.name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """Return the folder of a plain LoRA adapter on the tiny model."""
+    from adapter_making import trained
+    from adapter_tables import Q_V
+
+    folder = tmp_path_factory.mktemp("tiny-adapter") / "adapter"
+    trained(tiny_model, "LoraConfig", {"r": 4, **Q_V}, folder)
+    return folder

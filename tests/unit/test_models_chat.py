@@ -43,6 +43,8 @@ BAD: list[tuple[str, list[str]]] = [
     ("{{ self.__init__.__globals__ }}", ["chat template"]),
     ("{{ messages.append(1) }}", ["reaches for"]),
     ("{{ ''|attr('__class__') }}{{ x.y }}", ["chat template"]),
+    ("{% set n = namespace(_x=1) %}", ["reaches for", "'_x'"]),
+    ("{% set n = namespace() %}{% set n._x = 1 %}", ["reaches for", "'_x'"]),
     ("{% if %}", ["no Jinja template", "line 1"]),
     ("{{ messages ", ["no Jinja template"]),
     ("\n\n{% for m in messages %}", ["no Jinja template", "line 3"]),
@@ -66,6 +68,8 @@ GOOD = [
     "{% if add_generation_prompt %}<|assistant|>{% endif %}",
     "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}",
     "{{ messages | tojson(indent=2) }}",
+    "{{ messages | tojson(false, 2, none, true) }}",
+    "{{ dict(a=1)['a'] }}{% set n = namespace(self=2) %}{{ n.self }}{{ messages[0].content }}",
     "{{ strftime_now('%Y') }}{% for m in messages %}{% if m.role == 'tool' %}{% continue %}"
     "{% endif %}{{ m.content.split('</think>')[-1] }}{% break %}{% endfor %}",
     "{% set ns = namespace(first=true) %}{% for m in messages %}{% set ns.first = false %}"
@@ -113,6 +117,18 @@ def test_a_usual_template_gives_what_transformers_gives(template: str, with_temp
         assert chat.chat_text(tokenizer, messages) == expected
 
 
+def test_a_template_that_breaks_in_transformers_alone_is_one_line(
+    with_template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise AttributeError("module 'jinja2' has no such thing")
+
+    tokenizer = with_template("alone: {{ messages[0].content }}")
+    monkeypatch.setattr(tokenizer, "apply_chat_template", fail)
+    with pytest.raises(LabError, match="chat template: it breaks on these messages: module"):
+        chat.chat_text(tokenizer, MESSAGES)
+
+
 def test_several_templates_without_a_default(with_template: Any) -> None:
     tokenizer = with_template({"tool_use": "{{ messages }}", "rag": "x"})
     with pytest.raises(LabError, match="chat template: "):
@@ -140,23 +156,29 @@ def test_the_courses_own_template_is_not_tried_elsewhere(
     assert "Hello" in chat.chat_text(tokenizer, MESSAGES)
 
 
-def test_many_prompts_are_tried_in_one_process_once(
-    with_template: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokenizer = with_template("many: {{ messages[0].content }}")
-    runs = []
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that grows by one with each process that tries a template."""
+    started = []
     run = bounded.subprocess.run
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        runs.append(arguments)
+        started.append(arguments)
         return run(*arguments, **options)
 
     monkeypatch.setattr(bounded.subprocess, "run", counted)
+    return started
+
+
+def test_many_prompts_are_tried_in_one_process_once(
+    with_template: Any, processes: list[Any]
+) -> None:
+    tokenizer = with_template("many: {{ messages[0].content }}")
     prompts: list[Any] = [f"question {number}" for number in range(30)]
     expected = [f"many: {prompt}" for prompt in prompts]
     assert chat.chat_texts(tokenizer, prompts) == expected
     assert chat.chat_texts(tokenizer, prompts[::-1]) == expected[::-1]
-    assert len(runs) == 1
+    assert len(processes) == 1
 
 
 @pytest.fixture
@@ -232,17 +254,18 @@ def no_template(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "part"),
     [
-        ("", "empty"),
-        (" \n\t", "empty"),
+        ("", "PROMPT: '' is empty"),
+        (" \n\t", "PROMPT: '' is empty"),
         ("a\0b", "PROMPT: character 2 is a NUL"),
         ("caf\udce9", "PROMPT: character 4 is the byte 0xe9"),
-        ("\ud83d", "half a character"),
+        ("\ud83d", "PROMPT: character 1 is half a character"),
     ],
 )
 def test_a_prompt_that_is_no_text(prompt: str, part: str, capsys: Any) -> None:
     assert part in one_line(capsys, "generate", prompt)
     if prompt.strip():
-        assert part[8:] in one_line(capsys, "generate", "hi", "--system", prompt)
+        line = one_line(capsys, "generate", "hi", "--system", prompt)
+        assert part.replace("PROMPT", "--system") in line
 
 
 def test_the_same_from_a_notebook(tiny_model: Path) -> None:

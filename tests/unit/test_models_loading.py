@@ -107,10 +107,24 @@ def lost_shard(folder):
     index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
 
 
+def cut_config(folder):
+    truncate(folder / "config.json", 20)
+
+
+def nested_config(folder):
+    (folder / "config.json").write_text('{"a": ' * 100_000 + "1" + "}" * 100_000)
+
+
 def remote_code(folder):
     names = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}
     set_config(auto_map=names, model_type="mine")(folder)
     (folder / "mine.py").write_text("raise SystemExit('this code must never run')")
+
+
+def test_a_configuration_with_an_infinity_is_read(folder):
+    """As Python writes it, and as Mamba's configurations are published."""
+    set_config(time_step_limit=[0.0, float("inf")])(folder)
+    assert load_model(folder, device="cpu").config.time_step_limit == [0.0, float("inf")]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +132,8 @@ def remote_code(folder):
     [
         (lambda folder: (folder / "config.json").unlink(), "no config.json"),
         (adapter, "holds an adapter, not a model"),
-        (lambda folder: truncate(folder / "config.json", 20), "cannot be read as JSON"),
+        (cut_config, "cannot read config.json: it is not JSON"),
+        (nested_config, "cannot read config.json: it is not JSON: nested too deeply"),
         (lambda folder: (folder / "config.json").write_text("[]"), "names no model_type"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no .safetensors weights"),
         (only_pickle, "only pickle weights .*can run code"),
@@ -280,7 +295,9 @@ def test_a_name_that_is_no_models_gets_the_near_one(name, near):
         locate(name)
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 100_000, "y/" * 3000, "\udcff/z" * 2])
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 100_000, "y/" * 3000, "\udcff/z" * 2, "~nobody-of-that-name/x"]
+)
 def test_a_name_that_is_none(name):
     with pytest.raises(LabError) as caught:
         locate(name)

@@ -250,6 +250,22 @@ def test_another_base(sizes: dict[str, Any], part: str, folder: Path) -> None:
         load_adapter(tiny(**sizes), folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        (None, "made for another base: "),
+        ("", "made for another base: "),
+        ("mine", "made for mine: "),
+        ("\x1b[31m", r"made for '\\x1b\[31m': "),
+    ],
+)
+def test_the_base_that_an_adapter_was_made_for(name: str | None, part: str, folder: Path) -> None:
+    change(folder, base_model_name_or_path=name)
+    for sizes, reason in OTHER_BASES[:2]:
+        with pytest.raises(LabError, match=f"adapter: {part}.*{reason}"):
+            load_adapter(tiny(**sizes), folder)
+
+
 def test_pickle_is_never_opened(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     (folder / "adapter_model.bin").write_bytes(b"cos\nsystem\n(S'exit 7'\ntR.")
@@ -273,8 +289,7 @@ def test_a_file_behind_a_link_is_read_and_what_is_no_file_is_not(folder: Path) -
         assert WEIGHTS in refused(folder)
 
 
-def test_what_refused_an_adapter_left_no_wait_behind(folder: Path) -> None:
-    """A plain adapter, as the course writes it, is checked without another process."""
+def test_an_adapter_as_the_course_writes_it_needs_no_process(folder: Path) -> None:
     from labs_lib.models import bounded
 
     def no_process(*arguments: Any, **options: Any) -> None:

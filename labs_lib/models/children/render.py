@@ -33,9 +33,37 @@ class Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    """Return `value` as JSON, not escaped for HTML."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+class Namespace(jinja2.utils.Namespace):
+    """Jinja's namespace without names that begin with an underscore, as transformers has it."""
+
+    def __init__(*given: Any, **more: Any) -> None:  # so that `namespace(self=...)` still works
+        self, *rest = given
+        attributes = dict(*rest, **more)
+        for name in attributes:
+            _check_name(name)
+        jinja2.utils.Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def _check_name(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"the name {name!r} on a namespace")
+
+
+def to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
+) -> str:
+    """Return `value` as JSON, not escaped for HTML; the options in transformers' order."""
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
 
 
 def refuse(message: Any) -> None:
@@ -49,6 +77,7 @@ def environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
     made.filters["tojson"] = to_json
+    made.globals["namespace"] = Namespace
     made.globals["raise_exception"] = refuse
     made.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return made
