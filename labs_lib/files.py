@@ -15,6 +15,14 @@ from typing import Any
 from labs_lib.errors import LabError
 
 
+def expanded(path: str | Path) -> Path:
+    """Return `path` with a leading `~` read as a home folder; a `~name` of nobody's stays."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @contextmanager
 def friendly_os_errors(path: Path) -> Iterator[None]:
     """Turn a full disk, a read-only folder or a missing parent into one clear line."""
@@ -43,10 +51,11 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_aside(folder: Path) -> Iterator[Path]:
+def folder_written_aside(folder: Path, others_stay: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`; rename it to `folder` if the block succeeds.
 
-    An existing `folder` is replaced; it is never seen half-written.
+    An existing `folder` is replaced; it is never seen half-written. With `others_stay` it keeps
+    its files of other names, and the new ones come into it one after the other.
     """
     with friendly_os_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +70,9 @@ def folder_written_aside(folder: Path) -> Iterator[Path]:
                 if file.is_file():
                     file.chmod(readable)
                     _flush(file)
-            if folder.exists():
+            if others_stay and folder.is_dir():
+                move_files(aside, folder)
+            elif folder.exists():
                 old = aside.with_name(aside.name + ".old")
                 folder.rename(old)
                 aside.rename(folder)
@@ -70,6 +81,18 @@ def folder_written_aside(folder: Path) -> Iterator[Path]:
                 aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def move_files(source: Path, target: Path) -> None:
+    """Move the files of `source`, those of its subfolders too, into the folder `target`.
+
+    Files of the same name are replaced; others in `target` stay.
+    """
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from labs_lib.commands import course_file
+from labs_lib.commands.numbers import read_seeds
 from labs_lib.files import to_json
 
 RECIPE = "recipes/compare.yaml"
@@ -39,11 +40,7 @@ def command(
     """Train every arm, print the table, save JSON and plot."""
     from labs_lib import paths
     from labs_lib.errors import LabError, choice_error
-    from labs_lib.training.comparison import (
-        COMPARISON_FILE,
-        METHODS,
-        compare,
-    )
+    from labs_lib.training.comparison import COMPARISON_FILE, METHODS, compare
     from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.recipe import Recipe, parse_assignment
 
@@ -51,16 +48,14 @@ def command(
     for each in chosen:
         if each not in METHODS:
             raise choice_error("--methods", each, METHODS)
-    numbers = [each.strip() for each in seeds.split(",") if each.strip()]
-    if not numbers or not all(each.isascii() and each.isdigit() for each in numbers):
-        raise LabError(f"--seeds: {seeds!r} is no list of whole numbers such as 0,1,2")
+    numbers = read_seeds(seeds)
     if plot is not None and (plot.suffix != ".png" or not plot.absolute().parent.is_dir()):
         raise LabError(f"--plot: {plot} should be a .png file in a folder that exists")
     overrides: dict[str, Any] = dict(parse_assignment(text) for text in assignments)
     file = course_file(paths.recipe_file, recipe_file) if recipe_file else RECIPE
     recipe = Recipe.from_yaml(file, **overrides)
     folder = out or paths.runs_dir() / f"compare-{recipe.name}"
-    found = compare(recipe, folder, chosen, [int(each) for each in numbers], probe_rows, reuse)
+    found = compare(recipe, folder, chosen, numbers, probe_rows, reuse)
     if plot is not None:
         from labs_lib import figures
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
 import click
 
 from labs_lib.assessment.written_numbers import AmbiguousNumberError, NumberError, read_number
+from labs_lib.errors import LabError, shorten
 
 _MULTIPLES = {"k": 1024, "m": 1024**2}
 _LARGEST_MEANT = 10**15
@@ -68,6 +70,15 @@ class DecimalNumber(click.ParamType):
 
 
 WHOLE, DECIMAL = WholeNumber(), DecimalNumber()
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return the seeds in a list such as "0,1,2", each once; `LabError` for anything else."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    legal = all(re.fullmatch(r"[0-9]{1,10}", part) and int(part) < 2**32 for part in parts)
+    if not parts or not legal:
+        raise LabError(f"--seeds: {shorten(text)} is no list of whole numbers such as 0,1,2")
+    return list(dict.fromkeys(map(int, parts)))
 
 
 def _nearest(text: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labs_lib.commands import course_file
+from labs_lib.commands.numbers import read_seeds
 from labs_lib.errors import LabError
 from labs_lib.files import to_json
 
@@ -48,7 +49,7 @@ def command(
     known = recorded(name) if show_recorded or not is_file else None
     sweep = known.sweep if known else Sweep.from_yaml(course_file(paths.sweep_file, name_or_file))
     picked = _pick(sweep, only)
-    chosen = _seeds(seeds) if seeds is not None else sweep.seeds
+    chosen = read_seeds(seeds) if seeds is not None else sweep.seeds
     if known and show_recorded:
         result = known
     else:
@@ -86,10 +87,3 @@ def _assignments(text: str) -> dict[str, Any]:
         return dict(parse_assignment(part) for part in re.split(r",(?![^\[]*\])", text))
     except LabError as error:
         raise LabError(str(error).replace("--set", "--only", 1)) from None
-
-
-def _seeds(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts):
-        raise LabError(f"--seeds: {text!r} is not legal; whole numbers from 0, such as 0,1,2")
-    return list(dict.fromkeys(map(int, parts)))

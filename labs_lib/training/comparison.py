@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, choice_error
-from labs_lib.files import write_json
+from labs_lib.files import expanded, write_json
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.sweep import RECORDED
@@ -99,7 +99,12 @@ class Comparison:
 
         Not a number stands for what was not measured: a loss without rows, a share of nothing.
         """
-        found = [_value(arm, value) for arm in self.of(method)]
+        legal = [*Arm.__dataclass_fields__]
+        legal += [name for arm in self.arms for name in (*arm.rates, *arm.memory)]
+        if value not in legal:
+            raise choice_error("value", value, dict.fromkeys(legal))
+        # An arm that diverged has no rates and no parts of the memory.
+        found = [(vars(arm) | arm.memory | arm.rates).get(value) for arm in self.of(method)]
         return [math.nan if each is None else float(each) for each in found]
 
     def table(self) -> Table:
@@ -213,7 +218,7 @@ def compare(
     from labs_lib.training.progress import default_progress
     from labs_lib.training.session import train, versions
 
-    folder, progress = Path(folder), progress or default_progress()
+    folder, progress = expanded(folder), progress or default_progress()
     methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))  # each once
     recipes = [method_recipe(recipe, method, seed) for method in methods for seed in seeds]
     if not recipes:
@@ -362,14 +367,3 @@ def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:
         saved_bytes=cost.adapter_bytes,
         answers=run.after.answers,
     )
-
-
-def _value(arm: Arm, name: str) -> Any:
-    for place in (arm.rates, arm.memory):
-        if name in place:
-            return place[name]
-    if arm.diverged_at_step is not None and not hasattr(arm, name):
-        return None  # a rate or a part of the memory that it did not come to
-    if name not in Arm.__dataclass_fields__:
-        raise choice_error("value", name, [*Arm.__dataclass_fields__, *arm.rates, *arm.memory])
-    return getattr(arm, name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from labs_lib.errors import LabError, shorten
-from labs_lib.training.evaluation import chat_text
+from labs_lib.errors import LabError, last_line, shorten
+from labs_lib.models.chat import chat_text, chat_texts
+from labs_lib.models.windows import vocabulary_of
 from labs_lib.training.layout import NOT_LEARNT
 
 if TYPE_CHECKING:
@@ -84,6 +86,15 @@ class Encoder:
             }
         )
 
+    def prompts_ids(self, rows: Sequence[Row]) -> list[list[int]]:
+        """Return the tokens of each row's prompt; `LabError` where the chat template refuses one.
+
+        A template is tried in a process of its own: here one for all rows, not one a row.
+        """
+        with suppress(LabError):  # raised again below, for the row that it is about
+            chat_texts(self.tokenizer, [row.prompt_messages() for row in rows])
+        return [self.prompt_ids(row) for row in rows]
+
     def prompt_ids(self, row: Row) -> list[int]:
         """Return the tokens of the prompt alone, as an answer to it is begun."""
         text = self._rendered(row, chat_text, self.tokenizer, row.prompt_messages())
@@ -121,8 +132,7 @@ class Encoder:
         try:
             return make(*arguments, **options)
         except Exception as error:  # a chat template is a program from a stranger
-            lines = str(error).strip().splitlines()
-            reason = shorten(lines[-1], 120) if lines else type(error).__name__
+            reason = shorten(last_line(error), 120)
             what = "a system message, and the" if row.system else "a form that the"
             raise LabError(
                 f"dataset: the row {shorten(row.prompt)} has {what} chat template of "
@@ -147,7 +157,7 @@ def check_prompts_within_tables(
     model: Any, name: str, encoder: Encoder, rows: Sequence[Row], new_tokens: int
 ) -> None:
     """Raise `LabError` where an answer of `new_tokens` goes beyond the model's tables."""
-    asked = [(row, encoder.prompt_ids(row)) for row in rows]
+    asked = list(zip(rows, encoder.prompts_ids(rows), strict=True))
     _check_tokens(model, name, asked)
     places = _places(model)
     longest = max((len(ids) for _, ids in asked), default=0)
@@ -159,7 +169,7 @@ def check_prompts_within_tables(
 
 
 def _check_tokens(model: Any, name: str, rows: Iterable[tuple[Row, list[int]]]) -> None:
-    size = model.get_input_embeddings().weight.shape[0]
+    size = vocabulary_of(model)
     for row, ids in rows:
         if ids and max(ids) >= size:
             raise LabError(
@@ -215,8 +225,8 @@ def nothing_fits(rows: Sequence[Row], encoder: Encoder) -> LabError:
     )
 
 
-def told(split: str, fit: Fit, max_length: int) -> str | None:
-    """Return what a person should know about the rows that do not fit; None if all do."""
+def rows_beyond(max_length: int, split: str, fit: Fit) -> str | None:
+    """Return a line on the rows of a split that do not fit into `max_length`; None if all do."""
     parts = []
     if fit.dropped:
         parts.append(f"{fit.dropped} of {fit.used + fit.dropped} dropped, their prompts fill it")

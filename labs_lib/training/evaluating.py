@@ -13,15 +13,24 @@ from labs_lib.quantization import refuse_repacked, restored_weights
 def evaluating(model: Any, fold: bool = False) -> Iterator[None]:
     """Let a model answer inside the block; afterwards it trains on as if nothing had been asked.
 
-    Inside, every module is in evaluation mode, nothing is recomputed for gradients, and 4-bit
-    weights on a CPU are restored once instead of at every token. `fold` also folds an fp32
-    adapter into its base (see `folded_in`: for a model that is thrown away next, or untrained).
-    Afterwards each module's mode, checkpointing and weights are what they were, so a step's
-    gradient is the same with and without an evaluation before it. Raises `LabError` for a model
-    whose 4-bit weights bitsandbytes has already repacked.
+    Inside, the model is `in_evaluation_mode`, and 4-bit weights on a CPU are restored once instead
+    of at every token. `fold` also folds an fp32 adapter into its base (see `folded_in`: for a
+    model that is thrown away next, or untrained). Afterwards the weights too are what they were,
+    so a step's gradient is the same with and without an evaluation before it. Raises `LabError`
+    for a model whose 4-bit weights bitsandbytes has already repacked.
     """
     from labs_lib.training.adapters import folded_in
 
+    with in_evaluation_mode(model), restored_weights(model), folded_in(model, fold):
+        yield
+
+
+@contextmanager
+def in_evaluation_mode(model: Any) -> Iterator[None]:
+    """Have no dropout and recompute nothing inside the block; modes are then what they were.
+
+    Raises `LabError` for a model whose 4-bit weights bitsandbytes has already repacked.
+    """
     refuse_repacked(model)
     modes = [(module, module.training) for module in model.modules()]
     checkpointed = [module for module in model.modules() if _is_checkpointed(module)]
@@ -29,8 +38,7 @@ def evaluating(model: Any, fold: bool = False) -> Iterator[None]:
     for module in checkpointed:
         module.gradient_checkpointing = False
     try:
-        with restored_weights(model), folded_in(model, fold):
-            yield
+        yield
     finally:
         for module in checkpointed:
             module.gradient_checkpointing = True

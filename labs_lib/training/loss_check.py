@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from labs_lib.errors import LabError
+from labs_lib.errors import LabError, last_line
+from labs_lib.training.evaluating import in_evaluation_mode
 from labs_lib.training.layout import NOT_LEARNT, next_labels
 
 QUICK = "head at the answers' tokens"
@@ -75,7 +76,7 @@ def choose_way(
             losses, spread = own_losses(model, inputs)
         except _REFUSALS as error:
             raise LabError(
-                f"model: its forward pass refuses a row of text: {_last(error)}"
+                f"model: its forward pass refuses a row of text: {last_line(error)}"
             ) from error
         allowed = TOLERANCE.get(dtype, 5e-4) * max(spread, 1e-6) * len(losses)
         speed_up()
@@ -114,30 +115,19 @@ def _cut(row: dict[str, Any], length: int) -> dict[str, Any]:
 
 @contextmanager
 def undisturbed(model: Any) -> Iterator[None]:
-    """Run the block without dropout, and leave modes and random state as they were.
+    """Run the block in evaluation mode; leave modes, random state and 4-bit layers as they were.
 
-    4-bit layers stay in training mode, which draws nothing there: in evaluation mode
-    bitsandbytes repacks their weights on some CPUs into a form that has no gradient.
+    A 4-bit layer takes its compute dtype from the first input that it sees.
     """
-    modes = {module: module.training for module in model.modules()}
     compute = {
         module: (module.compute_type_is_set, module.compute_dtype)
-        for module in modes
+        for module in model.modules()
         if hasattr(module, "compute_type_is_set") and hasattr(module, "compute_dtype")
     }
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     try:
-        for module in modes:
-            module.training = hasattr(module, "quant_state") or module in compute
-        with torch.random.fork_rng(devices=devices):
+        with in_evaluation_mode(model), torch.random.fork_rng(devices=devices):
             yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         for module, (is_set, dtype) in compute.items():
             module.compute_type_is_set, module.compute_dtype = is_set, dtype
-
-
-def _last(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__

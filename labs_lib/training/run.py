@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.files import expanded
 from labs_lib.tables import Table
 from labs_lib.training.evaluation import Evaluation, kept
 from labs_lib.training.recipe import Recipe
@@ -109,7 +110,7 @@ class Run:
     @classmethod
     def load(cls, folder: str | Path) -> Run:
         """Read a run back from its folder; `LabError` where there is none or it is damaged."""
-        folder = Path(folder)
+        folder = expanded(folder)
         path = folder / RUN_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from typing import Any
 import filelock
 
 from labs_lib.errors import LabError
-from labs_lib.files import friendly_os_errors, write_json
+from labs_lib.files import expanded, friendly_os_errors, move_files, write_json
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.run import ADAPTER_FOLDER, MODEL_FOLDER, RUN_FILE
 
@@ -149,8 +149,8 @@ def place(folder: Path) -> Path:
 
     A run may lie in a new folder, in an empty one and in one that a run lies in.
     """
-    path = Path(os.path.realpath(folder.expanduser()))
-    if path in (Path(path.anchor), Path.home().resolve()):
+    path = Path(os.path.realpath(expanded(folder)))
+    if path in (Path(path.anchor), Path(os.path.realpath(expanded("~")))):
         raise LabError(
             f"run: {folder} is not a folder of a run's own; give a new one, such as {path / 'run'}"
         )
@@ -182,10 +182,15 @@ def sole_writer(folder: Path) -> Iterator[None]:
     path = place(folder)
     with friendly_os_errors(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path.parent / f".{path.name}.lock")
+        lock_file = path.parent / f".{path.name}.lock"
+        lock = filelock.FileLock(lock_file)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
+            if not lock_file.exists():  # it could not be made, which filelock takes for waiting
+                raise LabError(
+                    f"cannot write {folder}: {path.parent} takes no new file; give another --out"
+                ) from None
             raise LabError(
                 f"run: another run is writing {folder}; wait for it or give --out"
             ) from None
@@ -193,27 +198,6 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def put_in_place(new: Path, target: Path) -> list[str]:
-    """Move the folder `new` to `target`, or its files into it; returns the files' names.
-
-    Files of the same name are replaced; others in `target` stay.
-    """
-    names = [str(each.relative_to(new)) for each in sorted(new.rglob("*")) if each.is_file()]
-    if target.is_dir():
-        for name in names:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).replace(target / name)
-        _remove_empty(new)
-    else:
-        new.rename(target)
-    return names
-
-
-def aside_of(folder: Path) -> Path:
-    """Return a name beside `folder` under which to write it first."""
-    return folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _finish_replacing(path: Path) -> None:
@@ -239,7 +223,7 @@ def _finish_replacing(path: Path) -> None:
         _remove_empty(path / output)
     for output in OUTPUTS:
         if (work / output).is_dir():
-            put_in_place(work / output, path / output)
+            move_files(work / output, path / output)
     for name in (BEFORE_FILE, RECIPE_FILE):
         if (work / name).is_file():
             (work / name).replace(path / name)
@@ -263,8 +247,10 @@ def _remove_own(folder: Path, keep: tuple[str, ...] = ()) -> None:
         _remove_own(folder / UNFINISHED)
         _remove_empty(folder / UNFINISHED)
     for left in folder.iterdir():
-        if _is_aside(left.name):
-            _remove_aside(left)
+        if _is_aside(left.name) and left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        elif _is_aside(left.name):
+            left.unlink(missing_ok=True)
     for name in (RUN_FILE, *PROBE_FILES, BEFORE_FILE, RECIPE_FILE, MARK):
         if name not in keep:
             (folder / name).unlink(missing_ok=True)
@@ -303,12 +289,6 @@ def _remove_empty(folder: Path) -> None:
             _remove_empty(each)
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _remove_aside(left: Path) -> None:
-    import shutil
-
-    shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _is_aside(name: str) -> bool:

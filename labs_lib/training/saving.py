@@ -7,7 +7,6 @@ from typing import Any
 
 from labs_lib.files import folder_written_aside
 from labs_lib.training.failures import storage_errors
-from labs_lib.training.run_folder import aside_of, put_in_place
 
 
 def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> None:
@@ -20,8 +19,7 @@ def save_listing(model: Any, folder: Path, base_name: str, tokenizer: Any) -> li
     """Save beside `folder` first, then put the files in it; returns their names."""
     from peft import PeftModel
 
-    written = aside_of(folder)
-    with folder_written_aside(written) as aside:
+    with folder_written_aside(folder, others_stay=True) as aside:
         if isinstance(model, PeftModel):
             name_the_base(model, base_name)
             # "auto" would ask a hub whether the vocabulary grew.
@@ -31,7 +29,7 @@ def save_listing(model: Any, folder: Path, base_name: str, tokenizer: Any) -> li
             model.save_pretrained(aside)
             if tokenizer is not None:
                 tokenizer.save_pretrained(aside)
-    return put_in_place(written, folder)
+        return [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
 
 
 def adapter_shapes(model: Any) -> dict[str, tuple[int, ...]] | None:

@@ -12,8 +12,8 @@ import torch
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
-from labs_lib.errors import LabError
-from labs_lib.files import write_json
+from labs_lib.errors import LabError, last_line
+from labs_lib.files import expanded, write_json
 from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.before import read_before
@@ -24,14 +24,13 @@ from labs_lib.training.encoding import (
     check_rows_within_tables,
     check_tokenizer,
     nothing_fits,
-    told,
+    rows_beyond,
 )
 from labs_lib.training.evaluating import evaluating
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.failures import (
     DivergedError,
     check_finite_weights,
-    last_line,
     ran_out_of_memory,
     storage_errors,
 )
@@ -87,7 +86,7 @@ def train(
     cannot work, for a full disk, for memory that does not do (with what to change) and, as
     `DivergedError`, for a loss that is no number; the last checkpoint is kept.
     """
-    folder = Path(folder) if folder is not None else paths.runs_dir() / recipe.name
+    folder = expanded(folder) if folder is not None else paths.runs_dir() / recipe.name
     course_set = _check_names(recipe)
     place(folder)
     if reuse and (earlier := _finished(folder, recipe, course_set)):
@@ -101,8 +100,6 @@ def train(
             return earlier
         try:
             return _train(recipe, course_set, run_folder, folder, progress, before)
-        except DivergedError:
-            raise
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
@@ -268,8 +265,8 @@ def _prepare(
     if course_set.notes:  # data that the course does not know by heart
         for note in (str(course_set), *course_set.notes):
             progress.stage(f"data: {note}")
-    for split, each in (("training", fit), ("validation", validation_fit)):
-        if line := told(split, each, recipe.max_length):
+    for split, split_fit in (("training", fit), ("validation", validation_fit)):
+        if line := rows_beyond(recipe.max_length, split, split_fit):
             progress.stage(line)
     rows_per_step = recipe.batch_size * recipe.accumulation
     steps = count_steps(len(rows), rows_per_step, recipe.steps, recipe.epochs)
@@ -281,8 +278,7 @@ def _prepare(
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     order = row_order(lengths, rows_per_step, steps, recipe.seed)
     prompts = course_set.test[: recipe.eval_rows]
-    for row in prompts:
-        encoder.prompt_ids(row)  # a template that refuses a prompt does so now, not after training
+    encoder.prompts_ids(prompts)  # a template that refuses one does so now, not after training
     model, tokenizer, trainer = build_trainer(
         recipe,
         [rows[index] for index in order],

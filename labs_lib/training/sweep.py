@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation
-from labs_lib.files import friendly_os_errors, write_json
+from labs_lib.files import expanded, friendly_os_errors, write_json
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
@@ -63,8 +63,15 @@ class Sweep(BaseModel):
                 raise ValueError(f"{field} cannot vary within a sweep")
         for seed in self.seeds:
             self.recipe_at({}, seed)
+            if len(set(self.seeds)) < len(self.seeds) and self.seeds.count(seed) > 1:
+                raise ValueError(f"seeds: {seed} is given twice; give each seed once")
+        runs: set[str] = set()
         for changes in self.combinations():
-            self.recipe_at(changes, self.seeds[0])
+            run = self.recipe_at(changes, self.seeds[0]).model_dump_json()
+            if run in runs:
+                point = describe(changes) or "the recipe itself"
+                raise ValueError(f"{point} is given twice; give each point once")
+            runs.add(run)
         return self
 
     def varied(self) -> list[str]:
@@ -177,11 +184,11 @@ class SweepResult:
         for same_point in zip(*columns, strict=True):
             first = same_point[0]
             changed = [_words(first.changes.get(field, self._base(field))) for field in varied]
-            told = [
+            cells = [
                 each.text("{:.3f}" if metric == "loss" else "{:.0%}")
                 for metric, each in zip(metrics, same_point, strict=True)
             ]
-            rows.append((*changed, first.count, *told))
+            rows.append((*changed, first.count, *cells))
         return Table.of((*varied, "seeds", *map(_heading, metrics)), rows)
 
     def provenance(self) -> str:
@@ -285,7 +292,9 @@ def run_sweep(
     from labs_lib.training.progress import default_progress
     from labs_lib.training.session import train, versions
 
-    progress = progress or default_progress()
+    out, progress = expanded(out), progress or default_progress()
+    if out.is_dir():
+        raise LabError(f"sweep: {out} is a folder; give a file, such as {out / sweep.name}.json")
     combinations = list(changes) if changes is not None else sweep.combinations()
     for each in combinations:
         if each not in sweep.combinations():

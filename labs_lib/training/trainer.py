@@ -123,7 +123,6 @@ class MeasuringTrainer(SFTTrainer):
         self.remove_callback(PrinterCallback)
         refuse_repacked(self.model)
         self._recipe = recipe
-        self.loss_from = QUICK
         self.loss_from = self._choose_way()
         self._measured_step = _longest_step(
             self.train_dataset, recipe.batch_size * recipe.accumulation

@@ -36,11 +36,6 @@ evaluating.restored_weights, Linear4bit.forward = answered, forward
 """
 
 
-@pytest.fixture
-def runs_lesson() -> None:
-    """Marks the tests that execute a lesson: slow where the lesson trains."""
-
-
 def cells_to_train(lesson: Path):
     """Return a lesson's notebook with its imports, its recipe, its training and what checks it."""
     import nbformat

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 from test_training_checkpoints import Telling, recipe_of
-from test_training_inputs import make
 from test_training_session import output_bytes
+from training_inputs import make
 
 from labs_lib.errors import LabError
 from labs_lib.training import train

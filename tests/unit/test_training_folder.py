@@ -17,7 +17,6 @@ from labs_lib.training.run_folder import (
     UNFINISHED,
     RunFolder,
     place,
-    put_in_place,
     sole_writer,
 )
 
@@ -40,9 +39,8 @@ def finish(run: RunFolder, adapter: str = "adapter") -> None:
     run.begin()
     write(run.before_file, "{}")
     write(run.checkpoints / "checkpoint-1" / "optimizer.pt", "")
-    written = write(run.path / ".adapter.1-0123abcd" / "adapter_model.safetensors", adapter)
-    names = put_in_place(written.parent, run.output)
-    run.finish({"loss": adapter}, names)
+    written = write(run.output / "adapter_model.safetensors", adapter)
+    run.finish({"loss": adapter}, [written.name])
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -219,6 +217,35 @@ def test_killed_while_it_takes_an_earlier_runs_place_it_goes_on(
     assert found["model/model.safetensors"] == "new"
 
 
+def test_what_a_kill_leaves_of_a_save_goes_with_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labs_lib.training.saving import save_listing
+
+    class Model:
+        def save_pretrained(self, folder: Path) -> None:
+            write(folder / "model.safetensors")
+            raise KeyboardInterrupt
+
+    run = claim(tmp_path / "out", method="full")
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # a kill cleans nothing up
+    with pytest.raises(KeyboardInterrupt):
+        save_listing(Model(), run.output, "base", None)
+    monkeypatch.undo()
+    assert "years of work" in content(tmp_path / "out").values()
+    finish(claim(tmp_path / "out"))
+    assert "years of work" not in content(tmp_path / "out").values()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that takes no new file")
+def test_a_folder_that_takes_no_new_file_is_not_taken_for_a_busy_one() -> None:
+    with (
+        pytest.raises(LabError, match=r"^cannot write /proc/run: /proc takes no new file"),
+        sole_writer(Path("/proc/run")),
+    ):
+        pass
+
+
 LINKS = ["to nothing", "to an empty folder", "to a run"]
 
 
@@ -269,6 +296,8 @@ def test_folders_that_are_no_runs_own(tmp_path: Path, monkeypatch: pytest.Monkey
             place(folder)
     with pytest.raises(LabError, match="cannot write"):
         place(tmp_path / ("x" * 300) / "run")
+    assert place(Path("~/runs/new")) == Path(os.path.realpath(tmp_path)) / "runs" / "new"
+    assert place(Path("~no-such-person/run")).parts[-2:] == ("~no-such-person", "run")
 
 
 def test_a_run_from_before_there_were_marks_is_replaced(tmp_path: Path) -> None:

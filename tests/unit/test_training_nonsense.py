@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_training_inputs import short
+from training_inputs import short
 
 from labs_lib.errors import LabError
 from labs_lib.files import to_json
@@ -69,6 +71,10 @@ def test_one_diverged_arm_does_not_end_a_comparison(
     assert "1 of 2 diverged" in str(found.table())
     assert Comparison.load(tmp_path / "comparison.json") == found
     assert "nan" not in comparison_figure(found)[1]
+    assert math.isnan(found.values("lora", "weights_bytes")[0])
+    alone = dataclasses.replace(found, arms=found.arms[::2])  # of LoRA's, the one that diverged
+    with pytest.raises(LabError, match="did you mean 'weights_bytes'"):
+        alone.values("lora", "weigths_bytes")
     with pytest.raises(LabError, match=r"^learning_rate: "):
         compare(recipe, tmp_path / "all", ["lora"], [0], 2, progress=Silent())
 

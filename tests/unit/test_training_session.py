@@ -97,6 +97,18 @@ def test_reuse_reads_a_finished_run_and_trains_a_changed_one(
         train(changed, whole_run.folder.parent / "changed", reuse=True, progress=Silent())
 
 
+def test_a_home_folder_may_be_written_short(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    run = train(tiny_recipe(tiny_model, steps=1), "~/runs/one", progress=Silent())
+    assert run.output == tmp_path / "runs" / "one" / "adapter"
+    assert Run.load("~/runs/one").output.is_dir()
+    monkeypatch.setattr(session, "_train", lambda *_: pytest.fail("trained again"))
+    assert train(run.recipe, "~/runs/one", reuse=True, progress=Silent()) == run
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     whole_run: Run, tiny_model: Path, tmp_path: Path
 ) -> None:

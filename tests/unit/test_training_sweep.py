@@ -160,6 +160,11 @@ BAD = [
     ("recipe: {steps: 2}\ngrid: {rank: [1]}\nseeds: []", ["seeds", "at least 1"]),
     ("recipe: {steps: 2}\ngrid: {rank: [1]}\nseeds: [-1]", ["seed", "-1"]),
     ("recipe: {steps: 2}\ngrid: {rank: 8}", ["grid.rank", "8", "list"]),
+    ("recipe: {steps: 2}\ngrid: {rank: [1]}\nseeds: [0, 1, 0]", ["seeds: 0 is given twice"]),
+    ("recipe: {steps: 2}\ngrid: {rank: [1, 4, 1]}", ["rank 1 is given twice"]),
+    ("recipe: {steps: 2}\ngrid: {dropout: [0, 0.0]}", ["dropout 0.0 is given twice"]),
+    ("recipe: {steps: 2}\ngrid: {rank: [1]}\npoints: [{rank: 1}]", ["rank 1 is given twice"]),
+    ("recipe: {steps: 2, rank: 4}\npoints: [{rank: 4}, {}]", ["the recipe itself is given twice"]),
     ("grid: {rank: [1]}", ["recipe: missing"]),
     ("recipe: {}\ngrid: {rank: [1]}", ["give steps or epochs"]),
     ("- rank", ["expected fields"]),
@@ -231,7 +236,7 @@ def test_the_command_trains_what_is_picked_and_prints_a_table(
     assert len(trained.recipes) == 2
     (saved,) = labs_home.rglob("sweeps/small.json")
     assert str(saved) in out
-    assert labs(str(sweep_file), "--only", "rank=4", "--seeds", "0", "--json") == 0
+    assert labs(str(sweep_file), "--only", "rank=4", "--seeds", "0,0", "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert [(p["changes"], p["seed"]) for p in values["points"]] == [
         ({"rank": 4, "alpha": 8}, 0),
@@ -251,10 +256,14 @@ def test_the_command_trains_what_is_picked_and_prints_a_table(
         (["FILE", "--only", "dropout=0"], ["'dropout' is not one of rank, alpha"]),
         (["FILE", "--seeds", "0;1"], ["--seeds", "'0;1'", "0,1,2"]),
         (["FILE", "--seeds", ""], ["--seeds", "''"]),
+        (["FILE", "--seeds", "-1"], ["--seeds", "'-1'", "0,1,2"]),
+        (["FILE", "--seeds", "4294967296"], ["--seeds", "'4294967296'", "0,1,2"]),
+        (["FILE", "--seeds", "9" * 5000], ["--seeds", "'999", "0,1,2"]),
+        (["FILE", "--out", "."], ["sweep: . is a folder", "such as small.json"]),
         (["rank-alpha", "--recorded", "--seeds", "99"], ["--seeds", "99", "[0, 1, 2]"]),
         (["rank-alpha", "--recorded", "--out", "x.json"], ["--out", "--recorded"]),
     ],
-    ids=" ".join,
+    ids=lambda parts: " ".join(parts)[:60],
 )
 def test_the_command_explains_bad_input_in_one_line(
     arguments: list[str],
