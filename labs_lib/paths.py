@@ -9,6 +9,7 @@ from labs_lib.errors import LabError, nearest, shorten
 
 PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".yaml", ".yml")
+BANK = "questions.yaml"  # what a lesson's folder calls its bank
 
 
 def cache_dir() -> Path:
@@ -36,6 +37,15 @@ def quizzes_dir() -> Path:
     return _set_by("LABS_QUIZZES") or _shipped("quizzes")
 
 
+def lesson_dirs() -> list[Path]:
+    """Return the folders that lessons' exercises are looked for in: `LABS_QUIZZES`, the course's.
+
+    A private folder of banks alone leaves the course's exercises as they are.
+    """
+    private = _set_by("LABS_QUIZZES")
+    return [*([private.absolute()] if private else []), _shipped("quizzes")]
+
+
 def checkout() -> Path | None:
     """Return the course's own folder, or None where only the package is installed."""
     top = PACKAGE.parent
@@ -59,20 +69,31 @@ def sweep_file(name: str | Path) -> Path:
 
 
 def bank_file(name: str | Path) -> Path:
-    """Return the question bank that a person means, as `recipe_file` does."""
-    return _named("bank", name, quizzes_dir(), ("quizzes",))
+    """Return the question bank that a person means, as `recipe_file` does.
+
+    A lesson's name, "05_qlora", stands for the `questions.yaml` of its folder.
+    """
+    return _named("bank", name, quizzes_dir(), ("quizzes",), BANK)
 
 
-def _named(kind: str, name: str | Path, folder: Path, home: tuple[str, ...]) -> Path:
-    """Find a YAML file that is named from anywhere; `home` is where `folder` lies in the course."""
+def _named(
+    kind: str, name: str | Path, folder: Path, home: tuple[str, ...], inner: str = ""
+) -> Path:
+    """Find a YAML file that is named from anywhere; `home` is where `folder` lies in the course.
+
+    Where there is an `inner`, the name of a folder within it stands for its file of that name.
+    """
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # a "~name" that is no user's
         path = Path(name)
-    own = sorted(file.stem for file in folder.glob("*.yaml"))
+    own = sorted([
+        *(file.stem for file in folder.glob("*.yaml")),
+        *(file.parent.name for file in folder.glob(f"*/{inner}") if inner),
+    ])  # fmt: skip
     here: list[str] = []
     try:
-        found = _found(path, folder, home)
+        found = _found(path, folder, home, inner)
         if found is None and path.parent.is_dir():
             here = sorted(file.stem for file in path.parent.iterdir() if file.suffix in SUFFIXES)
     except (OSError, ValueError):  # a name that no disk takes, a folder that may not be looked into
@@ -86,7 +107,7 @@ def _named(kind: str, name: str | Path, folder: Path, home: tuple[str, ...]) -> 
     raise LabError(f"{kind}: no file {shown}{near}; the course's own: {', '.join(own) or 'none'}")
 
 
-def _found(path: Path, folder: Path, home: tuple[str, ...]) -> Path | None:
+def _found(path: Path, folder: Path, home: tuple[str, ...], inner: str) -> Path | None:
     """Return the file that a path names, seen from the current folder or within the course's."""
     for spelled in _spellings(path):
         # A dangling link is the person's own file, and is told as such by whoever reads it.
@@ -94,6 +115,9 @@ def _found(path: Path, folder: Path, home: tuple[str, ...]) -> Path | None:
             return spelled
     below = _below(path, home)
     candidates = _spellings(folder / below) if below is not None else []
+    if below is not None and inner:
+        bare = below.name.removesuffix(below.suffix if below.suffix in SUFFIXES else "")
+        candidates.append(folder / below.with_name(bare) / inner)
     return next((spelled for spelled in candidates if spelled.is_file()), None)
 
 

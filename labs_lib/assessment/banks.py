@@ -1,4 +1,8 @@
-"""Reading question banks: `quizzes/*.yaml`, one a lesson, each mistake with its file and line."""
+"""Reading question banks, one a lesson: each mistake is told with its file and line.
+
+The course's own are `quizzes/NN_slug/questions.yaml`; a folder of banks alone, `NN_slug.yaml`, does
+as well.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from labs_lib.assessment.questions import KINDS, Question, Record, Slug, Text
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
-from labs_lib.paths import quizzes_dir
+from labs_lib.paths import BANK, quizzes_dir
 from labs_lib.texts import UnreadableError, read_bytes
 from labs_lib.yamls import NotYamlError, compose
 
@@ -45,6 +49,11 @@ class Bank:
     sha256: str
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
 
+    @property
+    def name(self) -> str:
+        """Return what people call the file that the bank was read from."""
+        return bank_name(self.path)
+
     def question(self, question_id: str) -> Question:
         """Return the question with this id; LabError names the nearest one otherwise."""
         for question in self.questions:
@@ -63,7 +72,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path.name}:{self.line}: {self.message}"
+        return f"{bank_name(self.path)}:{self.line}: {self.message}"
 
 
 def banks_folder() -> Path:
@@ -71,12 +80,19 @@ def banks_folder() -> Path:
     return quizzes_dir()
 
 
+def bank_name(path: Path) -> str:
+    """Return what people call a bank: "05_qlora/questions.yaml", or the name of a lone file."""
+    return f"{path.parent.name}/{path.name}" if path.name == BANK else path.name
+
+
 def bank_files(folder: Path | None = None) -> list[Path]:
-    """Return the banks in a folder, in the order of the lessons."""
+    """Return the banks in a folder and in its lessons' folders, in the order of the lessons."""
     folder = folder or banks_folder()
     if not folder.is_dir():
         raise LabError(f"banks: no folder {folder}; LABS_QUIZZES names another one")
-    return sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+    paths = [*folder.glob("*.yaml"), *folder.glob(f"*/{BANK}")]
+    visible = (path for path in paths if not path.relative_to(folder).parts[0].startswith("."))
+    return sorted(visible, key=lambda path: bank_name(path).removesuffix(f"/{BANK}"))
 
 
 def load_bank(path: Path) -> Bank:
@@ -98,9 +114,8 @@ def load_banks(folder: Path | None = None) -> dict[str, Bank]:
         stat = path.stat()
         bank = _cached(path, stat.st_mtime_ns, stat.st_size)
         if bank.lesson in banks:
-            raise LabError(
-                f"{path.name}: lesson {bank.lesson} already has {banks[bank.lesson].path.name}"
-            )
+            other = banks[bank.lesson].name
+            raise LabError(f"{bank.name}: lesson {bank.lesson} already has {other}")
         banks[bank.lesson] = bank
     return banks
 

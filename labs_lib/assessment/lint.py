@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from labs_lib.assessment.banks import Bank, Problem, bank_files, read_bank
+from labs_lib.assessment.banks import Bank, Problem, bank_files, bank_name, read_bank
 from labs_lib.assessment.exercises import all_exercises
 from labs_lib.assessment.formula import Formula
 from labs_lib.assessment.questions import (
@@ -41,7 +41,7 @@ def check_banks(paths: Iterable[Path] | None = None) -> tuple[list[Bank], list[P
             banks.append(bank)
             problems += check_bank(bank)
     problems += _ids_across(banks)
-    return banks, sorted(problems, key=lambda each: (each.path.name, each.line))
+    return banks, sorted(problems, key=lambda each: (bank_name(each.path), each.line))
 
 
 def check_bank(bank: Bank) -> list[Problem]:
@@ -156,11 +156,11 @@ def _ids_across(banks: list[Bank]) -> Iterator[Problem]:
     lessons: dict[str, Bank] = {}
     for bank in banks:
         if bank.lesson in lessons:
-            other = lessons[bank.lesson].path.name
+            other = lessons[bank.lesson].name
             yield Problem(bank.path, 1, f"lesson {bank.lesson} already has {other}")
         lessons.setdefault(bank.lesson, bank)
         for question_id, line in bank.lines.items():
             if question_id in first:
-                other = first[question_id].path.name
+                other = first[question_id].name
                 yield Problem(bank.path, line, f"{question_id}: this id is used in {other} too")
             first.setdefault(question_id, bank)

@@ -34,7 +34,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
         content = {
             "banks": [
                 {
-                    "file": bank.path.name,
+                    "file": bank.name,
                     "lesson": bank.lesson,
                     "questions": len(bank.questions),
                     "objectives": len(bank.objectives),
@@ -49,7 +49,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         for bank in banks:
-            click.echo(f"{bank.path.name}: {len(bank.questions)} questions")
+            click.echo(f"{bank.name}: {len(bank.questions)} questions")
         for each in problems:
             click.echo(f"{each.path}:{each.line}: {each.message}", err=True)
         click.echo(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")

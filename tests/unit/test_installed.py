@@ -103,7 +103,8 @@ def test_an_editable_install_reads_the_folder_itself(source: Path, tmp_path: Pat
 # `rank=x` stops a training as soon as its recipe has been found and read.
 CHEAP = [
     (["quiz", "check"], "0 problems"),
-    (["quiz", "check", "quizzes/05_qlora.yaml"], "05_qlora.yaml: "),
+    (["quiz", "check", "05_qlora"], "05_qlora/questions.yaml: "),
+    (["quiz", "check", "quizzes/05_qlora/questions.yaml"], "05_qlora/questions.yaml: "),
     (["train", "sea-captain", "--set", "rank=x"], "sea-captain.yaml: rank: 'x' is not legal"),
     (["train", "recipes/sea-captain.yaml", "--set", "rank=x"], "rank: 'x' is not legal"),
     (["train", "../recipes/sea-captain.yaml", "--set", "rank=x"], "rank: 'x' is not legal"),

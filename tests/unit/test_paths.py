@@ -27,8 +27,11 @@ FOUND = [
     (paths.sweep_file, "sweeps/dropout.yaml", "recipes/sweeps/dropout.yaml"),
     (paths.sweep_file, "recipes/sweeps/dropout.yaml", "recipes/sweeps/dropout.yaml"),
     (paths.sweep_file, "../recipes/sweeps/rank-alpha.yaml", "recipes/sweeps/rank-alpha.yaml"),
-    (paths.bank_file, "05_qlora", "quizzes/05_qlora.yaml"),
-    (paths.bank_file, "quizzes/05_qlora.yaml", "quizzes/05_qlora.yaml"),
+    (paths.bank_file, "05_qlora", "quizzes/05_qlora/questions.yaml"),
+    (paths.bank_file, "quizzes/05_qlora", "quizzes/05_qlora/questions.yaml"),
+    (paths.bank_file, "../quizzes/05_qlora", "quizzes/05_qlora/questions.yaml"),
+    (paths.bank_file, "quizzes/05_qlora.yaml", "quizzes/05_qlora/questions.yaml"),
+    (paths.bank_file, "quizzes/05_qlora/questions.yaml", "quizzes/05_qlora/questions.yaml"),
 ]
 # what is no file here and none of the course's → what the line says
 REFUSED = [
@@ -47,7 +50,9 @@ REFUSED = [
     (paths.recipe_file, "/", "no file /"),
     (paths.recipe_file, "recipes", "no file recipes"),
     (paths.sweep_file, "droput", "did you mean 'dropout'?"),
+    (paths.bank_file, "05_qlroa", "did you mean '05_qlora'?"),
     (paths.bank_file, "05_qlroa.yaml", "did you mean '05_qlora.yaml'?"),
+    (paths.bank_file, "quizzes", "no file quizzes"),
 ]
 
 
@@ -126,7 +131,7 @@ def test_a_path_that_leads_to_the_courses_file_is_told(capsys: pytest.CaptureFix
 def test_a_private_bank_is_looked_for_where_it_is(
     elsewhere: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    good = (root / "quizzes" / "05_qlora.yaml").read_text(encoding="utf-8")
+    good = (root / "quizzes" / "05_qlora" / "questions.yaml").read_text(encoding="utf-8")
     (elsewhere / "banks").mkdir()
     (elsewhere / "banks" / "private.yaml").write_text(good, encoding="utf-8")
     monkeypatch.setenv("LABS_QUIZZES", str(elsewhere / "banks"))

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labs_lib.assessment.banks import bank_files, banks_folder, find_question, load_bank, load_banks
+from labs_lib.assessment.banks import (
+    bank_files,
+    bank_name,
+    banks_folder,
+    find_question,
+    load_bank,
+    load_banks,
+)
 from labs_lib.assessment.grading import grade, right_answer
 from labs_lib.assessment.lint import check_bank, check_banks
 from labs_lib.assessment.questions import KINDS, NumericQuestion, ParameterisedQuestion, Response
@@ -247,6 +254,20 @@ def test_another_folder_can_be_named(tmp_path, monkeypatch):
         load_banks()
 
 
+def test_a_bank_stands_alone_or_in_its_lessons_folder(tmp_path):
+    for name in ("08_b", ".hidden"):
+        (tmp_path / name).mkdir()
+        folder = written(tmp_path / name, {**GOOD, "lesson": "08"})
+        folder.rename(folder.with_name("questions.yaml"))
+    lone = written(tmp_path, GOOD)
+    inner = tmp_path / "08_b" / "questions.yaml"
+    assert bank_files(tmp_path) == [inner, lone]
+    assert bank_files(tmp_path / "08_b") == [inner]
+    assert [bank_name(path) for path in (inner, lone)] == ["08_b/questions.yaml", "09_test.yaml"]
+    with pytest.raises(LabError, match=r"^08_b/questions\.yaml:6: 09\.a\.one: id must start"):
+        load_banks(tmp_path)
+
+
 def test_a_changed_bank_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("LABS_QUIZZES", str(tmp_path))
     written(tmp_path, GOOD)
@@ -259,17 +280,17 @@ def test_a_changed_bank_is_read_again(tmp_path, monkeypatch):
 def test_the_folder_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.delenv("LABS_QUIZZES", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert (banks_folder() / "00_start_here.yaml").is_file()
+    assert (banks_folder() / "00_start_here" / "questions.yaml").is_file()
 
 
 # The course's own banks
 
 
-@pytest.mark.parametrize("path", bank_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", bank_files(), ids=lambda path: path.parent.name)
 def test_the_courses_bank_keeps_every_rule(path):
     bank, problems = check_banks([path])
     assert [str(problem) for problem in problems] == []
-    assert len(bank[0].questions) >= (5 if path.stem.startswith("00") else 10)
+    assert len(bank[0].questions) >= (5 if bank[0].lesson == "00" else 10)
 
 
 def test_every_kind_is_used():
