@@ -216,7 +216,8 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     Events of questions that are no longer there stay in the file and are not counted.
     """
     from labs_lib.assessment.banks import load_banks
-    from labs_lib.assessment.exercises import LESSONS, exercises_of
+    from labs_lib.assessment.exercises import exercises_of
+    from labs_lib.assessment.lessons import lesson_folders
     from labs_lib.assessment.questions import CodeQuestion
 
     unreadable = 0
@@ -226,7 +227,7 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     states = item_states(events)
     banks = load_banks()
     lessons = []
-    for lesson in sorted({*banks, *LESSONS}):
+    for lesson in sorted({*banks, *lesson_folders()}):
         bank = banks.get(lesson)
         questions = bank.questions if bank else ()
         # An exercise that a code question asks is answered there and counted once.

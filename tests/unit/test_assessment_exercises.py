@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exercise_cases import CASES, answered
-from exercise_cases.lesson_04 import LORA, lora
 
 from labs_lib.assessment.exercises import all_exercises, find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
-from labs_lib.assessment.exercises.lesson_04 import unseen_model
+from labs_lib.assessment.exercises.cases import all_cases, answered
+from labs_lib.assessment.lessons import lesson_folders, lesson_module
 from labs_lib.errors import LabError
 
 EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
+CASES = all_cases()
+LORA = "04.lora-config"
+
+
+def of_lesson(lesson: str, module: str) -> Any:
+    """Return a module of a lesson's folder."""
+    return lesson_module(lesson_folders()[lesson], module)
 
 
 def cell(exercise: Exercise, source: str) -> Any:
@@ -90,7 +96,7 @@ def test_an_exercise_is_complete(exercise):
 def test_a_check_leaves_the_students_random_state_and_config_alone():
     import torch
 
-    config = lora()()
+    config = of_lesson("04", "cases").lora()()
     before = (config.to_dict(), torch.random.get_rng_state())
     judge(EXERCISES[LORA], config)
     assert config.to_dict() == before[0]
@@ -100,7 +106,8 @@ def test_a_check_leaves_the_students_random_state_and_config_alone():
 def test_the_count_agrees_with_peft():
     from peft import get_peft_model
 
-    assert get_peft_model(unseen_model(), lora()()).get_nb_trainable_parameters()[0] == 11_520
+    model, config = EXERCISES[LORA].material(), of_lesson("04", "cases").lora()()
+    assert get_peft_model(model, config).get_nb_trainable_parameters()[0] == 11_520
 
 
 def test_an_unknown_exercise_names_the_nearest():
@@ -109,9 +116,9 @@ def test_an_unknown_exercise_names_the_nearest():
 
 
 def test_the_run_that_lesson_00_names_trains_what_its_recipe_trains(root: Path):
-    from labs_lib.assessment.exercises.lesson_00 import RUN_TRAINED
     from labs_lib.lowrank import count_lora_parameters
     from labs_lib.training import Recipe
 
+    expected = of_lesson("00", "exercises").RUN_TRAINED
     recipe = Recipe.from_yaml(root / "recipes" / "sea-captain.yaml")
-    assert count_lora_parameters(recipe.model, recipe.target_modules, recipe.rank) == RUN_TRAINED
+    assert count_lora_parameters(recipe.model, recipe.target_modules, recipe.rank) == expected

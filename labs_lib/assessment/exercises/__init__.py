@@ -1,29 +1,28 @@
-"""The exercises, one module a lesson: task, starter, checks, hints, solution, misconceptions."""
+"""What an exercise is and how answers are judged; the exercises stand in the lessons' folders."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from labs_lib.assessment.exercises.base import Exercise
+from labs_lib.assessment.exercises.code import CodeFolder
+from labs_lib.assessment.lessons import EXERCISES, lesson_folders, lesson_module
 from labs_lib.errors import LabError, nearest, shorten
 
-LESSONS = tuple(f"{number:02d}" for number in range(8))
 
-
-@lru_cache(maxsize=32)
 def exercises_of(lesson: str) -> tuple[Exercise, ...]:
     """Return a lesson's exercises (`EXERCISES` of its module), in order; none if it has none."""
-    name = f"{__name__}.lesson_{lesson}"
-    if lesson not in LESSONS or importlib.util.find_spec(name) is None:
-        return ()
-    return tuple(importlib.import_module(name).EXERCISES)
+    folder = lesson_folders().get(lesson)
+    return _exercises_in(folder) if folder is not None else ()
 
 
 def all_exercises() -> tuple[Exercise, ...]:
     """Return the exercises of every lesson."""
-    return tuple(exercise for lesson in LESSONS for exercise in exercises_of(lesson))
+    return tuple(
+        exercise for folder in lesson_folders().values() for exercise in _exercises_in(folder)
+    )
 
 
 def find_exercise(exercise_id: str) -> Exercise:
@@ -34,3 +33,12 @@ def find_exercise(exercise_id: str) -> Exercise:
                 return exercise
     ids = [exercise.id for exercise in all_exercises()]
     raise LabError(f"exercise: no {shorten(exercise_id)}{nearest(str(exercise_id), ids)}")
+
+
+@lru_cache(maxsize=64)
+def _exercises_in(folder: Path) -> tuple[Exercise, ...]:
+    exercises: list[Exercise] = lesson_module(folder, EXERCISES).EXERCISES
+    return tuple(
+        replace(exercise, code=CodeFolder(folder / "code" / exercise.name))
+        for exercise in exercises
+    )

@@ -16,6 +16,7 @@ from labs_lib.assessment.exercises.answers import (
     returns_a_value,
     student_files,
 )
+from labs_lib.assessment.exercises.code import NO_CODE, Code
 from labs_lib.assessment.exercises.comparing import difference, form_wanted, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
@@ -91,8 +92,9 @@ class Check(Protocol):
 class Exercise:
     """A task in a notebook cell: what to do, what the cell holds at first, how it is judged.
 
-    `answer` is the name that the cell defines and that `check(id, name)` is given. `starter` and
-    `solution` are the cell's source, before and after; the marker line is added to both.
+    `answer` is the name that the cell defines and that `check(id, name)` is given. `code` is the
+    cell's source, before and after; the marker line is added to both. A lesson's exercise gets it
+    from the files of `code/NAME`, NAME being its id without the lesson's digits.
     """
 
     id: str
@@ -100,17 +102,31 @@ class Exercise:
     objective: str
     task: str
     answer: str
-    starter: str
-    solution: str
     hints: tuple[str, ...]
     check: Check
     praise: str = "That is right."
     material: Callable[[], Any] | None = field(default=None, repr=False)
+    code: Code = field(default=NO_CODE, repr=False)
 
     @property
     def lesson(self) -> str:
         """Return the two digits of its lesson."""
         return self.id[:2]
+
+    @property
+    def name(self) -> str:
+        """Return its id without the lesson's digits."""
+        return self.id[3:]
+
+    @property
+    def starter(self) -> str:
+        """Return what its cell holds at first."""
+        return self.code.starter
+
+    @property
+    def solution(self) -> str:
+        """Return what its cell holds once solved."""
+        return self.code.solution
 
 
 def judge(exercise: Exercise, answer: Any) -> Outcome:

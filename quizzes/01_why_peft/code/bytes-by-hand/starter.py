@@ -1,0 +1,1 @@
+total_gb = ...  # 3e9 × bytes for each parameter, in GB

@@ -1,0 +1,1 @@
+choices = {"A": "lora", "B": "qlora", "C": "none", "D": "full", "E": "lora"}

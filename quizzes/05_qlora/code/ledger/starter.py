@@ -1,0 +1,1 @@
+ledger = ...  # {'base weight': (bits, gradient), …}
