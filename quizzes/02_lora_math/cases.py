@@ -122,24 +122,13 @@ def row_by_row(x, W, bias, A, B, alpha, drop):
     return made.view(*x.shape[:-1], len(W))
 
 
-def forward(expression):
-    """Return the source of a forward pass that returns `expression`; s is alpha / r."""
-    return (
-        "def lora_forward(x, W, bias, A, B, alpha, drop):\n"
-        "    r = A.shape[0]\n"
-        "    s = alpha / r\n"
-        f"    return {expression}\n"
-    )
+def returning(signature, expression):
+    """Return the source of a function that returns `expression`; r is the rank, s is alpha / r."""
+    return f"def {signature}:\n    r = A.shape[0]\n    s = alpha / r\n    return {expression}\n"
 
 
-def merged(expression):
-    """Return the source of a merge that returns `expression`; s is alpha / r."""
-    return (
-        "def merge(W, bias, A, B, alpha):\n"
-        "    r = A.shape[0]\n"
-        "    s = alpha / r\n"
-        f"    return {expression}\n"
-    )
+forward = functools.partial(returning, "lora_forward(x, W, bias, A, B, alpha, drop)")
+merged = functools.partial(returning, "merge(W, bias, A, B, alpha)")
 
 
 def merge_in_place(W, bias, A, B, alpha):

@@ -119,7 +119,7 @@ def used(**changes: Any) -> Any:
     def make():
         from peft import get_peft_model
 
-        from .exercises import biased_model
+        from .knobs import biased_model
 
         config = knobs(**changes).make()
         get_peft_model(biased_model(), config)

@@ -8,7 +8,7 @@ from typing import Any
 
 from labs_lib.assessment.exercises.cases import Case, build, torch_loaded
 
-from .exercises import unseen_model
+from .unseen import unseen_model
 
 
 def lora(**changes: Any) -> Any:
@@ -215,7 +215,7 @@ def used_lora() -> Any:
 
 
 def unseen() -> Any:
-    from .exercises import unseen_model
+    from .unseen import unseen_model
 
     return unseen_model()
 

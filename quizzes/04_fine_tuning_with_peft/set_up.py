@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labs_lib.assessment.exercises.reading import number_of
+from labs_lib.assessment.exercises.tiny_models import decoder_config
 from labs_lib.assessment.numbers import plain_number
 
 LAYERS = 2
@@ -33,14 +34,7 @@ def _observed(set_up: Any, seed: int) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-    )
+    config = decoder_config(LlamaConfig, layers=LAYERS, hidden_size=16, heads=2, vocab_size=64)
     base = AutoModelForCausalLM.from_config(config)
     ids = torch.randint(0, 64, (1, _TOKENS))
     base_logits = _logits(base, ids)

@@ -115,7 +115,7 @@ def numpy_bench() -> Any:
 
 
 def flawed() -> dict[str, dict[str, Any]]:
-    from .exercises import flawed_plan
+    from .bench_plan import flawed_plan
 
     return flawed_plan()
 
