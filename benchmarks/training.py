@@ -209,7 +209,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def contend(name: str, method: str, length: str, steps: int) -> None:
     """Build one contender and step when told to."""
-    from labs_lib.training.quiet import quiet_libraries
+    from labs_lib.training.engine.quiet import quiet_libraries
 
     with quiet_libraries(), tempfile.TemporaryDirectory() as folder:
         model, take_steps, data = BUILD[name](method, length, steps, folder)
@@ -247,7 +247,7 @@ class Clock:
 
     def begin(self) -> None:
         """Start a step."""
-        from labs_lib.training.measure import LiveBytes, resident_bytes
+        from labs_lib.training.engine.measure import LiveBytes, resident_bytes
 
         wait()
         if self._step == self._steps - 1:
@@ -259,7 +259,7 @@ class Clock:
 
     def end(self, optimizer: Any) -> None:
         """End a step and tell its seconds and tokens."""
-        from labs_lib.training.measure import optimizer_bytes
+        from labs_lib.training.engine.measure import optimizer_bytes
 
         seconds = time.perf_counter() - self._started
         if self._counter:
@@ -331,7 +331,7 @@ def recipe_of(method: str, steps: int) -> Any:
 def adapter_config(model: Any, recipe: Any) -> Any:
     """Return PEFT's configuration of the recipe's adapter."""
     from labs_lib import models
-    from labs_lib.training.trainer import lora_config
+    from labs_lib.training.engine.trainer import lora_config
 
     return lora_config(recipe, models.resolve_targets(model, recipe.target_modules))
 

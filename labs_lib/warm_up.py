@@ -12,7 +12,7 @@ from typing import Any
 
 LIBRARIES = ("torch", "transformers", "peft", "trl")
 # What the lessons use of them; TRL's trainer brings transformers, PEFT and datasets along.
-MODULES = ("torch", "matplotlib.figure", "labs_lib.training.trainer")
+MODULES = ("torch", "matplotlib.figure", "labs_lib.training.engine.trainer")
 
 
 def load_in_background(modules: Sequence[str] = MODULES) -> None:

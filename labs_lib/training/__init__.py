@@ -14,11 +14,11 @@ if TYPE_CHECKING:
         recorded_comparison,
     )
     from labs_lib.training.comparison_plot import comparison_figure
+    from labs_lib.training.engine.measure import LiveBytes
+    from labs_lib.training.engine.quiet import quiet_libraries
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
     from labs_lib.training.learning import assert_learned
-    from labs_lib.training.measure import LiveBytes
     from labs_lib.training.merging import Merged, Merges, compare_merges
-    from labs_lib.training.quiet import quiet_libraries
     from labs_lib.training.recipe import Recipe, parse_assignment
     from labs_lib.training.run import Run
     from labs_lib.training.saving import count_parameters, save
@@ -37,9 +37,9 @@ _HOME = {
     "evaluate": "evaluation",
     "answer": "evaluation",
     "kept": "evaluation",
-    "LiveBytes": "measure",
+    "LiveBytes": "engine.measure",
     "assert_learned": "learning",
-    "quiet_libraries": "quiet",
+    "quiet_libraries": "engine.quiet",
     "load_adapter": "adapters",
     "load_with_adapter": "adapters",
     "merge": "adapters",

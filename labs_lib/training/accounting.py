@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from labs_lib.hardware import Hardware
-from labs_lib.training.measure import process_peak_bytes
+from labs_lib.training.engine.measure import process_peak_bytes
 from labs_lib.training.run import Cost
 
 PEAK_KINDS = {"cuda": "CUDA allocator", "mps": "Metal driver", "cpu": "live tensors"}

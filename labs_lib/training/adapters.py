@@ -24,7 +24,7 @@ from labs_lib.training.adapter_tensors import (
     check_fits,
     weight_shapes,
 )
-from labs_lib.training.folding import folded_in
+from labs_lib.training.engine.folding import folded_in
 from labs_lib.training.merged_model import merge
 
 __all__ = [

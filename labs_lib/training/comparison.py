@@ -306,9 +306,9 @@ def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
     from labs_lib.training.before import read_before
-    from labs_lib.training.evaluating import evaluating
+    from labs_lib.training.engine.evaluating import evaluating
+    from labs_lib.training.engine.quiet import quiet_libraries
     from labs_lib.training.evaluation import evaluate
-    from labs_lib.training.quiet import quiet_libraries
 
     kept_file = run.folder / f"probe-{when}.json"
     scorers = data.scorers(PROBE)

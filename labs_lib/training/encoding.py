@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.errors import LabError, last_line, shorten
 from labs_lib.models.chat import chat_text, chat_texts
 from labs_lib.models.windows import vocabulary_of
-from labs_lib.training.layout import NOT_LEARNT
+from labs_lib.training.engine.layout import NOT_LEARNT
 
 if TYPE_CHECKING:
     from labs_lib.data import Row

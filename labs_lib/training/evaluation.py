@@ -13,7 +13,7 @@ import torch
 from labs_lib.models.chat import chat_text as chat_text
 from labs_lib.models.chat import chat_texts
 from labs_lib.models.windows import check_tokens, room_for
-from labs_lib.training.evaluating import evaluating
+from labs_lib.training.engine.evaluating import evaluating
 
 if TYPE_CHECKING:
     from labs_lib.data import Row
@@ -155,7 +155,7 @@ def _shared_tokens(model: Any, rows: list[list[int]], max_new_tokens: int) -> in
     distance bias or a state), where it sees a window alone, which the padding would fill, or
     where trained embeddings stand in front of a row.
     """
-    from labs_lib.training.layout import PLAINLY_CAUSAL, sees_whole
+    from labs_lib.training.engine.layout import PLAINLY_CAUSAL, sees_whole
 
     adapter = getattr(model, "active_peft_config", None)
     if len(rows) == 1 or model.config.model_type not in PLAINLY_CAUSAL:

@@ -112,7 +112,7 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
     """
     from labs_lib import data
     from labs_lib.training.comparison import load_run
-    from labs_lib.training.quiet import quiet_libraries
+    from labs_lib.training.engine.quiet import quiet_libraries
 
     recipe = run.recipe
     if recipe.method != "qlora":
@@ -160,7 +160,7 @@ class _Judged:
 
 def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> _Judged:
     from labs_lib import data
-    from labs_lib.training.evaluating import evaluating
+    from labs_lib.training.engine.evaluating import evaluating
 
     with evaluating(model):
         logits, loss = _logits(model, tokenizer, rows)
@@ -171,7 +171,7 @@ def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> 
 def _way(
     way: str, model: Any, moved: tuple[float, float], found: _Judged, first: _Judged
 ) -> Merged:
-    from labs_lib.training.measure import resident_bytes
+    from labs_lib.training.engine.measure import resident_bytes
 
     answers = found.evaluation.answers
     same = [one == other for one, other in zip(first.evaluation.answers, answers, strict=True)]

@@ -26,7 +26,10 @@ from labs_lib.training.encoding import (
     nothing_fits,
     rows_beyond,
 )
-from labs_lib.training.evaluating import evaluating
+from labs_lib.training.engine.evaluating import evaluating
+from labs_lib.training.engine.order import count_steps, row_order
+from labs_lib.training.engine.quiet import quiet_libraries
+from labs_lib.training.engine.trainer import MeasuringTrainer, TellProgress, lora_config, sft_config
 from labs_lib.training.evaluation import Evaluation, evaluate
 from labs_lib.training.failures import (
     DivergedError,
@@ -35,10 +38,8 @@ from labs_lib.training.failures import (
     storage_errors,
 )
 from labs_lib.training.learning import cut_off_in
-from labs_lib.training.order import count_steps, row_order
 from labs_lib.training.progress import Progress, default_progress
 from labs_lib.training.provenance import start_of, versions
-from labs_lib.training.quiet import quiet_libraries
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.refusals import check_targets, check_trainable
 from labs_lib.training.run import RUN_FILE, Run
@@ -54,7 +55,6 @@ from labs_lib.training.saving import (
     name_the_base,
     save_listing,
 )
-from labs_lib.training.trainer import MeasuringTrainer, TellProgress, lora_config, sft_config
 
 LOSS_ROWS = 24
 """Validation rows whose loss is taken before and after: enough for a trend, seconds on a CPU."""

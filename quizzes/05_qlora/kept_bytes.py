@@ -31,7 +31,7 @@ def kept_bytes(call: Callable[[], Any]) -> tuple[Any, int]:
     """
     import torch
 
-    from labs_lib.training.measure import LiveBytes
+    from labs_lib.training.engine.measure import LiveBytes
 
     gc.collect()
     started = not tracemalloc.is_tracing()

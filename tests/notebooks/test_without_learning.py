@@ -16,7 +16,7 @@ from labs_lib import notebooks
 REPACKING = """
 from contextlib import contextmanager
 from bitsandbytes.nn.modules import Linear4bit
-from labs_lib.training import evaluating
+from labs_lib.training.engine import evaluating
 
 restored, multiply = evaluating.restored_weights, Linear4bit.forward
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from labs_lib.training.head_loss import POSITIONS_AT_ONCE, plain_head, summed_loss
-from labs_lib.training.measure import LiveBytes
+from labs_lib.training.engine.head_loss import POSITIONS_AT_ONCE, plain_head, summed_loss
+from labs_lib.training.engine.measure import LiveBytes
 
 WIDTH, VOCABULARY = 16, 300
 

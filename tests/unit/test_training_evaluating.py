@@ -16,7 +16,7 @@ from labs_lib import models
 from labs_lib import quantization as quant
 from labs_lib.errors import LabError
 from labs_lib.training import Recipe, Run, answer, assert_learned, train
-from labs_lib.training.evaluating import evaluating
+from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.learning import without_gradient
 from labs_lib.training.progress import Silent
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from test_training_layout import batch, loss_and_gradients, tiny
 
-from labs_lib.training.gates import recompute_gates
-from labs_lib.training.layout import next_labels
-from labs_lib.training.measure import LiveBytes
+from labs_lib.training.engine.gates import recompute_gates
+from labs_lib.training.engine.layout import next_labels
+from labs_lib.training.engine.measure import LiveBytes
 
 
 def with_gates_again(family: str) -> Any:

@@ -15,8 +15,8 @@ from training_inputs import GPT2, SHAPE, make, rows_file, short, with_template
 from labs_lib import data, models
 from labs_lib.errors import LabError
 from labs_lib.training import Recipe, Run, train
-from labs_lib.training import trainer as trainer_module
 from labs_lib.training.encoding import Encoder
+from labs_lib.training.engine import trainer as trainer_module
 from labs_lib.training.progress import Silent
 
 # --- rows as tokens -------------------------------------------------------------------------------

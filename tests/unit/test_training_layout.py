@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from labs_lib.training.layout import (
+from labs_lib.training.engine.layout import (
     BY_ROWS,
     NOT_LEARNT,
     attend_by_rows,

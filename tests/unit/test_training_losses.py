@@ -12,9 +12,9 @@ from training_inputs import GPT2, make, short
 
 from labs_lib import data, models
 from labs_lib.training import train
-from labs_lib.training import trainer as trainer_module
 from labs_lib.training.encoding import Encoder
-from labs_lib.training.loss_check import ALL_LOGITS, AT_ANSWERS, QUICK
+from labs_lib.training.engine import trainer as trainer_module
+from labs_lib.training.engine.loss_check import ALL_LOGITS, AT_ANSWERS, QUICK
 from labs_lib.training.progress import Silent
 
 # family → its configuration, and which loss must be taken (None: either).
@@ -64,7 +64,7 @@ def test_the_loss_is_that_of_the_models_own_logits(
 
     config, expected = FAMILIES[family]
     if not names_known:
-        monkeypatch.setattr("labs_lib.training.head_loss.LOGITS_CHANGED", ())
+        monkeypatch.setattr("labs_lib.training.engine.head_loss.LOGITS_CHANGED", ())
     monkeypatch.setattr(session, "LOSS_ROWS", 4)
     folder = make(tmp_path / "model", tiny_model, family, **config)
     run = train(short(folder, batch_size=1), tmp_path / "run", progress=Silent())
@@ -120,7 +120,7 @@ def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
 
 
 def test_the_check_changes_neither_modes_nor_random_state(tiny_model: Path) -> None:
-    from labs_lib.training.loss_check import undisturbed
+    from labs_lib.training.engine.loss_check import undisturbed
 
     model, _ = models.load(str(tiny_model), dtype="fp32")
     model.train()

@@ -16,7 +16,7 @@ from training_inputs import short
 from labs_lib.errors import LabError
 from labs_lib.files import to_json
 from labs_lib.training import Run, SweepResult, compare, run_sweep, train
-from labs_lib.training import trainer as trainer_module
+from labs_lib.training.engine import trainer as trainer_module
 from labs_lib.training.progress import Silent
 
 

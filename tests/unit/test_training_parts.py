@@ -12,8 +12,8 @@ import torch
 
 from labs_lib import data, models
 from labs_lib.errors import LabError
-from labs_lib.training.measure import LiveBytes, resident_bytes
-from labs_lib.training.order import count_steps, row_order
+from labs_lib.training.engine.measure import LiveBytes, resident_bytes
+from labs_lib.training.engine.order import count_steps, row_order
 from labs_lib.training.recipe import Recipe, parse_assignment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,8 +95,8 @@ def test_our_loss_is_trls_loss(
     from trl.trainer.sft_trainer import SFTTrainer
 
     from labs_lib import hardware
-    from labs_lib.training.layout import packed
-    from labs_lib.training.trainer import MeasuringTrainer, lora_config, sft_config
+    from labs_lib.training.engine.layout import packed
+    from labs_lib.training.engine.trainer import MeasuringTrainer, lora_config, sft_config
 
     model, tokenizer = models.load(str(tiny_model), dtype="fp32")
     recipe = Recipe.of(steps=1, batch_size=4, rank=4)
@@ -123,13 +123,14 @@ def test_our_loss_is_trls_loss(
         peft_config=LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"),
     )
     if not plain:  # as for a family that changes its logits after the projection
-        monkeypatch.setattr("labs_lib.training.trainer.plain_head", lambda model: None)
+        monkeypatch.setattr("labs_lib.training.engine.trainer.plain_head", lambda model: None)
     made: list[Any] = []
     monkeypatch.setattr(
-        "labs_lib.training.layout.packed", lambda *rows: made.append(packed(*rows)) or made[-1]
+        "labs_lib.training.engine.layout.packed",
+        lambda *rows: made.append(packed(*rows)) or made[-1],
     )
     if not together:  # as for attention that cannot take rows end to end
-        monkeypatch.setattr("labs_lib.training.layout.takes_packed_rows", lambda *_: False)
+        monkeypatch.setattr("labs_lib.training.engine.layout.takes_packed_rows", lambda *_: False)
     batch = ours.data_collator([ours.train_dataset[i] for i in range(4)])
     losses = [trainer.compute_loss(trainer.model, dict(batch)) for trainer in (ours, theirs)]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
@@ -145,7 +146,7 @@ def test_a_run_stays_on_one_card(
     cards: int, used: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from labs_lib import hardware
-    from labs_lib.training import trainer
+    from labs_lib.training.engine import trainer
 
     class OnSeveralCards(trainer.SFTConfig):
         def __post_init__(self) -> None:

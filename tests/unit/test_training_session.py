@@ -148,7 +148,7 @@ from pathlib import Path
 from typing import Any
 from labs_lib.training import Recipe, session, train
 from labs_lib.training.progress import Silent
-import labs_lib.training.trainer, peft, trl, transformers.models.llama.modeling_llama
+import labs_lib.training.engine.trainer, peft, trl, transformers.models.llama.modeling_llama
 recipe = Recipe.from_yaml(sys.argv[1])
 print("ready", flush=True)
 for line in sys.stdin:

@@ -17,19 +17,17 @@ from trl.trainer.sft_trainer import SFTTrainer
 from labs_lib.hardware import Hardware
 from labs_lib.quantization import refuse_repacked
 from labs_lib.training.checkpoints import NotWholeError, written_whole
-from labs_lib.training.evaluating import evaluating
-from labs_lib.training.failures import StopWhenDiverged
-from labs_lib.training.gates import keep_gates, recompute_gates
-from labs_lib.training.head_loss import plain_head, summed_loss
-from labs_lib.training.layout import (
+from labs_lib.training.engine.evaluating import evaluating
+from labs_lib.training.engine.gates import keep_gates, recompute_gates
+from labs_lib.training.engine.head_loss import plain_head, summed_loss
+from labs_lib.training.engine.layout import (
     NOT_LEARNT,
     attend_apart,
     attend_by_rows,
     lay_out,
     next_labels,
 )
-from labs_lib.training.learning import cut_off_in, without_gradient
-from labs_lib.training.loss_check import (
+from labs_lib.training.engine.loss_check import (
     ALL_LOGITS,
     AT_ANSWERS,
     QUICK,
@@ -37,7 +35,9 @@ from labs_lib.training.loss_check import (
     own_logits,
     probe_batch,
 )
-from labs_lib.training.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
+from labs_lib.training.engine.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
+from labs_lib.training.failures import StopWhenDiverged
+from labs_lib.training.learning import cut_off_in, without_gradient
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.refusals import refused_by_libraries

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 from transformers.activations import ACT2FN
 
-from labs_lib.training.layout import PLAINLY_CAUSAL
+from labs_lib.training.engine.layout import PLAINLY_CAUSAL
 
 SILU = (nn.SiLU, type(ACT2FN["silu"]))  # newer versions have a class of their own
 

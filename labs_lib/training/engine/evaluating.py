@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labs_lib.quantization import refuse_repacked, restored_weights
+from labs_lib.training.engine.folding import folded_in
 
 
 @contextmanager
@@ -19,8 +20,6 @@ def evaluating(model: Any, fold: bool = False) -> Iterator[None]:
     so a step's gradient is the same with and without an evaluation before it. Raises `LabError`
     for a model whose 4-bit weights bitsandbytes has already repacked.
     """
-    from labs_lib.training.adapters import folded_in
-
     with in_evaluation_mode(model), restored_weights(model), folded_in(model, fold):
         yield
 

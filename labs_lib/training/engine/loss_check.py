@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from labs_lib.errors import LabError, last_line
-from labs_lib.training.evaluating import in_evaluation_mode
-from labs_lib.training.layout import NOT_LEARNT, next_labels
+from labs_lib.training.engine.evaluating import in_evaluation_mode
+from labs_lib.training.engine.layout import NOT_LEARNT, next_labels
 
 QUICK = "head at the answers' tokens"
 AT_ANSWERS = "model's logits at the answers' tokens"
