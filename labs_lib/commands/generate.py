@@ -36,7 +36,7 @@ def command(
     check_text("--system", system)
     from labs_lib.data import Row
     from labs_lib.training import answer, load_with_adapter, quiet_libraries
-    from labs_lib.training.adapters import other_base
+    from labs_lib.training.adapter.loading import other_base
 
     with quiet_libraries():
         loaded, tokenizer = load_with_adapter(adapter, model)

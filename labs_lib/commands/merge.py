@@ -16,7 +16,7 @@ import click
 def command(adapter: Path, out: Path, model: str | None, as_json: bool) -> None:
     """Merge and say where the model lies."""
     from labs_lib.training import merge, quiet_libraries
-    from labs_lib.training.adapters import other_base
+    from labs_lib.training.adapter.loading import other_base
 
     with quiet_libraries():
         folder = merge(adapter, out, model)

@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labs_lib.training.adapters import load_adapter, load_with_adapter, merge
+    from labs_lib.training.adapter.loading import load_adapter, load_with_adapter
+    from labs_lib.training.adapter.merged import merge
     from labs_lib.training.comparison import (
         Comparison,
         compare,
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from labs_lib.training.engine.measure import LiveBytes
     from labs_lib.training.engine.quiet import quiet_libraries
     from labs_lib.training.evaluation import Evaluation, answer, evaluate, kept
+    from labs_lib.training.folder.saving import count_parameters, save
     from labs_lib.training.learning import assert_learned
     from labs_lib.training.merging import Merged, Merges, compare_merges
     from labs_lib.training.recipe import Recipe, parse_assignment
     from labs_lib.training.run import Run
-    from labs_lib.training.saving import count_parameters, save
     from labs_lib.training.session import train
     from labs_lib.training.sweep import Point, Spread, Sweep, SweepResult, recorded, run_sweep
 
@@ -31,8 +32,8 @@ _HOME = {
     "parse_assignment": "recipe",
     "Run": "run",
     "train": "session",
-    "save": "saving",
-    "count_parameters": "saving",
+    "save": "folder.saving",
+    "count_parameters": "folder.saving",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
     "answer": "evaluation",
@@ -40,9 +41,9 @@ _HOME = {
     "LiveBytes": "engine.measure",
     "assert_learned": "learning",
     "quiet_libraries": "engine.quiet",
-    "load_adapter": "adapters",
-    "load_with_adapter": "adapters",
-    "merge": "adapters",
+    "load_adapter": "adapter.loading",
+    "load_with_adapter": "adapter.loading",
+    "merge": "adapter.merged",
     "Comparison": "comparison",
     "compare": "comparison",
     "comparison_figure": "comparison_plot",

@@ -305,10 +305,10 @@ def _diverged(error: DivergedError) -> Arm:
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
-    from labs_lib.training.before import read_before
     from labs_lib.training.engine.evaluating import evaluating
     from labs_lib.training.engine.quiet import quiet_libraries
     from labs_lib.training.evaluation import evaluate
+    from labs_lib.training.folder.before import read_before
 
     kept_file = run.folder / f"probe-{when}.json"
     scorers = data.scorers(PROBE)
@@ -327,7 +327,7 @@ def load_run(run: Run, tuned: bool = True) -> tuple[Any, Any]:
     """Load a run's model in the precision it was trained in; returns (model, tokenizer)."""
     from labs_lib import models
     from labs_lib.quantization import qlora_config
-    from labs_lib.training.adapters import load_adapter
+    from labs_lib.training.adapter.loading import load_adapter
 
     recipe = run.recipe
     if recipe.method == "full":

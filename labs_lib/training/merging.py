@@ -137,7 +137,7 @@ def _merged(run: Run, way: str) -> Any:
     """Return the run's model without adapter layers, merged in this way."""
     from labs_lib import models
     from labs_lib.quantization import compute_dtype_of
-    from labs_lib.training.adapters import load_adapter
+    from labs_lib.training.adapter.loading import load_adapter
     from labs_lib.training.comparison import load_run
 
     if way == "4-bit":

@@ -16,8 +16,6 @@ from labs_lib.errors import LabError, last_line
 from labs_lib.files import expanded, write_json
 from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
-from labs_lib.training.before import read_before
-from labs_lib.training.checkpoints import NotWholeError, latest_whole_checkpoint
 from labs_lib.training.encoding import (
     Encoder,
     check_prompts_within_tables,
@@ -37,24 +35,26 @@ from labs_lib.training.failures import (
     ran_out_of_memory,
     storage_errors,
 )
-from labs_lib.training.learning import cut_off_in
-from labs_lib.training.progress import Progress, default_progress
-from labs_lib.training.provenance import start_of, versions
-from labs_lib.training.recipe import Recipe
-from labs_lib.training.refusals import check_targets, check_trainable
-from labs_lib.training.run import RUN_FILE, Run
-from labs_lib.training.run_folder import (
+from labs_lib.training.folder.before import read_before
+from labs_lib.training.folder.checkpoints import NotWholeError, latest_whole_checkpoint
+from labs_lib.training.folder.provenance import start_of, versions
+from labs_lib.training.folder.run_folder import (
     CHECKPOINTS,
     RunFolder,
     place,
     sole_writer,
 )
-from labs_lib.training.saving import (
+from labs_lib.training.folder.saving import (
     adapter_shapes,
     count_parameters,
     name_the_base,
     save_listing,
 )
+from labs_lib.training.learning import cut_off_in
+from labs_lib.training.progress import Progress, default_progress
+from labs_lib.training.recipe import Recipe
+from labs_lib.training.refusals import check_targets, check_trainable
+from labs_lib.training.run import RUN_FILE, Run
 
 LOSS_ROWS = 24
 """Validation rows whose loss is taken before and after: enough for a trend, seconds on a CPU."""

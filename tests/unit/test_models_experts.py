@@ -160,8 +160,9 @@ def test_an_adapter_on_experts_is_loaded_and_merged(kind: str, tmp_path: Path) -
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from labs_lib.training.adapters import folded_in, load_adapter
-    from labs_lib.training.merged_model import merged_from
+    from labs_lib.training.adapter.loading import load_adapter
+    from labs_lib.training.adapter.merged import merged_from
+    from labs_lib.training.engine.folding import folded_in
 
     def base() -> Any:
         torch.manual_seed(0)

@@ -15,7 +15,8 @@ from labs_lib import models
 from labs_lib.cli import main
 from labs_lib.errors import LabError
 from labs_lib.training import merge
-from labs_lib.training.adapters import folded_in, load_adapter
+from labs_lib.training.adapter.loading import load_adapter
+from labs_lib.training.engine.folding import folded_in
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_merge_that_loses_the_update_is_not_called_done(
 def test_a_base_stored_in_four_bits_is_not_merged_onto(tiny_model: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
-    from labs_lib.training.merged_model import merged_from
+    from labs_lib.training.adapter.merged import merged_from
 
     model = models.load_model(tiny_model, dtype="fp32", quantization="nf4", device="cpu")
     wrapped = get_peft_model(model, LoraConfig(r=4, **Q_V))

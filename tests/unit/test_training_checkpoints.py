@@ -16,7 +16,7 @@ from test_training_session import output_bytes, tiny_recipe
 
 from labs_lib.errors import LabError
 from labs_lib.training import Run, train
-from labs_lib.training.checkpoints import (
+from labs_lib.training.folder.checkpoints import (
     COMPLETE,
     NotWholeError,
     check_whole,

@@ -10,7 +10,7 @@ import torch
 
 from labs_lib import models
 from labs_lib.training import evaluation
-from labs_lib.training.adapters import folded_in
+from labs_lib.training.engine.folding import folded_in
 
 TEXTS = ["An order", "An order of bread", "An order of two loaves of bread for a town", "A"]
 

@@ -13,7 +13,7 @@ from training_inputs import make
 
 from labs_lib.errors import LabError
 from labs_lib.training import train
-from labs_lib.training.checkpoints import seal
+from labs_lib.training.folder.checkpoints import seal
 from labs_lib.training.progress import Silent
 
 EXPERTS = [

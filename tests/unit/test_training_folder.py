@@ -12,7 +12,7 @@ import pytest
 
 from labs_lib.errors import LabError
 from labs_lib.training import Recipe
-from labs_lib.training.run_folder import (
+from labs_lib.training.folder.run_folder import (
     MARK,
     UNFINISHED,
     RunFolder,
@@ -220,7 +220,7 @@ def test_killed_while_it_takes_an_earlier_runs_place_it_goes_on(
 def test_what_a_kill_leaves_of_a_save_goes_with_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labs_lib.training.saving import save_listing
+    from labs_lib.training.folder.saving import save_listing
 
     class Model:
         def save_pretrained(self, folder: Path) -> None:

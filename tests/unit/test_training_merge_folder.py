@@ -13,7 +13,7 @@ import torch
 from labs_lib import models
 from labs_lib.errors import LabError
 from labs_lib.training import merge
-from labs_lib.training.adapters import load_adapter
+from labs_lib.training.adapter.loading import load_adapter
 
 
 def outs(tmp_path: Path) -> list[tuple[Path, Path]]:

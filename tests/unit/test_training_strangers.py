@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from labs_lib.cli import main
 from labs_lib.errors import LabError
-from labs_lib.training.adapters import load_adapter, load_with_adapter
+from labs_lib.training.adapter.loading import load_adapter, load_with_adapter
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 

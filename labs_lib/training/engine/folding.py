@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from labs_lib.training.tying import shared_weights
+from labs_lib.training.adapter.tying import shared_weights
 
 
 @contextmanager

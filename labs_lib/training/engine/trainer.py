@@ -16,7 +16,6 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.hardware import Hardware
 from labs_lib.quantization import refuse_repacked
-from labs_lib.training.checkpoints import NotWholeError, written_whole
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
@@ -37,6 +36,7 @@ from labs_lib.training.engine.loss_check import (
 )
 from labs_lib.training.engine.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.failures import StopWhenDiverged
+from labs_lib.training.folder.checkpoints import NotWholeError, written_whole
 from labs_lib.training.learning import cut_off_in, without_gradient
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe

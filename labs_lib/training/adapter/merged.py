@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, last_line
-from labs_lib.training.adapter_config import PROMPTS, read_config
-from labs_lib.training.tying import is_tied, settle_tying, untie
+from labs_lib.training.adapter.config import PROMPTS, read_config
+from labs_lib.training.adapter.loading import load_with_adapter
+from labs_lib.training.adapter.tying import is_tied, settle_tying, untie
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,6 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     model does not give the logits of base and adapter; `out` is then as it was.
     """
     from labs_lib.files import folder_written_aside
-    from labs_lib.training.adapters import load_with_adapter
 
     folder = _folder(Path(out))
     _check_can_merge(adapter)

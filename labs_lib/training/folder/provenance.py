@@ -8,7 +8,7 @@ from typing import Any
 
 from labs_lib import models
 from labs_lib.data import DataSet
-from labs_lib.training.checkpoints import crc32
+from labs_lib.training.folder.checkpoints import crc32
 from labs_lib.training.recipe import Recipe
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")

@@ -8,37 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError, last_line, shorten
-from labs_lib.training.adapter_config import (
+from labs_lib.training.adapter.config import (
     CONFIG_FILE,
     PROMPTS,
-    WEIGHTS_FILE,
     base_of,
     peft_config,
     read_config,
 )
-from labs_lib.training.adapter_patterns import check_patterns
-from labs_lib.training.adapter_tensors import (
+from labs_lib.training.adapter.patterns import check_patterns
+from labs_lib.training.adapter.tensors import (
     check_added,
     check_all_placed,
     check_finite,
     check_fits,
     weight_shapes,
 )
-from labs_lib.training.engine.folding import folded_in
-from labs_lib.training.merged_model import merge
-
-__all__ = [
-    "CONFIG_FILE",
-    "WEIGHTS_FILE",
-    "base_of",
-    "folded_in",
-    "load_adapter",
-    "load_with_adapter",
-    "merge",
-    "other_base",
-    "read_config",
-    "weight_shapes",
-]
 
 
 def load_adapter(model: Any, folder: str | Path) -> Any:

@@ -137,7 +137,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what a finished run needs no more, and an earlier run that it replaces."""
-        from labs_lib.training import checkpoints
+        from labs_lib.training.folder import checkpoints
 
         checkpoints.remove_all(self.checkpoints)
         with friendly_os_errors(self.path):
@@ -234,7 +234,7 @@ def _finish_replacing(path: Path) -> None:
 
 def _remove_own(folder: Path, keep: tuple[str, ...] = ()) -> None:
     """Remove what a run wrote in `folder`, by name; a file that it did not write stays."""
-    from labs_lib.training import checkpoints
+    from labs_lib.training.folder import checkpoints
 
     if CHECKPOINTS not in keep:
         checkpoints.remove_all(folder / CHECKPOINTS)
@@ -311,7 +311,7 @@ def _made_here(folder: Path, names: list[str]) -> bool:
 
 def _holds_something(folder: Path) -> bool:
     """Return whether a run's results lie in `folder`, finished or at least one checkpoint."""
-    from labs_lib.training.checkpoints import checkpoints_in
+    from labs_lib.training.folder.checkpoints import checkpoints_in
 
     if (folder / RUN_FILE).exists() or any((folder / output).exists() for output in OUTPUTS):
         return True

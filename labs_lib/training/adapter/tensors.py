@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError, shorten
-from labs_lib.training.adapter_config import CONFIG_FILE, PROMPTS, WEIGHTS_FILE
+from labs_lib.training.adapter.config import CONFIG_FILE, PROMPTS, WEIGHTS_FILE
 
 WRAPPER = "base_model.model."
 _FLOATS = ("F64", "F32", "F16", "BF16")
