@@ -11,7 +11,7 @@ def write_record(path: Path, **figures: Any) -> None:
     """Write `figures` after the machine, the versions and the date they were measured with."""
     from labs_lib import hardware
     from labs_lib.files import write_json
-    from labs_lib.training.session import versions
+    from labs_lib.training.folder.provenance import versions
 
     provenance = {
         "machine": hardware.detect().as_dict(),

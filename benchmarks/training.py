@@ -472,7 +472,7 @@ def build_loop(method: str, length: str, steps: int, folder: str) -> Any:
 def build_ours(method: str, length: str, steps: int, folder: str) -> Any:
     """The course's trainer, as `labs_lib.training.train` builds it."""
     from labs_lib import hardware
-    from labs_lib.training.session import build_trainer
+    from labs_lib.training.engine.building import build_trainer
 
     recipe = recipe_of(method, steps)
     rows = rows_of(length, "train", steps * BATCH_SIZE)

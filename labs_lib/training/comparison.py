@@ -215,8 +215,9 @@ def compare(
     """
     from labs_lib import data
     from labs_lib.training.failures import DivergedError
+    from labs_lib.training.folder.provenance import versions
     from labs_lib.training.progress import default_progress
-    from labs_lib.training.session import train, versions
+    from labs_lib.training.session import train
 
     folder, progress = expanded(folder), progress or default_progress()
     methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))  # each once

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation, shorten
 from labs_lib.paths import recipe_file
 from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from labs_lib.hardware import Hardware
 
 Method = Literal["full", "lora", "qlora"]
 
@@ -102,6 +106,19 @@ class Recipe(BaseModel):
     def scaling(self) -> float:
         """Return what the product B·A is multiplied by: alpha/rank, or alpha/√rank."""
         return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Return how many rows one optimizer step learns from."""
+        return self.batch_size * self.accumulation
+
+    def count_steps(self, rows: int) -> int:
+        """Return the number of optimizer steps: `steps`, else enough for `epochs` over `rows`."""
+        return self.steps or math.ceil(rows * (self.epochs or 1) / self.rows_per_step)
+
+    def precision_on(self, machine: Hardware) -> str:
+        """Return "bf16" or "fp32": the one asked for, or under "auto" the machine's own."""
+        return machine.precision if self.precision == "auto" else self.precision
 
     @classmethod
     def of(cls, where: str = "recipe", **fields: Any) -> Recipe:

@@ -289,8 +289,9 @@ def run_sweep(
     """
     from labs_lib import data, hardware
     from labs_lib.training.failures import DivergedError
+    from labs_lib.training.folder.provenance import versions
     from labs_lib.training.progress import default_progress
-    from labs_lib.training.session import train, versions
+    from labs_lib.training.session import train
 
     out, progress = expanded(out), progress or default_progress()
     if out.is_dir():
@@ -335,14 +336,13 @@ def run_sweep(
             base_model = error.before
         before[base] = base_model
         machine = hardware.detect()
-        precision = machine.precision if recipe.precision == "auto" else recipe.precision
         result = SweepResult(
             sweep=sweep,
             prompts=base_model.prompts,
             loss_before=base_model.loss,
             rates_before=base_model.rates() if base_model.prompts else {},
             points=tuple(points),
-            hardware=machine.as_dict() | {"precision": precision},
+            hardware=machine.as_dict() | {"precision": recipe.precision_on(machine)},
             versions=versions(),
             data_fingerprint=course_set.fingerprint,
             finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -10,10 +10,11 @@ import pytest
 import torch
 from training_inputs import GPT2, make, short
 
-from labs_lib import data, models
+from labs_lib import data, hardware, models
 from labs_lib.training import train
 from labs_lib.training.encoding import Encoder
 from labs_lib.training.engine import trainer as trainer_module
+from labs_lib.training.engine.building import build_trainer
 from labs_lib.training.engine.loss_check import ALL_LOGITS, AT_ANSWERS, QUICK
 from labs_lib.training.progress import Silent
 
@@ -60,12 +61,10 @@ def test_the_loss_is_that_of_the_models_own_logits(
     family: str, names_known: bool, tiny_model: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Also where no name in the configuration tells that the logits are changed."""
-    from labs_lib.training import session
-
     config, expected = FAMILIES[family]
     if not names_known:
         monkeypatch.setattr("labs_lib.training.engine.head_loss.LOGITS_CHANGED", ())
-    monkeypatch.setattr(session, "LOSS_ROWS", 4)
+    monkeypatch.setattr("labs_lib.training.rows.LOSS_ROWS", 4)
     folder = make(tmp_path / "model", tiny_model, family, **config)
     run = train(short(folder, batch_size=1), tmp_path / "run", progress=Silent())
     assert run.before.loss == pytest.approx(own_loss(folder, 4), rel=1e-4)
@@ -97,8 +96,6 @@ def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each quick way in turn gives another loss; what is left is the model as it came."""
-    from labs_lib.training import session
-
     way = trainer_module.MeasuringTrainer._summed_loss
     wrong: list[str] = []
 
@@ -107,9 +104,9 @@ def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
 
     monkeypatch.setattr(trainer_module.MeasuringTrainer, "_summed_loss", summed)
     for expected in (QUICK, AT_ANSWERS, ALL_LOGITS):
-        wrapped, _, trainer = session.build_trainer(
+        wrapped, _, trainer = build_trainer(
             short(tiny_model), data.load_set("sea-captain").train[:4], (),
-            session.hardware.detect(), "fp32", tmp_path,
+            hardware.detect(), "fp32", tmp_path,
         )  # fmt: skip
         assert trainer.loss_from == expected
         gated = [m for m in wrapped.modules() if hasattr(m, "act_fn")]

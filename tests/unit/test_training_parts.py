@@ -13,7 +13,7 @@ import torch
 from labs_lib import data, models
 from labs_lib.errors import LabError
 from labs_lib.training.engine.measure import LiveBytes, resident_bytes
-from labs_lib.training.engine.order import count_steps, row_order
+from labs_lib.training.engine.order import row_order
 from labs_lib.training.recipe import Recipe, parse_assignment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,8 +59,8 @@ def test_like_lengths_share_a_step() -> None:
 
 
 def test_epochs_are_turned_into_steps() -> None:
-    assert count_steps(rows=10, rows_per_step=4, steps=None, epochs=2) == 5
-    assert count_steps(rows=10, rows_per_step=4, steps=3, epochs=None) == 3
+    assert Recipe.of(batch_size=4, epochs=2).count_steps(rows=10) == 5
+    assert Recipe.of(batch_size=2, accumulation=2, steps=3).count_steps(rows=10) == 3
 
 
 def test_live_bytes_rise_with_a_tensor_and_fall_when_it_is_freed() -> None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
-
-
-def count_steps(rows: int, rows_per_step: int, steps: int | None, epochs: float | None) -> int:
-    """Return the number of optimiser steps: `steps` if given, else enough for `epochs` passes."""
-    return steps or math.ceil(rows * (epochs or 1) / rows_per_step)
 
 
 def row_order(lengths: Sequence[int], rows_per_step: int, steps: int, seed: int) -> list[int]:

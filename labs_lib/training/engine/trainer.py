@@ -124,9 +124,7 @@ class MeasuringTrainer(SFTTrainer):
         refuse_repacked(self.model)
         self._recipe = recipe
         self.loss_from = self._choose_way()
-        self._measured_step = _longest_step(
-            self.train_dataset, recipe.batch_size * recipe.accumulation
-        )
+        self._measured_step = _longest_step(self.train_dataset, recipe.rows_per_step)
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
         self._step_started = 0.0

@@ -1,0 +1,96 @@
+"""The model, its adapter and the trainer around them, as a recipe asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+from labs_lib import models
+from labs_lib.hardware import Hardware
+from labs_lib.training.encoding import Encoder, check_rows_within_tables
+from labs_lib.training.engine.trainer import MeasuringTrainer, lora_config, sft_config
+from labs_lib.training.folder.run_folder import CHECKPOINTS
+from labs_lib.training.folder.saving import name_the_base
+from labs_lib.training.recipe import Recipe
+from labs_lib.training.refusals import check_targets, check_trainable
+
+if TYPE_CHECKING:
+    from labs_lib.data import Row
+
+
+def build_trainer(
+    recipe: Recipe,
+    rows: Sequence[Row],
+    validation: Sequence[Row],
+    machine: Hardware,
+    precision: str,
+    folder: Path,
+    encoder: Encoder | None = None,
+) -> tuple[Any, Any, MeasuringTrainer]:
+    """Load the model and build the trainer around it, adapter included.
+
+    `rows` are taken in their order, `recipe.rows_per_step` a step; `precision` is "bf16" or
+    "fp32"; checkpoints go to `folder`; `encoder` is the model's, where one is at hand. Returns the
+    model as the trainer wrapped it, the tokenizer and the trainer.
+    """
+    if encoder is None:
+        encoder = Encoder(models.load_tokenizer(recipe.model), recipe.max_length, recipe.model)
+    model = models.load_model(
+        recipe.model, dtype=_weight_dtype(recipe, precision), quantization=_quantization(recipe)
+    )
+    check_trainable(model, recipe)
+    check_rows_within_tables(model, recipe.model, encoder, [*rows, *validation])
+    peft_config = None
+    if recipe.method != "full":
+        targets = models.resolve_targets(model, recipe.target_modules)
+        check_targets(model, targets, recipe)
+        peft_config = lora_config(recipe, targets, conv1d=_is_conv1d(model, targets[0]))
+    if recipe.method == "qlora":
+        from peft import prepare_model_for_kbit_training
+
+        model = prepare_model_for_kbit_training(
+            model, use_gradient_checkpointing=recipe.checkpointing
+        )
+    steps = len(rows) // recipe.rows_per_step
+    trainer = MeasuringTrainer(
+        recipe=recipe,
+        model=model,
+        peft_config=peft_config,
+        args=sft_config(recipe, steps, precision, machine, folder / CHECKPOINTS),
+        train_dataset=encoder.dataset(rows),
+        eval_dataset=encoder.dataset(validation) if validation else None,
+        processing_class=encoder.tokenizer,
+    )
+    wrapped: Any = trainer.model
+    if recipe.method == "qlora":
+        # TRL rounds a 4-bit model's adapter to bf16. It is trained in fp32, as LoRA's is: on every
+        # machine, and after a checkpoint, which PEFT reads back in fp32.
+        for parameter in wrapped.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    name_the_base(wrapped, recipe.model)
+    return wrapped, encoder.tokenizer, trainer
+
+
+def _weight_dtype(recipe: Recipe, precision: str) -> torch.dtype:
+    # Full fine-tuning keeps fp32 master weights; a frozen base needs none.
+    return torch.bfloat16 if precision == "bf16" and recipe.method != "full" else torch.float32
+
+
+def _quantization(recipe: Recipe) -> Any:
+    if recipe.method != "qlora":
+        return None
+    from labs_lib.quantization import qlora_config
+
+    return qlora_config(quant_type=recipe.quantization, double_quant=recipe.double_quantization)
+
+
+def _is_conv1d(model: Any, target: str) -> bool:
+    return any(
+        name.endswith(target) and isinstance(module, Conv1D)
+        for name, module in model.named_modules()
+    )

@@ -1,0 +1,54 @@
+"""The optimizer's steps of a run, from its beginning or from its newest whole checkpoint."""
+
+from __future__ import annotations
+
+import torch
+from transformers import set_seed
+
+from labs_lib.errors import LabError, last_line
+from labs_lib.hardware import Hardware
+from labs_lib.training.engine.trainer import MeasuringTrainer
+from labs_lib.training.failures import ran_out_of_memory, storage_errors
+from labs_lib.training.folder.checkpoints import NotWholeError, latest_whole_checkpoint
+from labs_lib.training.folder.run_folder import RunFolder
+from labs_lib.training.folder.saving import adapter_shapes
+from labs_lib.training.progress import Progress
+from labs_lib.training.recipe import Recipe
+
+KEPT = "; the last checkpoint is kept"
+
+
+def take_steps(
+    trainer: MeasuringTrainer,
+    recipe: Recipe,
+    run_folder: RunFolder,
+    machine: Hardware,
+    progress: Progress,
+) -> None:
+    """Take the steps that are left, from the newest whole checkpoint on.
+
+    Raises `LabError` for a checkpoint that turns out not to be usable, and for a full disk.
+    """
+    checkpoint = latest_whole_checkpoint(
+        run_folder.checkpoints,
+        progress.stage,
+        trainer.args.max_steps,
+        recipe.batch_size,
+        adapter_shapes(trainer.model),
+    )
+    # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
+    set_seed(recipe.seed)
+    if machine.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # an earlier run of this process may have used more
+    try:
+        with storage_errors(run_folder.checkpoints, KEPT):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Exception as error:
+        # A checkpoint is a stranger's file; what it broke shows before the first step.
+        ours = isinstance(error, LabError) and not isinstance(error, NotWholeError)
+        if checkpoint is None or trainer.began or ours or ran_out_of_memory(error):
+            raise
+        raise LabError(
+            f"--resume: {checkpoint.name} cannot be gone on from: {last_line(error)}; remove it to "
+            "go on from the one before"
+        ) from error
