@@ -724,7 +724,7 @@ def demo(options: argparse.Namespace) -> int:
 def notebooks(options: argparse.Namespace) -> int:
     """Bring notebooks up to their sources and execute them."""
     set_up(SECTIONS["test"])
-    return run_in_environment("-m", "labs_lib.notebooks", *options.names)
+    return run_in_environment("-m", "tools.notebooks", *options.names)
 
 
 def test(options: argparse.Namespace) -> int:

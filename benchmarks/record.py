@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # `tools` is installed nowhere, and this folder's code is measured
 
 
 def write_record(path: Path, **figures: Any) -> None:

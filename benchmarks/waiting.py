@@ -31,9 +31,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from record import write_record
+from record import ROOT, write_record
 
-ROOT = Path(__file__).resolve().parent.parent
 # One line of figures: what it is → seconds (milliseconds where the name says so).
 Figures = dict[str, float]
 
@@ -94,7 +93,7 @@ def lab() -> Figures:
 
 def first_output() -> Figures:
     """Time each lesson's first output and the end of its imports, in a new kernel; the slowest."""
-    from labs_lib import notebooks
+    from tools import notebooks
 
     shown, imported = [], []
     for path in sorted(notebooks.FOLDER.glob("*.ipynb")):
@@ -117,7 +116,7 @@ def kernel() -> Iterator[Callable[[str], list[float]]]:
     """Yield what runs a cell in a new kernel and returns when each of its outputs came."""
     from jupyter_client.manager import start_new_kernel
 
-    from labs_lib import notebooks
+    from tools import notebooks
 
     manager, client = start_new_kernel(
         kernel_name="python3",
@@ -164,7 +163,7 @@ def fine_tune() -> Figures:
 
 def lessons() -> Figures:
     """Time each notebook, one student taking them in order."""
-    from labs_lib import notebooks
+    from tools import notebooks
 
     figures: Figures = {}
     with notebooks.scratch_home() as home:

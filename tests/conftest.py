@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib.notebooks import scratch_home
+from tools.notebooks import scratch_home
 
 ROOT = Path(__file__).resolve().parent.parent
 

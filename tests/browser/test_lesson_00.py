@@ -7,7 +7,7 @@ import re
 import pytest
 from labpage import LabPage
 
-from labs_lib.notebooks import TRAINS
+from tools.notebooks import TRAINS
 
 IN_VOICE = re.compile(r"\b(arr+|matey|aye|ahoy)\b", re.IGNORECASE)
 

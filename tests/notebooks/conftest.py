@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib import notebooks
+from tools import notebooks
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib import notebooks
 from labs_lib.assessment.progress import read_events
 from labs_lib.training import Run, kept
+from tools import notebooks
 
 CELL_SECONDS = notebooks.CELL_SECONDS
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from labs_lib import notebooks
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import all_exercises
 from labs_lib.assessment.questions import Question, SingleChoice
+from tools import notebooks
 
 # A line of a solution this long is no common line of code; a shorter one may be.
 LONG_LINE = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labs_lib import notebooks
+from tools import notebooks
 
 CODE_LINES = 20
 FILE_BYTES = 1_500_000

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib import notebooks
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import exercises_of
 from labs_lib.assessment.progress import LessonState, read_events, standing
 from labs_lib.assessment.solved import exercise_of, questions_asked, solved_source
+from tools import notebooks
 
 SEED = 11
 CALLS = re.compile(r"^(check|ask|predict|show_task)\(", re.MULTILINE)

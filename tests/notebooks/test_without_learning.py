@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib import notebooks
+from tools import notebooks
 
 # What bitsandbytes does on a CPU that repacks, made to happen on any: a 4-bit layer that has
 # answered passes no gradient on.

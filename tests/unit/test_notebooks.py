@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib import notebooks
 from labs_lib.errors import LabError
+from tools import notebooks
 
 LESSON = """\
 # %% [markdown]

@@ -1,6 +1,6 @@
 """Lessons as files: keep each notebook equal to its source, execute it, store clean outputs.
 
-`python -m labs_lib.notebooks [NAME ...]` does so for all lessons or the named ones; the tests
+`python -m tools.notebooks [NAME ...]` does so for all lessons or the named ones; the tests
 read notebooks through the same functions.
 """
 
@@ -94,10 +94,10 @@ def built_from(source: Path) -> Notebook:
     import nbformat
 
     notebook = nbformat.v4.new_notebook(metadata=METADATA)
-    seen: dict[str, int] = {}
+    repeats: dict[str, int] = {}
     for cell in read(source).cells:
         text = cell.source
-        count = seen[text] = seen.get(text, 0) + 1
+        count = repeats[text] = repeats.get(text, 0) + 1
         digest = hashlib.sha256(f"{cell.cell_type} {count} {text}".encode()).hexdigest()
         new = (
             nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
@@ -158,7 +158,7 @@ def clean(notebook: Notebook) -> None:
             del cell.metadata[key]
         if cell.cell_type != "code":
             continue
-        kept = []
+        outputs = []
         for output in cell.outputs:
             if output.output_type == "stream":
                 if output.name == "stderr":
@@ -166,8 +166,8 @@ def clean(notebook: Notebook) -> None:
                 output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
             elif output.output_type in ("display_data", "execute_result"):
                 output.data.pop(WIDGET_VIEW, None)
-            kept.append(output)
-        cell.outputs = kept
+            outputs.append(output)
+        cell.outputs = outputs
 
 
 def text_of(output: Notebook) -> str:
@@ -183,15 +183,15 @@ def text_of(output: Notebook) -> str:
 
 def leaks(notebook: Notebook) -> list[str]:
     """Return what in the outputs tells of one machine or one person: paths, the user's folder."""
-    found = []
+    places = []
     for number, cell in enumerate(notebook.cells, start=1):
         for output in cell.get("outputs", ()):
             text = text_of(output)
             for secret in {str(Path.home()), str(FOLDER.parent), tempfile.gettempdir()} - {"/"}:
                 if secret in text:
-                    found.append(f"cell {number} {_head(cell)}: {secret}")
-            found += [f"cell {number} {_head(cell)}: {hit[0]}" for hit in _PERSONAL.finditer(text)]
-    return found
+                    places.append(f"cell {number} {_head(cell)}: {secret}")
+            places += [f"cell {number} {_head(cell)}: {hit[0]}" for hit in _PERSONAL.finditer(text)]
+    return places
 
 
 @contextlib.contextmanager
@@ -223,9 +223,9 @@ def renew(source: Path) -> float:
     with scratch_home() as home:
         execute(notebook, source.parent.parent, {"LABS_HOME": str(home)})
     clean(notebook)
-    if told := leaks(notebook):
+    if places := leaks(notebook):
         raise LabError(
-            f"{told[0]} would be stored in the notebook; print it relative or not at all"
+            f"{places[0]} would be stored in the notebook; print it relative or not at all"
         )
     write_text(notebook_of(source), nbformat.writes(notebook) + "\n")
     return time.perf_counter() - started
