@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import course
-from labs_lib import browser
-from labs_lib.commands import doctor
+from labs_lib import browser, health
 from labs_lib.errors import LabError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stands programs in by scripts")
@@ -71,7 +70,7 @@ def test_the_named_browser_is_taken_or_told(bin_: Path, monkeypatch: pytest.Monk
         monkeypatch.setenv(browser.VARIABLE, value)
         with pytest.raises(LabError, match=r"LABS_BROWSER: .* is no browser that starts"):
             browser.bring()
-        assert doctor.browser().state == "optional"
+        assert health.checked("browser for tests").state == "optional"
 
 
 def test_playwrights_download_comes_first(
@@ -151,7 +150,7 @@ def test_what_cannot_be_had_is_one_line(
     for part in ("no Chromium, Chrome or Edge here", "no such host", reason, "LABS_BROWSER"):
         assert part in line
     assert "--fast` needs none" in line
-    assert doctor.browser().mend.startswith("course.py test fetches one")
+    assert health.checked("browser for tests").mend.startswith("course.py test fetches one")
 
 
 def test_letters_get_a_font(bin_: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

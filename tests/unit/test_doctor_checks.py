@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from labs_lib import hardware
+from labs_lib import hardware, health
 from labs_lib.commands import doctor
+from labs_lib.health import contents, machine, programs, python
 
 
-def state_of(checks: list[doctor.Check], name: str) -> doctor.Check:
+def state_of(checks: list[health.Check], name: str) -> health.Check:
     """Return the check of that name."""
     return next(check for check in checks if check.name == name)
 
@@ -38,30 +39,30 @@ def test_what_is_missing_comes_with_a_command(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_package_that_is_gone_or_out_of_range_is_named(monkeypatch: pytest.MonkeyPatch):
-    real = doctor.metadata.version
+    real = python.metadata.version
 
     def version(name: str) -> str:
         if name == "peft":
-            raise doctor.metadata.PackageNotFoundError(name)
+            raise python.metadata.PackageNotFoundError(name)
         return "4.0" if name == "transformers" else real(name)
 
-    monkeypatch.setattr(doctor.metadata, "version", version)
-    monkeypatch.setattr(doctor, "_in_course_venv", lambda: False)
-    check = doctor.packages()
+    monkeypatch.setattr(python.metadata, "version", version)
+    monkeypatch.setattr(python, "in_course_venv", lambda: False)
+    check = python.packages()
     assert check.state == "missing"
     assert "peft is not installed" in check.found
     assert "transformers 4.0, the course needs" in check.found
     assert check.mend.startswith('python -m pip install "peft')
-    monkeypatch.setattr(doctor, "_in_course_venv", lambda: True)
-    assert doctor.packages().mend.endswith("course.py setup")
+    monkeypatch.setattr(python, "in_course_venv", lambda: True)
+    assert python.packages().mend.endswith("course.py setup")
 
 
 def test_a_version_off_its_pin_is_told_but_stops_nobody(monkeypatch: pytest.MonkeyPatch):
-    real = doctor.metadata.version
+    real = python.metadata.version
     monkeypatch.setattr(
-        doctor.metadata, "version", lambda name: "0.1" if name == "tqdm" else real(name)
+        python.metadata, "version", lambda name: "0.1" if name == "tqdm" else real(name)
     )
-    check = doctor.pins()
+    check = python.pins()
     assert check.state == "optional"
     assert "tqdm 0.1 (pinned 4." in check.found
 
@@ -71,7 +72,7 @@ def test_a_check_that_breaks_is_a_line_of_the_report(monkeypatch: pytest.MonkeyP
         raise ImportError("libtorch.so:\n cannot open")
 
     monkeypatch.setattr(hardware, "detect", broken)
-    check = state_of(doctor.examine(), "device")
+    check = state_of(health.examine(), "device")
     assert check.state == "missing"
     assert check.found == "ImportError: libtorch.so: cannot open"
     assert check.mend
@@ -115,7 +116,11 @@ def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
     monkeypatch.setattr(bundled, "folder_of", lambda name: tmp_path / "labs_lib/data/sets" / name)
     monkeypatch.delenv("LABS_QUIZZES", raising=False)
     data.load_set.cache_clear()
-    looks = {"recipes": doctor.recipes, "quizzes": doctor.quizzes, "data sets": doctor.data_sets}
+    looks = {
+        "recipes": contents.recipes,
+        "quizzes": contents.quizzes,
+        "data sets": contents.data_sets,
+    }
     try:
         assert {check().state for check in looks.values()} == {"ok"}
         data.load_set.cache_clear()
@@ -138,19 +143,19 @@ def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
 
 def test_private_banks_are_told_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LABS_QUIZZES", str(tmp_path / "gone"))
-    assert doctor.quizzes().state == "missing"
-    assert "LABS_QUIZZES" in doctor.quizzes().mend
+    assert contents.quizzes().state == "missing"
+    assert "LABS_QUIZZES" in contents.quizzes().mend
     (tmp_path / "gone").mkdir()
-    assert "no question bank" in doctor.quizzes().found
+    assert "no question bank" in contents.quizzes().found
     monkeypatch.setenv("LABS_QUIZZES", "~no-such-user-here/banks")
-    assert "LABS_QUIZZES: " in doctor.quizzes().found
-    assert "LABS_QUIZZES" in doctor.quizzes().mend
+    assert "LABS_QUIZZES: " in contents.quizzes().found
+    assert "LABS_QUIZZES" in contents.quizzes().mend
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch):
     usage = shutil.disk_usage("/")._replace(free=10**8)
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
-    check = doctor.disk()
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage)
+    check = machine.disk()
     assert check.state == "missing"
     assert "0.1 GB free" in check.found
     assert "LABS_HOME" in check.mend
@@ -159,7 +164,7 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch):
 def test_a_home_that_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "home").write_text("no folder")
     monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
-    assert doctor.disk().state == "missing"
+    assert machine.disk().state == "missing"
 
 
 def test_the_kernel_must_run_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -169,19 +174,19 @@ def test_the_kernel_must_run_this_python(monkeypatch: pytest.MonkeyPatch, tmp_pa
     for program, state in (("/elsewhere/python", "missing"), (sys.executable, "ok")):
         spec = KernelSpec(argv=[program])
         monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda self, name, s=spec: s)
-        assert doctor.kernel().state == state
+        assert programs.kernel().state == state
 
 
 def test_the_hub_is_left_alone_unless_asked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE is set" in doctor.model_hub(ask=True).found
+    assert "HF_HUB_OFFLINE is set" in programs.model_hub(ask=True).found
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    assert "not asked" in doctor.model_hub(ask=False).found
+    assert "not asked" in programs.model_hub(ask=False).found
     import huggingface_hub
 
     def unreachable(*_: object, **__: object) -> None:
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
-    check = doctor.model_hub(ask=True)
+    check = programs.model_hub(ask=True)
     assert (check.state, check.mend) == ("optional", "set HF_HUB_OFFLINE=1 to stop asking it")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from labs_lib import harmless
-from labs_lib.commands import doctor
+from labs_lib.health import machine
 
 # Whatever of the course comes first; the libraries that import bitsandbytes come after it.
 FIRST = [
@@ -52,6 +52,6 @@ def test_it_is_what_bitsandbytes_says():
 def test_the_doctor_states_the_fact(monkeypatch: pytest.MonkeyPatch):
     from bitsandbytes.backends.cpu import ops
 
-    assert doctor.four_bit_kernel().found.startswith("built in (bitsandbytes ")
+    assert machine.four_bit_kernel().found.startswith("built in (bitsandbytes ")
     monkeypatch.setattr(ops, "gemm_4bit_forward_kernel", object(), raising=False)
-    assert doctor.four_bit_kernel().found.startswith("from the kernels package")
+    assert machine.four_bit_kernel().found.startswith("from the kernels package")

@@ -124,8 +124,8 @@ def test_a_verb_in_another_folder(
 
 def test_the_doctor_sees_what_is_there_and_what_is_not(installed: Path, tmp_path: Path):
     look = (
-        "import json; from dataclasses import asdict; from labs_lib.commands import doctor as d; "
-        "print(json.dumps([asdict(c) for c in (d.recipes(), d.quizzes(), d.data_sets())]))"
+        "import json; from dataclasses import asdict; from labs_lib.health import checked; "
+        "print(json.dumps([asdict(checked(c)) for c in ('recipes', 'quizzes', 'data sets')]))"
     )
 
     def looked() -> dict[str, dict[str, str]]:

@@ -1,0 +1,61 @@
+"""The machine: what it computes on, its memory and its disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib import metadata
+
+from labs_lib.health.findings import Finding
+
+GB = 10**9
+MEMORY_BYTES = 4 * GB
+DISK_BYTES = 1 * GB
+
+
+def device() -> Finding:
+    """Import torch and say what it computes on."""
+    from labs_lib.hardware import detect
+
+    hardware = detect()
+    detail = f"{hardware.device} ({hardware.device_name}), {hardware.precision}"
+    return Finding("ok", f"{detail}, {hardware.cores} cores, torch {metadata.version('torch')}")
+
+
+def four_bit_kernel() -> Finding:
+    """Say which code multiplies by 4-bit weights here: bitsandbytes' own, or an optional one."""
+    from bitsandbytes.backends.cpu import ops
+
+    version = f"bitsandbytes {metadata.version('bitsandbytes')}"
+    if getattr(ops, "gemm_4bit_forward_kernel", None) is not None:
+        return Finding("ok", f"from the kernels package ({version})")
+    return Finding("ok", f"built in ({version})")
+
+
+def memory() -> Finding:
+    """Check the memory of the machine."""
+    import psutil
+
+    state = psutil.virtual_memory()
+    detail = f"{state.available / GB:.1f} GB free of {state.total / GB:.1f} GB"
+    if state.total < MEMORY_BYTES:
+        return Finding("missing", detail, "use a machine with 4 GB of memory or more")
+    return Finding("ok", detail)
+
+
+def disk() -> Finding:
+    """Check that the course's folders can be written and have room."""
+    from labs_lib.paths import cache_dir, data_dir
+
+    for folder in (cache_dir(), data_dir()):
+        place = folder
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            detail = f"{folder} cannot be written"
+            return Finding("missing", detail, "set LABS_HOME to a folder that you may write")
+        free = shutil.disk_usage(place).free
+        if free < DISK_BYTES:
+            detail = f"{free / GB:.1f} GB free for {folder}"
+            return Finding("missing", detail, "make room, or set LABS_HOME to another disk")
+    return Finding("ok", f"{free / GB:.1f} GB free for {folder}")
