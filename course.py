@@ -722,9 +722,10 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def notebooks(options: argparse.Namespace) -> int:
-    """Bring notebooks up to their sources and execute them."""
+    """Bring notebooks up to their sources, execute them, and renew the README's tables."""
     set_up(SECTIONS["test"])
-    return run_in_environment("-m", "tools.notebooks", *options.names)
+    status = run_in_environment("-m", "tools.notebooks", *options.names)
+    return run_in_environment("-m", "tools.readme") or status
 
 
 def test(options: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@
 A training step against rank, batch and length; a traced forecast against depth; grading against
 the number of submissions. The exponent is the slope in a log-log plot: 1 is linear, 0 is free.
 The exit status is 0 whatever the figures.
+
+Takes about 5 minutes.
 """
 
 from __future__ import annotations

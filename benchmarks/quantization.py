@@ -4,6 +4,8 @@
 
 Both quantise the same fp32 matrix in blocks of 64 on the CPU, in turn, so that whatever else
 the machine does falls on both; the medians are compared.  Their results must be equal.
+
+Takes about a minute.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ page, its JSON written. The comparison is `interact` over a function that draws 
 with matplotlib and writes the PNG that Jupyter would send; sending it is not counted. Times are
 those of one process on this machine; bound: p95 below 16 ms (a frame at 60 Hz) and at least three
 times faster. The exit status is 0 either way: the table says what holds.
+
+Takes about a minute.
 """
 
 from __future__ import annotations

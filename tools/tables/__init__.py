@@ -1,0 +1,23 @@
+"""The tables that a README takes from the course itself, by the name of their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tools.tables.benchmarks import programs
+from tools.tables.growth import growth
+from tools.tables.lessons import lessons
+from tools.tables.training import training
+from tools.tables.verbs import verbs
+from tools.tables.waiting import waiting, waiting_in_short
+
+# A place is `<!-- generated: NAME -->` … `<!-- end: NAME -->`; what stands between is rewritten.
+TABLES: dict[str, Callable[[], str]] = {
+    "lessons": lessons,
+    "verbs": verbs,
+    "waiting in short": waiting_in_short,
+    "programs": programs,
+    "training": training,
+    "waiting": waiting,
+    "growth": growth,
+}
