@@ -3,8 +3,8 @@
     python benchmarks/grading.py [--json results.json] [--seconds S]
 
 For each kind of question, responses as they come in (right and wrong answers in turn, each a new
-`Response`), graded by `grade` on one core; and how long a progress file of 10,000 lines takes to
-open and add up.
+`Response`), graded by `grade` on one core; how long a progress file of 10,000 lines takes to open
+and add up; and how long the check of each exercise takes on its solution, at the second time.
 
 Takes about a minute.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.assessment.banks import load_banks
+from labs_lib.assessment.exercises import all_exercises
+from labs_lib.assessment.exercises.base import judge
 from labs_lib.assessment.grading import grade, right_answer
 from labs_lib.assessment.progress import progress_file, record, standing
 from labs_lib.assessment.questions import Response
@@ -28,6 +30,7 @@ from labs_lib.files import write_json
 
 CLAIM_RESPONSES_PER_SECOND = 50_000
 CLAIM_OPEN_SECONDS = 0.3
+CLAIM_CHECK_SECONDS = 3.0
 LINES = 10_000
 WRONG = {
     "single": "a", "multiple": "a", "numeric": "123", "parameterised": "123",
@@ -71,6 +74,28 @@ def seconds_to_open() -> float:
         return min(seconds)
 
 
+def seconds_to_check() -> dict[str, float]:
+    """Return exercise → seconds of the check of its solution; the first check imports."""
+    import math
+
+    import peft
+    import torch
+
+    names = {
+        "math": math, "torch": torch, "LoraConfig": peft.LoraConfig,
+        "get_peft_model": peft.get_peft_model,
+    }  # fmt: skip
+    seconds = {}
+    for exercise in all_exercises():
+        cell = dict(names)
+        exec(compile(exercise.solution, "<cell>", "exec"), cell)
+        judge(exercise, cell[exercise.answer])
+        start = time.perf_counter()
+        judge(exercise, cell[exercise.answer])
+        seconds[exercise.id] = time.perf_counter() - start
+    return seconds
+
+
 def main() -> None:
     """Measure, print a table, and write the figures if asked to."""
     parser = argparse.ArgumentParser(description="Measure what is claimed about grading.")
@@ -82,11 +107,18 @@ def main() -> None:
         print(f"{kind:<14} {rate:>10,.0f} responses a second")
     opened = seconds_to_open()
     print(f"{LINES:,} lines of progress open in {opened:.3f} s")
-    figures: dict[str, Any] = {"responses_per_second": rates, "open_seconds": opened}
+    checks = seconds_to_check()
+    slowest = max(checks, key=lambda name: checks[name])
+    print(f"{len(checks)} exercises checked; the slowest, {slowest}, in {checks[slowest]:.2f} s")
+    figures: dict[str, Any] = {
+        "responses_per_second": rates,
+        "open_seconds": opened,
+        "check_seconds": checks,
+    }
     if arguments.json:
         write_json(arguments.json, figures)
     slow = [kind for kind in ("single", "numeric") if rates[kind] < CLAIM_RESPONSES_PER_SECOND]
-    if slow or opened > CLAIM_OPEN_SECONDS:
+    if slow or opened > CLAIM_OPEN_SECONDS or checks[slowest] > CLAIM_CHECK_SECONDS:
         raise SystemExit(f"below the claim: {json.dumps(figures)}")
 
 

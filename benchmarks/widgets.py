@@ -77,9 +77,11 @@ def measure(changes: int) -> dict[str, dict[str, Any]]:
 def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
     """Return (name, slider, values to visit, the same drawing in matplotlib) by instrument."""
     from labs_lib.lowrank import count_lora_parameters, factorise
+    from labs_lib.memory import forecast
     from labs_lib.widgets.heatmap import Thumbnail
     from labs_lib.widgets.knob_effects import KnobEffects
     from labs_lib.widgets.low_rank_explorer import LowRankExplorer
+    from labs_lib.widgets.memory_planner import MemoryPlanner
     from labs_lib.widgets.rank_alpha import RankAlpha
 
     # The sizes of the bundled model's largest weights: 1536 × 576, and an update of 576 × 576.
@@ -94,6 +96,7 @@ def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
     rank_alpha = RankAlpha(model="llama-2-70b", targets="all-linear", update=update)
     explorer = LowRankExplorer({"weight": weight}, source="weight", rank=2)
     knobs = KnobEffects(model="llama-2-70b", targets="all-linear")
+    planner = MemoryPlanner(tracing=False)
 
     def draw_rank_alpha(rank: int) -> None:
         parameters = count_lora_parameters("llama-2-70b", "all-linear", rank)
@@ -127,16 +130,29 @@ def cases() -> list[tuple[str, Any, list[int], Callable[[int], None]]]:
         axes[0].axis("off")
         write_png(figure)
 
+    def draw_planner(batch: int) -> None:
+        parts = forecast("llama-2-7b", batch=batch).at_peak
+        figure, axes = subplots(1, 1, f"{sum(parts.values()) / 2**30:,.2f} GiB")
+        axes[0].barh(list(parts), list(parts.values()))
+        write_png(figure)
+
     return [
         ("RankAlpha", slider_of(rank_alpha), list(range(1, 257, 5)), draw_rank_alpha),
         ("LowRankExplorer", slider_of(explorer), list(range(1, 577, 7)), draw_explorer),
         ("KnobEffects", slider_of(knobs), list(range(1, 257, 5)), draw_knobs),
+        ("MemoryPlanner", slider_of(planner, "batch"), list(range(1, 62)), draw_planner),
     ]
 
 
-def slider_of(instrument: Any) -> Any:
-    """Return the instrument's rank slider."""
-    return next(child for child in instrument.children if "lab-rank" in child._dom_classes)
+def slider_of(instrument: Any, trait: str = "rank") -> Any:
+    """Return the instrument's slider of a trait, wherever in it that stands."""
+    waiting = [instrument]
+    while waiting:
+        part = waiting.pop()
+        if f"lab-{trait}" in part._dom_classes and hasattr(part, "value"):
+            return part
+        waiting += getattr(part, "children", ())
+    raise SystemExit(f"{type(instrument).__name__} has no slider for {trait}")
 
 
 def interact_with(function: Callable[[int], None], start: int) -> Callable[[int], None]:
@@ -144,7 +160,7 @@ def interact_with(function: Callable[[int], None], start: int) -> Callable[[int]
     import ipywidgets
 
     slider = ipywidgets.IntSlider(min=1, max=1024, value=start)
-    keep = ipywidgets.interactive(function, rank=slider)
+    keep = ipywidgets.interactive(lambda value: function(value), value=slider)
     return lambda value, keep=keep: setattr(keep.children[0], "value", value)
 
 

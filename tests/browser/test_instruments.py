@@ -24,8 +24,6 @@ from labs_lib.widgets import (
 SECONDS = 60
 KEY_PRESSES = 40
 RIGHT = 25  # of them; the others go back, so that no round ends at a slider's end
-ROUNDS = 4  # what else the machine does may spoil one
-MOST_MILLISECONDS = 150
 # Instrument → the slider that is moved, and the trait behind it.
 SLIDERS: dict[type, str] = {
     RankAlpha: "rank",
@@ -141,7 +139,7 @@ def p95(numbers: list[float]) -> float:
 def test_by_keyboard_and_mouse_the_page_shows_the_pure_functions_figures(
     page: LabPage, record_property: Callable[[str, object], None]
 ):
-    slowest: dict[str, float] = {}
+    """The delays that it notes, `benchmarks/waiting.py` records."""
     for kind, trait in SLIDERS.items():
         instrument = found(page, kind)
         instrument.scroll_into_view_if_needed()
@@ -150,16 +148,11 @@ def test_by_keyboard_and_mouse_the_page_shows_the_pure_functions_figures(
         expect(shown(instrument)).to_have_text(values(kind, **{trait: start}))
 
         slider.focus()
-        moved, delay = start, float("inf")
-        for _ in range(ROUNDS):
-            delay = min(delay, press_keys(page, instrument))
-            moved += 2 * RIGHT - KEY_PRESSES
-            expect(shown(instrument)).to_have_text(values(kind, **{trait: moved}))
-            if delay < MOST_MILLISECONDS:
-                break
+        delay = press_keys(page, instrument)
+        moved = start + 2 * RIGHT - KEY_PRESSES
+        expect(shown(instrument)).to_have_text(values(kind, **{trait: moved}))
         record_property(f"{kind.__name__}_key_to_page_p95_ms", round(delay, 1))
         print(f"{kind.__name__}: key to page, p95 of {KEY_PRESSES}: {delay:.0f} ms")
-        slowest[kind.__name__] = delay
 
         track = instrument.locator(f".lab-{trait} .noUi-base").bounding_box()
         assert track
@@ -167,7 +160,6 @@ def test_by_keyboard_and_mouse_the_page_shows_the_pure_functions_figures(
         expect(slider).not_to_have_attribute("aria-valuenow", f"{moved}.0")
         clicked = int(float(slider.get_attribute("aria-valuenow") or 0))
         expect(shown(instrument)).to_have_text(values(kind, **{trait: clicked}))
-    assert max(slowest.values()) < MOST_MILLISECONDS, slowest
 
 
 def test_the_byte_bar_follows_its_choices(page: LabPage):

@@ -9,7 +9,6 @@ import functools
 import json
 import math
 import pathlib
-import time
 import types
 from decimal import Decimal
 from fractions import Fraction
@@ -130,11 +129,10 @@ CUT = [
 ]  # fmt: skip
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("value", CUT, ids=kind_of)
 def test_what_is_too_large_is_cut_and_has_a_fingerprint(value):
-    start = time.perf_counter()
     kept = kept_answer(value)
-    assert time.perf_counter() - start < 3
     text = json.dumps(kept, allow_nan=False, ensure_ascii=False).encode()
     assert len(text) < 20_000 and len(kept["response_sha256"]) == 64
     assert kept_answer(value) == kept

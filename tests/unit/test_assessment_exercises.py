@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,9 @@ def test_blank_starter_and_solution(exercise):
         assert judge(exercise, blank).status == "not attempted"
     assert judge(exercise, cell(exercise, exercise.starter)).status == "not attempted"
     solved = cell(exercise, exercise.solution)
-    judge(exercise, solved)  # the first one imports
-    start = time.perf_counter()
     outcome = judge(exercise, solved)
     assert outcome.status == "correct", outcome
     assert outcome.message == exercise.praise
-    assert time.perf_counter() - start < 3.0
 
 
 def test_bytes_kept_are_the_answers_in_a_new_python_too(monkeypatch):

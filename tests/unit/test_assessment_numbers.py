@@ -6,7 +6,6 @@ import datetime
 import decimal
 import enum
 import math
-import time
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -155,10 +154,9 @@ def test_a_formula_is_read_in_any_notation(text, value):
 BOMBS = ["(" * 240 + "1" + ")" * 240, "-" * 490 + "q", "9" * 490, "9" * 200 + "**2"]
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("text", [*FORMULAS["refused"], *BOMBS])
 def test_a_formula_that_is_no_arithmetic_or_a_bomb_is_refused_at_once(text):
-    start = time.perf_counter()
     with pytest.raises(ValueError) as caught:
         Formula(text).value(NAMED)
-    assert time.perf_counter() - start < 2
     assert "\n" not in str(caught.value)

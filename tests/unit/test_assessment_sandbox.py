@@ -53,6 +53,7 @@ def test_a_foreign_object_comes_back_as_its_name(apart):
     assert apart(threading.Lock).value.type_name == "lock"
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_loop_is_stopped(apart, swallows):
     def loop():
@@ -64,10 +65,8 @@ def test_a_loop_is_stopped(apart, swallows):
                 if not swallows:
                     raise
 
-    start = time.perf_counter()
     got = apart(loop, seconds=0.5)
     assert got.ending == "too long" and "more than 0.5 s" in got.message
-    assert time.perf_counter() - start < 30
 
 
 def test_sleeping_is_a_loop_too(apart):

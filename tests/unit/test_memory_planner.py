@@ -1,7 +1,8 @@
 """The memory planner and the byte bar: values, stillness, speed, and the trace that arrives."""
 
-import statistics
 import time
+
+from call_counting import calls_of
 
 from labs_lib import figures
 from labs_lib.memory import forecast
@@ -54,15 +55,13 @@ def test_the_byte_bar_is_the_same_instrument_with_three_controls():
     assert isinstance(bar, MemoryPlanner)
 
 
-def test_a_slider_is_answered_within_a_frame():
+def test_a_slider_is_answered_by_few_calls():
+    """Whether that is within a frame, `benchmarks/widgets.py` measures."""
     planner = MemoryPlanner(tracing=False)
-    taken = []
-    for batch in range(1, 61):
-        start = time.perf_counter()
-        planner.batch = batch + 1
-        taken.append(time.perf_counter() - start)
-    # The median: on a busy machine the slowest of sixty measures the other processes.
-    assert statistics.median(taken) < 0.016
+    calls = [
+        calls_of(lambda batch=batch: setattr(planner, "batch", batch)) for batch in range(2, 62)
+    ]
+    assert max(calls) < 8_000
 
 
 def test_the_trace_arrives_after_a_change_and_not_for_a_state_that_has_passed():

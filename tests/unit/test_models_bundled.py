@@ -251,14 +251,15 @@ def test_real_weights_and_answers(real_home, monkeypatch):
 
 
 @pytest.mark.slow
-def test_later_loads_are_quick(real_home, monkeypatch):
+def test_later_loads_neither_convert_nor_read_the_files_through(real_home, monkeypatch):
+    """What a load takes in seconds, `benchmarks/waiting.py` measures."""
     from labs_lib.models import load
 
+    def must_not_happen(*_: object) -> None:
+        raise AssertionError("a converted model needs no look at its bytes")
+
     monkeypatch.setenv("LABS_HOME", str(real_home))
-    load(device="cpu")  # brings the imports
-    seconds = []
-    for _ in range(3):  # the best of three: the machine may be busy with something else
-        begin = time.perf_counter()
-        load(device="cpu")
-        seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 3, seconds
+    prepare_bundled()
+    for place in (CONVERTER, "labs_lib.models.bundled.sha256_of"):
+        monkeypatch.setattr(place, must_not_happen)
+    load(device="cpu")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,9 +35,8 @@ def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_it_returns_at_once_and_the_next_cell_waits(
     shell: Any, slow_module: str, capsys: pytest.CaptureFixture[str]
 ):
-    started = time.perf_counter()
     warm_up.load_in_background([slow_module])
-    assert time.perf_counter() - started < 0.2
+    assert not getattr(sys.modules.get(slow_module), "whole", False)
     assert "in the background" in capsys.readouterr().out
     shell.events.trigger("pre_run_cell", None)
     assert sys.modules[slow_module].whole
