@@ -19,6 +19,23 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook, "_unrecorded_predictions", {})
 
 
+@pytest.fixture
+def course_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own on which the launcher works: a lock, a project and no environment."""
+    from launcher_stand_ins import move_launcher
+
+    move_launcher(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture
+def set_up_steps(course_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps that a set-up took, in order; the steps themselves are stood in for."""
+    from launcher_stand_ins import note_steps
+
+    return note_steps(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, labs_home: Path) -> Path:
     """Return a folder with a two-layer random Llama that speaks the bundled model's tokens."""

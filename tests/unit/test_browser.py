@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import course
 from labs_lib import browser, health
 from labs_lib.errors import LabError
+from tools.launcher import checks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stands programs in by scripts")
 WORKS = "echo Chromium 1.2"
@@ -175,12 +175,12 @@ def test_letters_get_a_font(bin_: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 TESTS = """
 import pathlib, sys
-import course
-course.VENV = pathlib.Path(sys.prefix)
-course.set_up = lambda *_: None
+from tools.launcher import checks, command_line, places, setting_up
+places.VENV = pathlib.Path(sys.prefix)
+setting_up.set_up = lambda *_: None
 look = "import os; print(os.environ.get('LABS_BROWSER'))"
-course.test_parts = lambda fast: [("seen", ["-c", look])]
-sys.exit(course.main(["test", *sys.argv[1:]]))
+checks.test_parts = lambda fast: [("seen", ["-c", look])]
+sys.exit(command_line.main(["test", *sys.argv[1:]]))
 """
 
 
@@ -211,4 +211,4 @@ def test_ci_runs_the_launcher_alone(root: Path):
     commands = [line for line in script.splitlines() if line and not line.startswith("#")]
     assert commands[-1] == "exec python3 course.py test </dev/null"
     assert len(commands) == 3
-    assert course.test_parts(fast=False)[-1][0] == "browser"
+    assert checks.test_parts(fast=False)[-1][0] == "browser"

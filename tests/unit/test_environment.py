@@ -16,7 +16,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import course
+from tools.launcher import places, stamps
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +43,7 @@ def project(root: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def pins() -> list[Requirement]:
     """Every pin of the lock, all sections."""
-    return [Requirement(line) for lines in course.read_lock().values() for line in lines]
+    return [Requirement(line) for lines in stamps.read_lock().values() for line in lines]
 
 
 def target(python: str, system: str) -> dict[str, str]:
@@ -120,7 +120,7 @@ def test_pins_are_exact_and_torch_is_the_measured_one(pins):
 
 
 def test_sections_hold_what_the_launcher_installs(project):
-    sections = course.read_lock()
+    sections = stamps.read_lock()
     assert set(sections) == {"course", "test", "dev"}
     names = {
         section: {canonicalize_name(Requirement(line).name) for line in lines}
@@ -154,9 +154,9 @@ def test_an_environment_that_is_kept_does_not_lean_on_this_folder(root: Path):
 
 
 def test_the_bundled_model_is_one_version_everywhere(root: Path):
-    assert course.MODEL_PACKAGE in (root / "postBuild").read_text(encoding="utf-8")
+    assert places.MODEL_PACKAGE in (root / "postBuild").read_text(encoding="utf-8")
     source = (root / "labs_lib" / "models" / "bundled.py").read_text(encoding="utf-8")
-    assert f'"{course.MODEL_PACKAGE}"' in source
+    assert f'"{places.MODEL_PACKAGE}"' in source
     assert "smollm" not in (root / "requirements.lock").read_text(encoding="utf-8")
 
 
@@ -167,6 +167,7 @@ def test_scripts_can_be_executed(root: Path, name: str):
 
 
 def test_no_registry_address_is_written_anywhere(root: Path):
-    for name in ("course.py", "requirements.lock", "environment.yml", ".ci/run", "pyproject.toml"):
-        text = (root / name).read_text(encoding="utf-8")
-        assert not re.search(r"index-url|find-links|pypi\.org|https?://(?!127)", text), name
+    names = ("course.py", "requirements.lock", "environment.yml", ".ci/run", "pyproject.toml")
+    for file in (*map(root.joinpath, names), *(root / "tools").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"index-url|find-links|pypi\.org|https?://(?!127)", text), file

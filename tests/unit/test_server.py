@@ -20,22 +20,23 @@ from typing import Any
 import psutil
 import pytest
 
-import course
+from tools.launcher import page as page_of_launcher
+from tools.launcher import places
 
 START = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
-import course
-course.ROOT = pathlib.Path(sys.argv[2])
-course.VENV = pathlib.Path(sys.prefix)
-course.set_up = lambda *_: None
-first_free_port, given = course.first_free_port, sys.argv[3]
-course.first_free_port = lambda port: (
-    int(given) if given != "-" and port == course.FIRST_PORT else first_free_port(port)
+from tools.launcher import command_line, places, server, setting_up, stopping, terminal
+places.ROOT = pathlib.Path(sys.argv[2])
+places.VENV = pathlib.Path(sys.prefix)
+setting_up.set_up = lambda *_: None
+first_free_port, given = server.first_free_port, sys.argv[3]
+server.first_free_port = lambda port: (
+    int(given) if given != "-" and port == server.FIRST_PORT else first_free_port(port)
 )
-course.print_anything()
-course.end_in_order()
-sys.exit(course.main(["start", *sys.argv[4:]]))
+terminal.print_anything()
+stopping.end_in_order()
+sys.exit(command_line.main(["start", *sys.argv[4:]]))
 """
 # Stands in for a browser: notes its command line and what it was shown, and stays a while.
 BROWSER = """#!{python}
@@ -182,8 +183,9 @@ def test_where_no_browser_opens_the_person_is_told(
     root: Path, tmp_path: Path, variables: dict[str, str], expected: str
 ):
     code = (
-        "import pathlib, sys, threading, course; course.ROOT = pathlib.Path(sys.argv[1]); "
-        "page = course.show_in_browser('http://127.0.0.1:1/?token=x', 1); "
+        "import pathlib, sys, threading; from tools.launcher import page as launcher, places; "
+        "places.ROOT = pathlib.Path(sys.argv[1]); "
+        "page = launcher.show_in_browser('http://127.0.0.1:1/?token=x', 1); "
         "[t.join(30) for t in threading.enumerate() if t.name == 'browser']; "
         "page and page.unlink()"
     )
@@ -222,18 +224,18 @@ def test_a_server_ends_when_its_input_does(root: Path):
 
 @posix
 def test_the_private_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(course, "ROOT", tmp_path)
-    monkeypatch.setattr(course.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.setattr(page_of_launcher.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     address = f"http://127.0.0.1:8888/lab?token={secrets.token_hex(16)}"
     previous = os.umask(0)
     try:
-        page = course.private_page(address, 8888)  # no build folder yet: the system's
+        page = page_of_launcher.private_page(address, 8888)  # no build folder yet: the system's
         assert page is not None and page.parent == tmp_path / "tmp"
         (tmp_path / "build").mkdir()
         stale = tmp_path / "build" / "open-8888.html"
         stale.symlink_to(tmp_path / "elsewhere")
-        page = course.private_page(address, 8888)
+        page = page_of_launcher.private_page(address, 8888)
     finally:
         os.umask(previous)
     assert page is not None and page == stale and not page.is_symlink()
@@ -241,8 +243,8 @@ def test_the_private_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert address in page.read_text(encoding="utf-8")
     # A disk that gives every file to everyone holds no page.
-    monkeypatch.setattr(course.stat, "S_IMODE", lambda mode: 0o777)
-    assert course.private_page(address, 8888) is None
+    monkeypatch.setattr(page_of_launcher.stat, "S_IMODE", lambda mode: 0o777)
+    assert page_of_launcher.private_page(address, 8888) is None
     assert not stale.exists()
 
 
@@ -250,8 +252,9 @@ def test_the_private_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_what_is_to_outlive_the_terminal_does(root: Path):
     """`nohup` sets the terminal's end aside; the launcher keeps to that."""
     code = (
-        "import signal, course; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-        "course.end_in_order(); print(signal.getsignal(signal.SIGHUP).name, "
+        "import signal; from tools.launcher import stopping; "
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        "stopping.end_in_order(); print(signal.getsignal(signal.SIGHUP).name, "
         "signal.getsignal(signal.SIGTERM).__name__)"
     )
     done = subprocess.run(
@@ -261,10 +264,11 @@ def test_what_is_to_outlive_the_terminal_does(root: Path):
 
 
 RUNS = """
-import pathlib, sys, course
-course.VENV, course.ROOT = pathlib.Path(sys.prefix), pathlib.Path(sys.argv[1])
-course.end_in_order()
-course.run_in_environment("-c", sys.argv[2])
+import pathlib, sys
+from tools.launcher import places, programs, stopping
+places.VENV, places.ROOT = pathlib.Path(sys.prefix), pathlib.Path(sys.argv[1])
+stopping.end_in_order()
+programs.run_in_environment("-c", sys.argv[2])
 """
 CHILD = """
 import os, pathlib, time

@@ -1,0 +1,1 @@
+"""What `course.py` does; it needs the standard library alone, since it runs before all else."""

@@ -1,0 +1,42 @@
+"""The checks of the course, and the browser that some of them need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from tools.launcher import places
+from tools.launcher.programs import child_environment
+
+
+def bring_browser() -> str | None:
+    """Return the browser for the tests, fetched where there is none; None where it can't be had.
+
+    What is fetched, or missing, is told on standard error.
+    """
+    done = subprocess.run(
+        [str(places.venv_python()), "-m", "labs_lib.browser"], cwd=places.ROOT,
+        env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        encoding="utf-8", check=False,
+    )  # fmt: skip
+    return None if done.returncode else done.stdout.strip()
+
+
+def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
+    """Return (name, arguments of Python) of each part; `fast` leaves out training and browser."""
+    slow = ["-m", "not slow"] if fast else []
+    pytest = ["-m", "pytest", "-q", "--durations=5"]
+    # Two at a time: more would ask for more memory than a laptop has.
+    pair = ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 else []
+    parts = [
+        ("lint", ["-m", "ruff", "check", "."]),
+        ("format", ["-m", "ruff", "format", "--check", "."]),
+        ("types", ["-m", "pyright", "--pythonpath", str(places.venv_python())]),
+        ("unit tests", [*pytest, *pair, "tests/unit", *slow]),
+        # All of it is skipped where there is no CUDA, and says so.
+        ("gpu", [*pytest, "tests/gpu", *slow]),
+        ("notebooks", [*pytest, *pair, "tests/notebooks", *slow]),
+    ]
+    if not fast:
+        parts.append(("browser", [*pytest, "tests/browser"]))
+    return parts
