@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import training
 from record import write_record
+from training_task import recipe_of
 
 REPEATS = 3
 LAYERS = (8, 16, 32, 64, 128)
@@ -39,7 +39,7 @@ def step_seconds(rank: int = 16, batch: int = 4, length: int = 64) -> float:
 
     steps = REPEATS + 1
     rows = [data.Row("a", "b")] * (steps * batch)
-    recipe = training.recipe_of("lora", steps).model_copy(
+    recipe = recipe_of("lora", steps).model_copy(
         update={"rank": rank, "alpha": 2 * rank, "batch_size": batch, "max_length": 1024}
     )
     machine = hardware.detect()

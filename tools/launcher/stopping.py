@@ -7,7 +7,7 @@ import signal
 
 
 class Stopped(KeyboardInterrupt):
-    """This program was told to end by a signal: a closed terminal, a `kill`."""
+    """A signal told the program to end: a closed terminal, a `kill`."""
 
 
 def end_in_order() -> None:

@@ -51,8 +51,9 @@ def training() -> str:
 
 def figures_of(row: dict[str, Any]) -> tuple[str, ...]:
     """Return a contender's cells."""
+    contender: str = row["contender"]
     return (
-        CONTENDERS.get(row["contender"], row["contender"]),
+        CONTENDERS.get(contender, contender),
         f"{row['seconds_per_step']:.2f} ({row['seconds_least']:.2f}–{row['seconds_most']:.2f})",
         f"{row['tokens_per_second']:.0f}",
         f"{row['times_trl']:.2f}",
