@@ -1,0 +1,93 @@
+"""A lesson is its source and its folder: the one that AUTHORING.md shows, added, taken, removed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path("labs_lib") / "assessment" / "AUTHORING.md"
+FILE = re.compile(r"^`(?P<path>[\w./-]+)`\n\n```\w+\n(?P<text>.*?)^```$", re.M | re.DOTALL)
+COMMANDS = re.compile(r"^Then, in this order:\n\n```\n(?P<lines>.*?)\n```$", re.M | re.DOTALL)
+COPIED = (
+    "benchmarks", "labs_lib", "notebooks", "quizzes", "recipes", "tests", "tools",
+    "course.py", "pyproject.toml", "setup.py", "README.md",
+)  # fmt: skip
+# Generated from the lessons' sources; everything else stays as it was.
+RENEWED = {"README.md"}
+
+
+@pytest.fixture
+def course(root: Path, tmp_path: Path) -> Path:
+    """A copy of the course, which finds itself and not the original."""
+    folder = tmp_path / "course"
+    for name in COPIED:
+        if (root / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "results", "images")
+            shutil.copytree(root / name, folder / name, ignore=ignored)
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(root / name, folder / name)
+    return folder
+
+
+def run(course: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the page's commands in the copy, by this Python and with its packages."""
+    words = shlex.split(command)
+    if words[0] == "labs":
+        words[:1] = ["-m", "labs_lib"]
+    elif words[1] == "course.py":
+        # What the launcher runs, without a new environment for the copy.
+        words[:2] = ["-m", "labs_lib.notebooks"]
+        assert words[2] == "notebooks" and words.pop(2)
+    else:
+        words = words[1:]
+    environment = {**os.environ, "PYTHONPATH": str(course), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
+    if "pytest" in words:
+        words += ["-q", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, *words], cwd=course, env=environment, capture_output=True, text=True
+    )
+
+
+def contents(course: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(course).as_posix(): file.read_bytes()
+        for file in sorted(course.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_lesson_of_the_authors_page_is_added_by_its_files_alone(course: Path):
+    page = (course / PAGE).read_text(encoding="utf-8")
+    before = contents(course)
+    files = {match["path"]: match["text"] for match in FILE.finditer(page)}
+    for path, text in files.items():
+        (course / path).parent.mkdir(parents=True, exist_ok=True)
+        (course / path).write_text(text, encoding="utf-8")
+    commands = COMMANDS.search(page)
+    assert commands is not None
+    check, *others = commands["lines"].splitlines()
+    checked = run(course, check)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "97_one_adapter/questions.yaml: 1 questions\n0 problems\n"
+    for command in others:
+        done = run(course, command)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+    after = contents(course)
+    assert set(after) - set(before) == {*files, "notebooks/97_one_adapter.ipynb"}
+    assert [path for path in before if after[path] != before[path] and path not in RENEWED] == []
+    (course / "notebooks" / "source" / "97_one_adapter.py").unlink()
+    (course / "notebooks" / "97_one_adapter.ipynb").unlink()
+    shutil.rmtree(course / "quizzes" / "97_one_adapter")
+    gone = run(course, check)
+    assert gone.returncode == 2 and "no file 97_one_adapter" in gone.stderr
