@@ -122,6 +122,22 @@ def test_a_verb_in_another_folder(
     assert expected in python("-m", "labs_lib", *arguments, path=installed, cwd=tmp_path)
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_exercise_is_judged_apart_from_the_notebook(
+    installed: Path, tmp_path: Path, method: str
+):
+    """The lesson's module is found by its name in the process that runs the answer, too."""
+    use = (
+        f"import os; os.environ['LABS_SANDBOX'] = {method!r}; "
+        "from labs_lib.assessment.exercises import find_exercise; "
+        "from labs_lib.assessment.exercises.base import judge; "
+        "exercise = find_exercise('01.training-bytes'); exec(exercise.solution); "
+        "print(exercise.check.reference.__module__, judge(exercise, training_bytes).status)"
+    )
+    module = "labs_lib.assessment.lessons.01_why_peft.exercises"
+    assert python("-c", use, path=installed, cwd=tmp_path).split() == [module, "correct"]
+
+
 def test_the_doctor_sees_what_is_there_and_what_is_not(installed: Path, tmp_path: Path):
     look = (
         "import json; from dataclasses import asdict; from labs_lib.health import checked; "
