@@ -62,30 +62,12 @@ QLORA_BYTES = Exercise(
                 "gradients-in-base",
                 "You give the 4-bit base gradients. It is frozen: gradients pass through it and "
                 "collect in the adapter alone.",
-                when=lambda results: _any_of(
-                    results,
-                    *(
-                        lambda linear, other, adapter, e=each, o=more: (
-                            _qlora_bytes(linear, other, adapter) + linear * e + other * o
-                        )
-                        for each in (_BITS / 8, 0.5, 2, 4)
-                        for more in (0, 2, 4)
-                    ),
-                ),
+                when=lambda results: _base_costs_more(results, (_BITS / 8, 0.5, 2, 4), (0, 2, 4)),
             ),
             Misconception(
                 "states-for-base",
                 "You give the base optimiser states. Only what is trained has them.",
-                when=lambda results: _any_of(
-                    results,
-                    *(
-                        lambda linear, other, adapter, e=each, o=more: (
-                            _qlora_bytes(linear, other, adapter) + linear * e + other * o
-                        )
-                        for each in (8, 10, 12)
-                        for more in (0, 8, 10, 12)
-                    ),
-                ),
+                when=lambda results: _base_costs_more(results, (8, 10, 12), (0, 8, 10, 12)),
             ),
             Misconception(
                 "adapters-quantised",
@@ -159,6 +141,22 @@ QLORA_BYTES = Exercise(
     ),
     praise="Half a byte and a bit for the base, two for what stays, sixteen for what is trained.",
 )
+
+
+def _base_costs_more(
+    results: list[Any], linear_bytes: tuple[float, ...], other_bytes: tuple[float, ...]
+) -> bool:
+    """Return whether the base was charged this many bytes a parameter beyond its weights."""
+    return _any_of(
+        results,
+        *(
+            lambda linear, other, adapter, each=each, more=more: (
+                _qlora_bytes(linear, other, adapter) + linear * each + other * more
+            )
+            for each in linear_bytes
+            for more in other_bytes
+        ),
+    )
 
 
 def _any_of(results: list[Any], *wrongs: Callable[..., float]) -> bool:
