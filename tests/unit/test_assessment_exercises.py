@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labs_lib.assessment import material
 from labs_lib.assessment.exercises import all_exercises, find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
 from labs_lib.assessment.exercises.cases import all_cases, answered
@@ -102,7 +103,7 @@ def test_a_check_leaves_the_students_random_state_and_config_alone():
 def test_the_count_agrees_with_peft():
     from peft import get_peft_model
 
-    model, config = EXERCISES[LORA].material(), of_lesson("04", "cases").lora()()
+    model, config = material(LORA), of_lesson("04", "cases").lora()()
     assert get_peft_model(model, config).get_nb_trainable_parameters()[0] == 11_520
 
 
