@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class RunRows:
     encoder: Encoder
     train: list[Row]
     validation: list[Row]
-    test: list[Row]
+    test: Sequence[Row]
     counts: dict[str, Any]
 
 
