@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from labs_lib.errors import LabError, choice_error
 from labs_lib.files import expanded, write_json
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
+from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep import RECORDED
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
 
 
 @dataclass(frozen=True)
-class Arm:
+class Arm(Record):
     """One method at one seed: what it cost and what it can do afterwards.
 
     `memory` maps `weights_bytes`, `adapter_bytes`, `gradients_bytes`, `optimizer_bytes` and
@@ -70,7 +70,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """The arms of a comparison with the recipe they share and where and when they were trained."""
 
     recipe: Recipe
@@ -146,28 +146,15 @@ class Comparison:
         spread = f" ({low} to {high})" if low != high else ""
         return form.format(statistics.fmean(found)) + spread
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            **vars(self),
-            "recipe": self.recipe.model_dump(),
-            "arms": [asdict(arm) for arm in self.arms],
-        }
-
     @classmethod
     def load(cls, path: Any) -> Comparison:
         """Read a comparison file; `LabError` where there is none or it is damaged."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            arms = tuple(Arm(**{**arm, "answers": tuple(arm["answers"])}) for arm in values["arms"])
-            recipe = Recipe.of(**values["recipe"])
-            return cls(
-                **{**values, "arms": arms, "recipe": recipe, "prompts": tuple(values["prompts"])}
-            )
+            return cls.from_dict(read_values(path))
         except FileNotFoundError:
             raise LabError(f"compare: no results in {path.name}") from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise LabError(f"compare: {path.name} is damaged: {error}") from None
+        except (OSError, ValueError) as error:
+            raise damaged(f"compare: {path.name}", error) from None
 
 
 def recorded_comparison(name: str) -> Comparison:

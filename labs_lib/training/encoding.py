@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, last_line, shorten
 from labs_lib.models.chat import chat_text, chat_texts
 from labs_lib.models.windows import vocabulary_of
 from labs_lib.training.engine.layout import NOT_LEARNT
+from labs_lib.training.records import Record
 
 if TYPE_CHECKING:
     from labs_lib.data import Row
@@ -36,16 +37,12 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(Record):
     """How many rows of a split are used, how many of them lost their answer's end, and dropped."""
 
     used: int
     cut: int
     dropped: int
-
-    def as_dict(self) -> dict[str, int]:
-        """Return plain values for `run.json`."""
-        return asdict(self)
 
 
 class Encoder:

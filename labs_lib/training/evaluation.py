@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from labs_lib.models.chat import chat_text as chat_text
 from labs_lib.models.chat import chat_texts
 from labs_lib.models.windows import check_tokens, room_for
 from labs_lib.training.engine.evaluating import evaluating
+from labs_lib.training.records import Record
 
 if TYPE_CHECKING:
     from labs_lib.data import Row
@@ -22,7 +23,7 @@ Scorer = Callable[["Row", str], bool]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Record):
     """What a model answered to held-out prompts, and which rows each metric counted as right.
 
     `answers[i]` belongs to `prompts[i]`; `passed[metric][i]` says whether it was right.
@@ -41,20 +42,6 @@ class Evaluation:
     def rates(self) -> dict[str, float]:
         """Return every metric's share of right rows."""
         return {metric: self.rate(metric) for metric in self.passed}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for `run.json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
-        """Read back what `as_dict` wrote."""
-        return cls(
-            prompts=tuple(values["prompts"]),
-            answers=tuple(values["answers"]),
-            passed={metric: tuple(marks) for metric, marks in values["passed"].items()},
-            loss=values.get("loss"),
-        )
 
 
 def kept(before: Evaluation, after: Evaluation, metric: str) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from labs_lib.errors import LabError
 from labs_lib.tables import Table
 from labs_lib.training.evaluation import Evaluation, chat_text, evaluate
 from labs_lib.training.recipe import Recipe
+from labs_lib.training.records import Record
 from labs_lib.training.run import Run
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WAYS = {
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(Record):
     """One way to keep what was trained, measured against the unmerged model.
 
     `update_kept` is the part of the update that is still there, ⟨W' − W4, ΔW⟩ / ‖ΔW‖² over all
@@ -57,7 +58,7 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Merges:
+class Merges(Record):
     """The ways side by side; `update_size` is ‖ΔW‖ / ‖W4‖ over the adapted layers."""
 
     ways: tuple[Merged, ...]
@@ -98,10 +99,6 @@ class Merges:
                 for each in self.ways
             ],
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
 
 def compare_merges(run: Run, rows: int | None = 12) -> Merges:

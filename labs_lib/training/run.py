@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from labs_lib.files import expanded
 from labs_lib.tables import Table
 from labs_lib.training.evaluation import Evaluation, kept
 from labs_lib.training.recipe import Recipe
+from labs_lib.training.records import Record, damaged, read_values
 
 ADAPTER_FOLDER = "adapter"
 MODEL_FOLDER = "model"
@@ -19,7 +19,7 @@ RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Record):
     """What the training took; `peak_kind` says how `peak_bytes` was measured.
 
     "CUDA allocator" counts every byte torch held on the GPU; "live tensors" counts the bytes of
@@ -40,7 +40,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Record):
     """One training run: recipe, result, cost and provenance.
 
     `losses[i]` is the training loss of step i + 1 in nats per token. `before` and `after` hold
@@ -93,18 +93,8 @@ class Run:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the folder as plain values, scores included."""
-        values = {
-            entry.name: getattr(self, entry.name)
-            for entry in fields(self)
-            if entry.name != "folder"
-        }
-        values |= {
-            "recipe": self.recipe.model_dump(),
-            "cost": asdict(self.cost),
-            "before": self.before.as_dict(),
-            "after": self.after.as_dict(),
-            "scores": self.scores(),
-        }
+        values = super().as_dict() | {"scores": self.scores()}
+        del values["folder"]
         return values
 
     @classmethod
@@ -113,24 +103,13 @@ class Run:
         folder = expanded(folder)
         path = folder / RUN_FILE
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            values.pop("scores")
-            return cls(
-                **values
-                | {
-                    "recipe": Recipe.of(**values["recipe"]),
-                    "cost": Cost(**values["cost"]),
-                    "losses": tuple(values["losses"]),
-                    "without_gradient": tuple(values.get("without_gradient", ())),
-                    "before": Evaluation.from_dict(values["before"]),
-                    "after": Evaluation.from_dict(values["after"]),
-                    "folder": folder,
-                }
-            )
+            values = read_values(path)
+            values.pop("scores", None)  # told by the evaluations
+            return cls.from_dict(values | {"folder": folder})
         except FileNotFoundError:
             raise LabError(f"run: {folder} holds no finished run (no {RUN_FILE})") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise LabError(f"run: {path} is damaged: {error}") from None
+        except (OSError, ValueError) as error:
+            raise damaged(f"run: {path}", error) from None
 
     def __repr__(self) -> str:
         scores = ", ".join(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ from labs_lib.files import expanded, friendly_os_errors, write_json
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
+from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep_points import Point, Spread
 from labs_lib.yamls import read_yaml
 
@@ -133,7 +133,7 @@ class Sweep(BaseModel):
 
 
 @dataclass(frozen=True)
-class SweepResult:
+class SweepResult(Record):
     """The finished points of a sweep, with the sweep itself and where and when it was run."""
 
     sweep: Sweep
@@ -204,30 +204,15 @@ class SweepResult:
             f"finished {self.finished_utc[:10]}"
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            **vars(self),
-            "sweep": self.sweep.model_dump(),
-            "points": list(map(asdict, self.points)),
-        }
-
     @classmethod
     def load(cls, path: Any) -> SweepResult:
         """Read a result file; `LabError` where it is damaged."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            points = tuple(
-                Point(**{**point, "answers": tuple(point["answers"])}) for point in values["points"]
-            )
-            sweep = Sweep(**values["sweep"])
-            return cls(
-                **{**values, "points": points, "sweep": sweep, "prompts": tuple(values["prompts"])}
-            )
+            return cls.from_dict(read_values(path))
         except FileNotFoundError:
             raise LabError(f"sweep: no results in {path.name}") from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise LabError(f"sweep: {path.name} is damaged: {error}") from None
+        except (OSError, ValueError) as error:
+            raise damaged(f"sweep: {path.name}", error) from None
 
     def _base(self, key: str) -> Any:
         return self.sweep.recipe_at({}, 0).model_dump().get(key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import choice_error
+from labs_lib.training.records import Record
 
 if TYPE_CHECKING:
     from labs_lib.training.failures import DivergedError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Record):
     """One training run of a sweep: what was changed, its seed and what came out.
 
     `loss` is the held-out loss in nats per token after training (`loss_before` before it);

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from labs_lib.training.evaluation import Evaluation
 
@@ -22,24 +23,21 @@ def read_before(
     `metrics` are those that it must hold, and `with_loss` says whether it must hold a loss.
     """
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
-        found = Evaluation.from_dict(values)
-        _check(found, rows, set(metrics), with_loss)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        # Strictly: an answer is a text, a mark true or false, and nothing is turned into either.
+        evaluation = TypeAdapter(Evaluation).validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValueError):
         return None
-    return found
+    return evaluation if _answers(evaluation, rows, set(metrics), with_loss) else None
 
 
-def _check(found: Evaluation, rows: Sequence[Row], metrics: set[str], with_loss: bool) -> None:
-    if found.prompts != tuple(row.prompt for row in rows) or set(found.passed) != metrics:
-        raise ValueError("other rows or metrics")
-    columns = [found.answers, *found.passed.values()] if metrics else []
+def _answers(
+    evaluation: Evaluation, rows: Sequence[Row], metrics: set[str], with_loss: bool
+) -> bool:
+    """Return whether an evaluation is of these rows and metrics, with a value for each row."""
+    if evaluation.prompts != tuple(row.prompt for row in rows) or set(evaluation.passed) != metrics:
+        return False
+    columns = [evaluation.answers, *evaluation.passed.values()] if metrics else []
     if any(len(column) != len(rows) for column in columns):
-        raise ValueError("not a value a row")
-    if not all(isinstance(text, str) for text in found.answers):
-        raise ValueError("an answer is no text")
-    if not all(isinstance(mark, bool) for marks in found.passed.values() for mark in marks):
-        raise ValueError("a mark is neither true nor false")
-    is_number = isinstance(found.loss, float) and math.isfinite(found.loss)
-    if is_number != with_loss:
-        raise ValueError("no loss where there should be one")
+        return False
+    has_loss = evaluation.loss is not None and math.isfinite(evaluation.loss)
+    return has_loss == with_loss
