@@ -12,9 +12,9 @@ code saves for the backward pass:
     activations = L · saved(layer), or with checkpointing L·c·t·h + saved(one layer)
 
 saved(layer) is written out for each family in `formula_layers` and checked against `trace`; the
-weights' bytes are in `formula_sizes`, the optimisers' in `formula_states`. Sources: AdamW's two
-states and foreach copy, torch.optim.adam; 4 + 32/64 bits a weight, 4 + 8/64 + 32/(64·256) with
-double quantisation, QLoRA (arXiv 2305.14314 §3).
+weights' bytes are in `formula_sizes`, the optimisers' in `labs_lib.step.optimizers`. Sources:
+AdamW's two states and foreach copy, torch.optim.adam; 4 + 32/64 bits a weight, 4 + 8/64 +
+32/(64·256) with double quantisation, QLoRA (arXiv 2305.14314 §3).
 
 Known error: within 3 % of the trace over the catalogue (tests/unit/test_memory_closed_form.py
 sweeps it); like the trace it leaves out the allocator's own share.
@@ -22,14 +22,15 @@ sweeps it); like the trace it leaves out the allocator's own share.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from labs_lib.memory.architecture import architecture, check_length, targets_of
 from labs_lib.memory.formula_layers import dora_temporary, final_norm, layer_of
 from labs_lib.memory.formula_sizes import Sizes
-from labs_lib.memory.formula_states import states, step_temporary
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, notes_on
+from labs_lib.step.optimizers import OPTIMIZERS
 
 
 def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
@@ -47,9 +48,11 @@ def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
 def _forecast(sizes: Sizes) -> Forecast:
     request, t = sizes.request, sizes.t
     layer = layer_of(sizes)
-    trained = sum(size * many for size, many in sizes.trainable())
-    gradients = trained * sizes.trained_itemsize
-    all_states, resident = states(sizes)
+    groups, itemsize = sizes.trainable(), sizes.trained_itemsize
+    trained = sum(math.prod(shape) * many for shape, many in groups)
+    gradients = trained * itemsize
+    optimizer = OPTIMIZERS[request.optimizer]
+    all_states, resident = optimizer.state_bytes(groups, itemsize, request.device)
     adapter = 0 if sizes.full else gradients
     weights = sizes.weights()
     carried = gradients if request.accumulation > 1 else 0
@@ -74,7 +77,11 @@ def _forecast(sizes: Sizes) -> Forecast:
             2 * embedding if tied else sizes.c * t * sizes.h,
         ),
         "forward of a layer": (layers + one, 0, dora_temporary(sizes)),
-        "the optimiser's step": (0, gradients, step_temporary(sizes)),
+        "the optimiser's step": (
+            0,
+            gradients,
+            optimizer.temporary(groups, itemsize, request.device),
+        ),
     }
     moment, (saved, grown, temporary) = max(
         parts.items(),

@@ -12,8 +12,7 @@ import torch
 from torch._guards import detect_fake_mode
 
 from labs_lib.memory.request import MemoryRequest
-
-_BITSANDBYTES = ("adamw_32bit", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
+from labs_lib.step.optimizers import OPTIMIZERS
 
 
 class _GroupedProduct(torch.autograd.Function):
@@ -89,7 +88,8 @@ def steps_without_values(request: MemoryRequest) -> Iterator[None]:
                 under_fake_mode,
             ),
         ):
-            if path.startswith("bitsandbytes") and request.optimizer not in _BITSANDBYTES:
+            package = path.partition(".")[0]
+            if package == "bitsandbytes" and OPTIMIZERS[request.optimizer].library != package:
                 continue
             patches.enter_context(unless_fake(path, stand_in, tells))
         yield

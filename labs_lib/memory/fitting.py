@@ -16,6 +16,7 @@ from labs_lib.memory.estimating import estimate
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
+from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.yamls import read_yaml
 
 # What the driver, the CUDA context, the allocator's rounding and fragmentation take.
@@ -238,7 +239,12 @@ def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
         return fields if condition else {}
 
     def fused(r: MemoryRequest) -> dict[str, Any]:
-        return when(r.optimizer == "adamw", optimizer="adamw_fused")
+        name = OPTIMIZERS[r.optimizer].fused
+        return when(bool(name), optimizer=name)
+
+    def rounded_states(r: MemoryRequest) -> dict[str, Any]:
+        name = OPTIMIZERS[r.optimizer].eight_bit
+        return when(bool(name), optimizer=name)
 
     def smaller_batch(r: MemoryRequest) -> dict[str, Any]:
         return when(r.batch > 1, batch=1, accumulation=r.accumulation * r.batch)
@@ -273,7 +279,7 @@ def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
         (
             lambda r: "8-bit AdamW",
             "rounded optimiser states",
-            lambda r: when(r.optimizer.startswith("adamw"), optimizer="adamw_8bit"),
+            rounded_states,
         ),
         (
             lambda r: f"sequences of {r.seq_len}",

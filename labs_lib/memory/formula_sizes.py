@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, LinearShape
+from labs_lib.step.states import Group, Shape
 
 GATED = ("llama", "mistral", "qwen2")
 
@@ -46,56 +48,56 @@ class Sizes:
         """Return the elements of a layer's norms."""
         return (4 if self.kind == "gpt2" else 2) * self.h
 
-    def outer_parameters(self) -> list[int]:
-        """Return the elements of each tensor outside the layers; a tied head is the embedding."""
-        sizes = [self.v * self.h]
+    def outer_tensors(self) -> list[Shape]:
+        """Return the shape of each tensor outside the layers; a tied head is the embedding."""
+        shapes: list[Shape] = [(self.v, self.h)]
         if not self.shapes.tie_word_embeddings:
-            sizes.append(self.v * self.h)
+            shapes.append((self.v, self.h))
         if self.kind == "gpt2":  # one vector for each position
-            sizes.append(self.shapes.max_positions * self.h)
-        sizes.append(self.h)
+            shapes.append((self.shapes.max_positions, self.h))
+        shapes.append((self.h,))
         if self.kind in ("gpt2", "falcon"):  # the last norm's bias
-            sizes.append(self.h)
-        return sizes
+            shapes.append((self.h,))
+        return shapes
 
-    def layer_tensors(self) -> list[int]:
-        """Return the elements of each parameter tensor of a layer."""
-        sizes = [self.h] * (self.norm_parameters() // self.h)
+    def layer_tensors(self) -> list[Shape]:
+        """Return the shape of each parameter tensor of a layer."""
+        shapes: list[Shape] = [(self.h,)] * (self.norm_parameters() // self.h)
         for linear in self.linears:
-            sizes.append(linear.in_features * linear.out_features)
+            shapes.append((linear.out_features, linear.in_features))
             if linear.bias:
-                sizes.append(linear.out_features)
-        return sizes
+                shapes.append((linear.out_features,))
+        return shapes
 
     def base_parameters(self) -> int:
         """Return the number of the base model's parameters."""
-        return self.depth * sum(self.layer_tensors()) + sum(self.outer_parameters())
+        return self.depth * _elements(self.layer_tensors()) + _elements(self.outer_tensors())
 
-    def adapter_tensors(self) -> list[int]:
-        """Return the elements of each adapter tensor of a layer."""
-        sizes: list[int] = []
+    def adapter_tensors(self) -> list[Shape]:
+        """Return the shape of each adapter tensor of a layer."""
+        shapes: list[Shape] = []
         for linear in self.targets:
-            sizes += [
-                self.request.rank * linear.in_features,
-                self.request.rank * linear.out_features,
+            shapes += [
+                (self.request.rank, linear.in_features),
+                (linear.out_features, self.request.rank),
             ]
             if self.request.dora:
-                sizes.append(linear.out_features)
-        return sizes
+                shapes.append((linear.out_features,))
+        return shapes
 
-    def head_adapter_tensors(self) -> list[int]:
-        """Return the elements of each adapter tensor on the output head."""
+    def head_adapter_tensors(self) -> list[Shape]:
+        """Return the shape of each adapter tensor on the output head."""
         if not self.head_adapted:
             return []
-        return [self.request.rank * self.h, self.request.rank * self.v]
+        return [(self.request.rank, self.h), (self.v, self.request.rank)]
 
-    def trainable(self) -> list[tuple[int, int]]:
-        """Return (elements, how many such tensors) of everything that is trained."""
+    def trainable(self) -> list[Group]:
+        """Return (shape, how many such tensors) of everything that is trained."""
         if self.full:
-            groups = [(size, self.depth) for size in self.layer_tensors()]
-            return groups + [(size, 1) for size in self.outer_parameters()]
-        groups = [(size, self.depth) for size in self.adapter_tensors()]
-        return groups + [(size, 1) for size in self.head_adapter_tensors()]
+            groups = [(shape, self.depth) for shape in self.layer_tensors()]
+            return groups + [(shape, 1) for shape in self.outer_tensors()]
+        groups = [(shape, self.depth) for shape in self.adapter_tensors()]
+        return groups + [(shape, 1) for shape in self.head_adapter_tensors()]
 
     # Bytes ----------------------------------------------------------------------------------
 
@@ -109,9 +111,9 @@ class Sizes:
         buffers = 0
         if self.kind != "gpt2":
             buffers = 2 * 4 * (self.shapes.head_size // 2)  # inv_freq, twice
-        outer = sum(self.outer_parameters()) * self.w
+        outer = _elements(self.outer_tensors()) * self.w
         if not self.quantises:
-            return self.depth * sum(self.layer_tensors()) * self.w + outer + buffers
+            return self.depth * _elements(self.layer_tensors()) * self.w + outer + buffers
         layer = self.norm_parameters() * self.w
         for linear in self.linears:
             layer += self.quantised(linear) + (linear.out_features * self.w if linear.bias else 0)
@@ -127,3 +129,7 @@ class Sizes:
         if self.request.double_quant:
             return packed + blocks + 4 * -(-blocks // 256) + 256 * 4 + 4
         return packed + 4 * blocks
+
+
+def _elements(shapes: Sequence[Shape]) -> int:
+    return sum(math.prod(shape) for shape in shapes)

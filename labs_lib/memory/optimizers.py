@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
 from torch import nn
 
-from labs_lib.memory.formula_states import PAGED_FROM_ELEMENTS
 from labs_lib.memory.request import MemoryRequest
+from labs_lib.step.optimizers import OPTIMIZERS
+from labs_lib.step.states import PAGED_FROM_ELEMENTS
 
 
 def optimizer_of(model: nn.Module, request: MemoryRequest) -> torch.optim.Optimizer:
     """Build the optimiser that the request names, over the trainable parameters."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    name, rate = request.optimizer, 1e-4
-    if name in ("adamw", "adamw_fused"):
-        fused = name == "adamw_fused"
-        foreach = None if fused else request.device == "cuda"
-        return torch.optim.AdamW(parameters, lr=rate, foreach=foreach, fused=fused or None)
-    if name == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, foreach=request.device == "cuda")
-    if name == "adafactor":
-        from transformers.optimization import Adafactor
-
-        return Adafactor(parameters, lr=rate, scale_parameter=False, relative_step=False)
-    bnb: Any = importlib.import_module("bitsandbytes")
-
-    kind = {
-        "adamw_32bit": bnb.optim.AdamW32bit,
-        "adamw_8bit": bnb.optim.AdamW8bit,
-        "paged_adamw_8bit": bnb.optim.PagedAdamW8bit,
-        "paged_adamw_32bit": bnb.optim.PagedAdamW32bit,
-    }[name]
-    return kind(parameters, lr=rate)
+    return OPTIMIZERS[request.optimizer].build(parameters, 1e-4, request.device)
 
 
 def states_on_device(optimizer: Any, request: MemoryRequest) -> list[torch.Tensor]:
     """Return the state tensors that stay on the device; paged ones may leave it."""
-    paged = request.optimizer.startswith("paged") and request.device == "cuda"
+    paged = OPTIMIZERS[request.optimizer].pages(request.device)
     kept: list[torch.Tensor] = []
     for parameter, state in optimizer.state.items():
         for name, value in state.items():

@@ -7,29 +7,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation
+from labs_lib.step.optimizers import OPTIMIZERS, optimizer_name
 
 METHODS = ("full", "lora", "qlora")
 PRECISIONS = ("bf16", "fp32", "mixed")
 QUANTIZATIONS = ("nf4", "fp4", "int8")
 ATTENTIONS = ("sdpa", "eager")
-
-# Name → (what holds the states, in words). The names that transformers' `optim=` gives the same
-# optimisers are accepted and turned into these.
-OPTIMIZERS: dict[str, str] = {
-    "adamw": "two states in the parameter's precision; torch's foreach step, one temporary copy",
-    "adamw_fused": "two states in the parameter's precision; one kernel, no temporaries",
-    "adamw_32bit": "two fp32 states, whatever the parameter's precision (bitsandbytes)",
-    "adamw_8bit": "two 8-bit states with one fp32 absmax for 256 values (bitsandbytes)",
-    "paged_adamw_8bit": "8-bit states that the driver may move to the CPU's memory",
-    "paged_adamw_32bit": "fp32 states that the driver may move to the CPU's memory",
-    "sgd": "no states",
-    "adafactor": "one row and one column of fp32 for each matrix",
-}
-OPTIMIZER_ALIASES = {
-    "adamw_torch": "adamw",
-    "adamw_torch_fused": "adamw_fused",
-    "adamw_bnb_8bit": "adamw_8bit",
-}
 
 
 class MemoryRequest(BaseModel):
@@ -83,10 +66,10 @@ class MemoryRequest(BaseModel):
     @field_validator("optimizer")
     @classmethod
     def _known(cls, value: str) -> str:
-        name = OPTIMIZER_ALIASES.get(value, value)
-        if name not in OPTIMIZERS:
-            raise ValueError("one of " + ", ".join(OPTIMIZERS))
-        return name
+        try:
+            return optimizer_name(value)
+        except LabError:
+            raise ValueError("one of " + ", ".join(OPTIMIZERS)) from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> MemoryRequest:
@@ -129,10 +112,11 @@ def request_of(model: str | MemoryRequest, **fields: Any) -> MemoryRequest:
         ("precision", PRECISIONS),
         ("quantization", QUANTIZATIONS),
         ("attention", ATTENTIONS),
-        ("optimizer", (*OPTIMIZERS, *OPTIMIZER_ALIASES)),
     ):
         if name in fields and fields[name] not in legal:
-            raise choice_error(name, fields[name], OPTIMIZERS if name == "optimizer" else legal)
+            raise choice_error(name, fields[name], legal)
+    if "optimizer" in fields:
+        fields["optimizer"] = optimizer_name(fields["optimizer"])
     try:
         return MemoryRequest(model=model, **fields)
     except ValidationError as error:

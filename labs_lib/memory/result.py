@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from labs_lib.memory.request import MemoryRequest
+from labs_lib.step.optimizers import OPTIMIZERS
 
 KINDS = ("weights", "adapter", "optimizer", "gradients", "activations", "temporary")
 GIB = 2**30
@@ -105,7 +106,7 @@ def notes_on(request: MemoryRequest, model_type: str) -> tuple[str, ...]:
             "transformers 5.23 replaces plain Linear layers only, and Falcon's are its own "
             "FalconLinear: load_in_4bit leaves this model in 16 bits."
         )
-    if request.optimizer.startswith("paged") and request.device == "cuda":
+    if OPTIMIZERS[request.optimizer].pages(request.device):
         notes.append(
             "Paged states may leave the GPU when room is short and are not in the peak; tensors "
             "below 100,000 elements (most LoRA matrices) are never paged."
