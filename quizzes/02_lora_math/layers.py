@@ -9,7 +9,9 @@ from typing import Any
 from labs_lib.assessment.exercises.base import same
 
 
-def random_layer(generator: random.Random, d_in: int, d_out: int, rank: int, rows: tuple[int, ...]):
+def random_layer(
+    generator: random.Random, d_in: int, d_out: int, rank: int, rows: tuple[int, ...]
+) -> tuple[Any, ...]:
     """Return x, W, bias, A, B, alpha at random, with alpha/r, alpha and 1 all different."""
     import torch
 
