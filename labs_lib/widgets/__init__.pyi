@@ -1,0 +1,11 @@
+from .knob_effects import KnobEffects as KnobEffects
+from .low_rank_explorer import LowRankExplorer as LowRankExplorer
+from .memory_planner import ByteBar as ByteBar
+from .memory_planner import MemoryPlanner as MemoryPlanner
+from .method_chooser import MethodChooser as MethodChooser
+from .nf4_explorer import NF4Explorer as NF4Explorer
+from .progress_card import ProgressCard as ProgressCard
+from .progress_card import show_progress as show_progress
+from .question_card import QuestionCard as QuestionCard
+from .question_card import ask as ask
+from .rank_alpha import RankAlpha as RankAlpha
