@@ -28,7 +28,7 @@ class LabError(ValueError):
         super().__init__(" ".join(message.split()))
 
     def _render_traceback_(self) -> list[str]:
-        """Called by IPython in place of its traceback."""
+        """Return what IPython, which calls this, shows in place of its traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -96,7 +96,7 @@ def move_files(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with `\\n` line ends, aside first."""
+    r"""Write `text` as UTF-8 with `\n` line ends, aside first."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 

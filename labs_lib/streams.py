@@ -13,11 +13,11 @@ ASCII = "labs-ascii"
 
 
 def make_output_safe() -> None:
-    """Let standard output and error escape what their encoding lacks, in place of an exception.
+    r"""Let standard output and error escape what their encoding lacks, in place of an exception.
 
     A redirected output on Windows is cp1252, under `LC_ALL=C` ASCII; a path or an argument may
     hold bytes that are no text in any encoding. Such a character is written as JSON writes it
-    (`\\u2192`), so that what `--json` prints stays valid and loses nothing.
+    (`\u2192`), so that what `--json` prints stays valid and loses nothing.
     """
     codecs.register_error(ESCAPE, _as_json_escapes)
     codecs.register(_ascii)

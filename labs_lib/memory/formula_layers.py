@@ -12,8 +12,11 @@ from labs_lib.memory.formula_sizes import GATED, Sizes
 
 @dataclass(frozen=True)
 class Layer:
-    """Bytes of one layer: `saved` for the backward pass, `first` what layer 0 saves of them,
-    `backward` the most that its backward pass holds besides what is saved."""
+    """Bytes of one layer.
+
+    `saved` is for the backward pass, `first` what layer 0 saves of them, `backward` the most that
+    its backward pass holds besides what is saved.
+    """
 
     saved: int
     first: int

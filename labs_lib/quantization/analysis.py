@@ -87,8 +87,11 @@ def layer_errors(
 
 
 def summarize_errors(errors: Sequence[QuantizationError]) -> list[QuantizationError]:
-    """Join the layers of each type × block size: squares averaged over parameters, the largest
-    maximum, bits over all; `layer` says how many were joined."""
+    """Join the layers of each type × block size.
+
+    Squares are averaged over parameters, the maximum is the largest, the bits are over all;
+    `layer` says how many were joined.
+    """
     groups: dict[tuple[str, int, bool], list[QuantizationError]] = {}
     for error in errors:
         key = (error.quant_type, error.block_size, error.double_quant)

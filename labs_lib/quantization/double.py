@@ -20,8 +20,11 @@ STEPS = 65535
 
 @dataclass(frozen=True)
 class DoubleQuantized:
-    """Quantised scales: `codes` (blocks,) uint8; `absmax` (ceil(blocks/256),) fp32; the mean
-    that was taken off, `offset`, a scalar fp32 tensor."""
+    """Quantised scales.
+
+    `codes` (blocks,) uint8; `absmax` (ceil(blocks/256),) fp32; the mean that was taken off,
+    `offset`, a scalar fp32 tensor.
+    """
 
     codes: torch.Tensor
     absmax: torch.Tensor

@@ -133,11 +133,11 @@ def training_phases(
     activations_bytes: Sequence[int],
     state_names: Sequence[str],
 ) -> list[PagingStep]:
-    """Return the moments of training steps for `simulate_paging`: one entry of
-    `activations_bytes` a step (the peak of its batch, in bytes).
+    """Return the moments of training steps for `simulate_paging`.
 
-    Forward and backward need the activations, backward the gradients too; the optimiser then
-    goes through the states one by one, with the activations already freed.
+    `activations_bytes` has one entry a step: the peak of its batch, in bytes. Forward and backward
+    need the activations, backward the gradients too; the optimiser then goes through the states
+    one by one, with the activations already freed.
     """
     phases = []
     for number, activations in enumerate(activations_bytes, start=1):

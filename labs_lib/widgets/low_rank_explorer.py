@@ -89,7 +89,7 @@ class LowRankExplorer(Instrument):
         super().__init__(**state)
 
     def controls(self) -> list[ipywidgets.Widget]:
-        """What to look at, and the rank."""
+        """Return the choice of what to look at, and the rank."""
         source = self.bind(
             "source", ipywidgets.Dropdown(options=list(self._sources), description="matrix")
         )

@@ -40,6 +40,7 @@ class ProbeMultiply:
     def __call__(
         self, function: Any, seed: int, tokens: int, d_in: int, d_out: int, growth: bool
     ) -> dict[str, Any]:
+        """Call the student's function and return what it did, as plain values."""
         with set_aside():
             return _observed(function, seed, tokens, d_in, d_out, growth)
 

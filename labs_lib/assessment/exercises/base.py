@@ -169,6 +169,7 @@ class ValueCheck:
     seconds: float = SECONDS
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
+        """Judge a value by its properties, or name the misconception behind it."""
         if callable(answer):
             given = "a class" if issubclass(type(answer), type) else kind_of(answer)
             return Outcome(ERROR, f"{exercise.answer} should be a value; {given} was given.")
@@ -211,6 +212,7 @@ class FunctionCheck:
     seconds: float = SECONDS
 
     def judge(self, exercise: Exercise, answer: Any) -> Outcome:
+        """Judge a function by what it returns in each case, apart from this process."""
         if is_text(answer):
             answer = str.__str__(answer)
             if len(answer) > 100_000:

@@ -32,6 +32,7 @@ class Calls:
         getattr(self.probe, "prepare", lambda: None)()
 
     def __call__(self) -> list[Any]:
+        """Return what the function, or the probe of it, gives in each case."""
         function = self.answer
         if isinstance(function, str):
             # A function typed into a card: the student's own code, as in any cell.
@@ -61,6 +62,7 @@ class Looks:
             import_ahead(self.observe)
 
     def __call__(self) -> Any:
+        """Return the value, or what was observed of it, as plain values."""
         value = plain_value(self.answer)
         return value if self.observe is None else self.observe(value)
 

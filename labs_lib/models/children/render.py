@@ -67,7 +67,7 @@ def to_json(
 
 
 def refuse(message: Any) -> None:
-    """Called by a template that does not accept the messages."""
+    """Raise, for a template that does not accept the messages and calls this."""
     raise jinja2.TemplateError(str(message))
 
 
