@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datasets
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +33,7 @@ class Row:
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by value: a read-only mapping cannot be pickled itself."""
         return Row, (self.prompt, self.completion, dict(self.meta), self.system)
 
@@ -93,7 +96,7 @@ def to_jsonl(rows: Iterable[Row]) -> str:
     )
 
 
-def to_hf(rows: Iterable[Row]):
+def to_hf(rows: Iterable[Row]) -> datasets.Dataset:
     """Return a `datasets.Dataset` in TRL's conversational prompt/completion form.
 
     Columns: `prompt` (the messages before the answer) and `completion` (the answer's message),
