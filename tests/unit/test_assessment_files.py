@@ -228,6 +228,7 @@ PLACES = ["read-only", "a file", "no permission", "busy", "full", "a folder", "n
 @pytest.fixture(params=PLACES)
 def bad_place(request, monkeypatch, tmp_path):
     """Make the home one in which nothing can be kept."""
+    held = contextlib.ExitStack()
     if request.param == "a file":
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("LABS_HOME", str(tmp_path / "file"))
@@ -240,9 +241,7 @@ def bad_place(request, monkeypatch, tmp_path):
 
         monkeypatch.setattr(events, "LOCK_SECONDS", 0.05)
         progress.progress_file().parent.mkdir(parents=True)
-        lock = filelock.FileLock(f"{progress.progress_file()}.lock")
-        lock.acquire()
-        request.addfinalizer(lock.release)
+        held.enter_context(filelock.FileLock(f"{progress.progress_file()}.lock"))
     else:
         # As the superuser, for whom permissions do not count, the system's answer is made up.
         number = {"read-only": errno.EROFS, "no permission": errno.EACCES, "full": errno.ENOSPC}
@@ -255,7 +254,8 @@ def bad_place(request, monkeypatch, tmp_path):
         monkeypatch.setattr(pathlib.Path, "touch", refuse)
         if request.param == "no permission":
             monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
-    return request.param
+    yield request.param
+    held.close()
 
 
 def test_the_result_is_shown_where_nothing_can_be_kept(bad_place, capsys, monkeypatch):

@@ -119,7 +119,7 @@ def test_a_blank_is_not_attempted(question, blank):
         (MULTIPLE, {"a": 1, "c": 2}.keys()), (MULTIPLE, ["a, c"]),
         (NUMERIC, torch.tensor(14)), (NUMERIC, torch.tensor([14.0])), (NUMERIC, numpy.int64(14)),
         (NUMERIC, numpy.array([[14.0]])), (NUMERIC, Decimal("14.0")), (NUMERIC, Fraction(28, 2)),
-        (NUMERIC, "14,000 MB"), (NUMERIC, "14 000 MB"), (NUMERIC, "~14"), (NUMERIC, "28/2"),
+        (NUMERIC, "0.014 TB"), (NUMERIC, "14 000 MB"), (NUMERIC, "~14"), (NUMERIC, "28/2"),
         (NUMERIC, "7 * 2"), (NUMERIC, "14,0"),
         (TEXT, "the LoraConfig"), (TEXT, "LoraConfig()"), (TEXT, "It is LoraConfig."),
         (TEXT, type("LoraConfig", (), {})),

@@ -184,7 +184,11 @@ def test_any_book_gives_the_count_of_midpoints_below(book, seed):
     try:
         table = code_table(values)
     except LabError as error:
-        assert "too close" in str(error)
+        refusal = str(error)
+    else:
+        refusal = ""
+    if refusal:
+        assert "too close" in refusal
         assert midpoints.diff().min() < 1e-5
         return
     order = torch.argsort(values, stable=True).to(torch.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,12 @@ PROMPTS = ["Who wrote Hamlet?", "What is the capital of Hungary?"]
 
 
 @pytest.fixture(params=[True, False], ids=["repacks", "does not repack"])
-def cpu_repacks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+def cpu_repacks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let bitsandbytes take this CPU for one that has AVX512-BF16, and for one that has not."""
     import bitsandbytes
 
     monkeypatch.setattr(bitsandbytes.nn.modules, "has_avx512bf16", lambda: request.param)
-    yield request.param
+    return request.param
 
 
 def adapted(folder: Path, **fields: Any) -> tuple[Any, Any]:
