@@ -244,20 +244,25 @@ def _check_sizes(fields: dict[str, Any]) -> None:
         raise _illegal("r", rank, f"from 1 to {_LARGEST_SIZE:,}")
     if fields.get("lora_alpha") == 0 and not fields.get("alpha_pattern"):
         raise _illegal("lora_alpha", 0, "it scales the whole update to nothing")
-    for name in ("rank_pattern", "alpha_pattern"):
-        for key, value in (fields.get(name) or {}).items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if name == "alpha_pattern" and not (number and abs(value) <= _LARGEST_SIZE):
-                raise _illegal(f"{name}.{key}", value, "a number of usual size")
-            # AdaLoRA keeps a list here: which of the ranks are left.
-            if name == "rank_pattern" and not isinstance(value, list):
-                if isinstance(value, bool) or not isinstance(value, int):
-                    raise _illegal(f"{name}.{key}", value, "a whole number")
-                if not 1 <= value <= _LARGEST_SIZE:
-                    raise _illegal(f"{name}.{key}", value, f"from 1 to {_LARGEST_SIZE:,}")
+    _check_patterns(fields)
     pairs = fields.get("layer_replication") or []
     if sum(max(0, end - start) for start, end in pairs) > _MOST_LAYERS:
         raise _illegal("layer_replication", pairs, f"at most {_MOST_LAYERS:,} layers")
+
+
+def _check_patterns(fields: dict[str, Any]) -> None:
+    """Raise for a rank or an alpha of one layer that no layer can have."""
+    for key, rank in (fields.get("rank_pattern") or {}).items():
+        if isinstance(rank, list):  # AdaLoRA keeps here which of the ranks are left
+            continue
+        if isinstance(rank, bool) or not isinstance(rank, int):
+            raise _illegal(f"rank_pattern.{key}", rank, "a whole number")
+        if not 1 <= rank <= _LARGEST_SIZE:
+            raise _illegal(f"rank_pattern.{key}", rank, f"from 1 to {_LARGEST_SIZE:,}")
+    for key, alpha in (fields.get("alpha_pattern") or {}).items():
+        is_number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
+        if not (is_number and abs(alpha) <= _LARGEST_SIZE):
+            raise _illegal(f"alpha_pattern.{key}", alpha, "a number of usual size")
 
 
 def _illegal(name: str, value: Any, legal: str) -> LabError:

@@ -216,11 +216,7 @@ def _finish_replacing(path: Path) -> None:
         return
     for name in (RUN_FILE, *PROBE_FILES):
         (path / name).unlink(missing_ok=True)
-    new = _read(work / MARK).get("output", {})
-    for output, names in _outputs_of(path).items():
-        for name in set(names) - set(new.get(output, ())):
-            _unlink_within(path / output, name)
-        _remove_empty(path / output)
+    _remove_earlier_outputs(path, _read(work / MARK).get("output", {}))
     for output in OUTPUTS:
         if (work / output).is_dir():
             move_files(work / output, path / output)
@@ -230,6 +226,14 @@ def _finish_replacing(path: Path) -> None:
     write_json(path / MARK, _read(work / MARK))  # the copy in `work` goes with it, last of all
     (work / RUN_FILE).replace(path / RUN_FILE)
     _remove_own(path, keep=(MARK, RECIPE_FILE, BEFORE_FILE, RUN_FILE, *OUTPUTS))
+
+
+def _remove_earlier_outputs(path: Path, new: dict[str, list[str]]) -> None:
+    """Remove what the earlier run saved and the new one, whose names are in `new`, does not."""
+    for output, names in _outputs_of(path).items():
+        for name in set(names) - set(new.get(output, ())):
+            _unlink_within(path / output, name)
+        _remove_empty(path / output)
 
 
 def _remove_own(folder: Path, keep: tuple[str, ...] = ()) -> None:
@@ -246,14 +250,19 @@ def _remove_own(folder: Path, keep: tuple[str, ...] = ()) -> None:
     if UNFINISHED not in keep and (folder / UNFINISHED).is_dir():
         _remove_own(folder / UNFINISHED)
         _remove_empty(folder / UNFINISHED)
-    for left in folder.iterdir():
-        if _is_aside(left.name) and left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        elif _is_aside(left.name):
-            left.unlink(missing_ok=True)
+    _remove_aside(folder)
     for name in (RUN_FILE, *PROBE_FILES, BEFORE_FILE, RECIPE_FILE, MARK):
         if name not in keep:
             (folder / name).unlink(missing_ok=True)
+
+
+def _remove_aside(folder: Path) -> None:
+    """Remove what a killed run was still writing, under the names of its own that it uses."""
+    for path in folder.iterdir():
+        if _is_aside(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif _is_aside(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _outputs_of(folder: Path) -> dict[str, list[str]]:
