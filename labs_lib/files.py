@@ -7,10 +7,10 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.errors import LabError
 
@@ -24,7 +24,7 @@ def expanded(path: str | Path) -> Path:
 
 
 @contextmanager
-def friendly_os_errors(path: Path) -> Iterator[None]:
+def friendly_os_errors(path: Path) -> Generator[None]:
     """Turn a full disk, a read-only folder or a missing parent into one clear line."""
     try:
         yield
@@ -34,7 +34,7 @@ def friendly_os_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path) -> Generator[Path]:
     """Yield a temporary file beside `path`; rename it to `path` if the block succeeds."""
     with friendly_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_aside(folder: Path, others_stay: bool = False) -> Iterator[Path]:
+def folder_written_aside(folder: Path, others_stay: bool = False) -> Generator[Path]:
     """Yield a temporary folder beside `folder`; rename it to `folder` if the block succeeds.
 
     An existing `folder` is replaced; it is never seen half-written. With `others_stay` it keeps
@@ -115,9 +115,9 @@ def _finite(content: Any) -> Any:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: _finite(value) for key, value in cast(Mapping[Any, Any], content).items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
+        return [_finite(value) for value in cast(Sequence[Any], content)]
     return content
 
 
