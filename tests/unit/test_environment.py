@@ -16,6 +16,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import labs_lib
 from tools.launcher import places, stamps
 
 if sys.version_info >= (3, 11):
@@ -171,3 +172,12 @@ def test_no_registry_address_is_written_anywhere(root: Path):
     for file in (*map(root.joinpath, names), *(root / "tools").rglob("*.py")):
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"index-url|find-links|pypi\.org|https?://(?!127)", text), file
+
+
+def test_the_version_stands_in_one_place_and_the_changelog_tells_of_it(root: Path, project):
+    assert "version" not in project
+    assert project["dynamic"] == ["version"]
+    changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", changes, re.MULTILINE)
+    assert headings[:2] == ["Unreleased", labs_lib.__version__]
+    assert len(headings) == len(re.findall(r"^## ", changes, re.MULTILINE))

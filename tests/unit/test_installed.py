@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import labs_lib
+
 BROUGHT = ("labs_lib", "recipes", "quizzes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 
@@ -73,6 +75,7 @@ def brought(folder: Path) -> set[str]:
 def test_the_wheel_holds_every_file_and_nothing_of_an_earlier_build(source: Path, wheel: Path):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == brought(source)
+    assert wheel.name.split("-")[1] == labs_lib.__version__
     assert "labs_lib/recipes/sweeps/dropout.yaml" in names
 
 
