@@ -1,4 +1,4 @@
-"""Write the tables of the READMEs from what they tell of: sources, commands, recorded figures.
+"""Write the tables of the documents from what they tell of: sources, commands, recorded figures.
 
     python -m tools.readme [--check]
 
@@ -19,7 +19,9 @@ from labs_lib.files import write_text
 from tools.tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+DOCUMENTS = tuple(
+    ROOT / name for name in ("README.md", "benchmarks/README.md", "docs/architecture.md")
+)
 PLACE = re.compile(
     r"(?P<head><!-- generated: (?P<name>[^\n]+?) -->\n)"
     r"(?P<text>.*?)(?P<foot><!-- end: (?P=name) -->)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tools.tables.architecture import floors, rooms
 from tools.tables.benchmarks import programs
 from tools.tables.growth import growth
 from tools.tables.lessons import lessons
@@ -20,4 +21,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": training,
     "waiting": waiting,
     "growth": growth,
+    "floors": floors,
+    "rooms": rooms,
 }
