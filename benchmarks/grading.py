@@ -41,15 +41,15 @@ WRONG = {
 def responses_per_second(kind: str, seconds: float) -> float:
     """Return how many responses to this kind of question one core grades in a second."""
     questions = [q for bank in load_banks().values() for q in bank.questions if q.kind == kind]
-    asked = [
+    pairs = [
         (question, value)
         for question in questions
         for value in (str(right_answer(question)), WRONG[kind])
     ]
-    for question, value in asked:  # the first response to a question lays out its answers
+    for question, value in pairs:  # the first response to a question lays out its answers
         grade(question, Response(question.id, value))
     count = 0
-    batch = list(itertools.islice(itertools.cycle(asked), 1000))
+    batch = list(itertools.islice(itertools.cycle(pairs), 1000))
     start = time.process_time()
     while (spent := time.process_time() - start) < seconds:
         for question, value in batch:
@@ -97,7 +97,7 @@ def seconds_to_check() -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print a table, and write the figures if asked to."""
+    """Measure, print a table, and write the figures if pairs to."""
     parser = argparse.ArgumentParser(description="Measure what is claimed about grading.")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--seconds", type=float, default=1.0, help="per kind of question")

@@ -76,8 +76,8 @@ def grading_seconds(submissions: int) -> float:
     from labs_lib.assessment.grading import grade
     from labs_lib.assessment.questions import Response
 
-    questions = [each for bank in load_banks().values() for each in bank.questions]
-    question = next(each for each in questions if each.kind == "single")
+    questions = [question for bank in load_banks().values() for question in bank.questions]
+    question = next(question for question in questions if question.kind == "single")
     responses = [Response(question.id, "abcd"[number % 4]) for number in range(submissions)]
     return median_of(lambda: [grade(question, response) for response in responses])
 
@@ -95,41 +95,41 @@ def median_of(action: Callable[[], Any]) -> float:
 def exponent(sizes: list[int], seconds: list[float]) -> float:
     """Return the slope of the least-squares line through the points' logarithms."""
     return statistics.linear_regression(
-        [math.log(size) for size in sizes], [math.log(each) for each in seconds]
+        [math.log(size) for size in sizes], [math.log(duration) for duration in seconds]
     ).slope
 
 
 def measured() -> dict[str, dict[str, Any]]:
     """Return sizes, seconds and exponent by what grows."""
-    series: dict[str, tuple[tuple[int, ...], Callable[[int], float]]] = {
+    work: dict[str, tuple[tuple[int, ...], Callable[[int], float]]] = {
         "step by rank": (RANKS, lambda rank: step_seconds(rank=rank)),
         "step by batch (rows)": (BATCHES, lambda batch: step_seconds(batch=batch)),
         "step by length (tokens)": (LENGTHS, lambda length: step_seconds(length=length)),
         "forecast by depth (layers)": (LAYERS, forecast_seconds),
         "grading by submissions": (SUBMISSIONS, grading_seconds),
     }
-    found = {}
-    for name, (sizes, seconds_for) in series.items():
+    series = {}
+    for name, (sizes, seconds_for) in work.items():
         seconds = [seconds_for(size) for size in sizes]
-        found[name] = {
+        series[name] = {
             "sizes": list(sizes),
             "seconds": seconds,
             "exponent": exponent(list(sizes), seconds),
         }
         points = ", ".join(f"{s}: {t:.3g} s" for s, t in zip(sizes, seconds, strict=True))
-        print(f"{name:<28} exponent {found[name]['exponent']:+.2f}   {points}", flush=True)
-    return found
+        print(f"{name:<28} exponent {series[name]['exponent']:+.2f}   {points}", flush=True)
+    return series
 
 
-def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
+def draw(series: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw each series, with the line through its first point that linear growth would follow."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, all_axes = plt.subplots(1, len(found), figsize=(14, 3), layout="constrained")
-    for axes, (name, row) in zip(all_axes, found.items(), strict=True):
+    figure, all_axes = plt.subplots(1, len(series), figsize=(14, 3), layout="constrained")
+    for axes, (name, row) in zip(all_axes, series.items(), strict=True):
         sizes, seconds = row["sizes"], row["seconds"]
         axes.loglog(sizes, seconds, "o-", label="measured")
         linear = [seconds[0] * size / sizes[0] for size in sizes]
@@ -148,11 +148,11 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="save the plots as this PNG file")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    found = measured()
+    series = measured()
     if arguments.plot:
-        draw(found, arguments.plot)
+        draw(series, arguments.plot)
     if arguments.json:
-        write_record(arguments.json, series=found)
+        write_record(arguments.json, series=series)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def side_by_side() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for row in published():
         model = row.request.model
-        told = estimates.setdefault(model, accelerate_estimates(model))
+        estimate = estimates.setdefault(model, accelerate_estimates(model))
         ours = forecast(row.request).peak_bytes
         rows.append(
             {
@@ -86,9 +86,9 @@ def side_by_side() -> list[dict[str, Any]]:
                 "measured_bytes": row.measured_bytes,
                 "forecast_bytes": ours,
                 "forecast_error": ours / row.measured_bytes - 1,
-                "accelerate_weights_bytes": told["weights"],
-                "accelerate_training_bytes": told["training"],
-                "accelerate_error": told["training"] / row.measured_bytes - 1,
+                "accelerate_weights_bytes": estimate["weights"],
+                "accelerate_training_bytes": estimate["training"],
+                "accelerate_error": estimate["training"] / row.measured_bytes - 1,
                 "comparable": row.comparable,
                 "source": row.source,
             }

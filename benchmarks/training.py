@@ -83,12 +83,12 @@ def measured_cell(method: str, length: str, steps: int, precision: str) -> list[
     command += ["--steps", str(steps), "--contender"]
     workers = {name: Worker([*command, name]) for name in CONTENDERS}
     ready = {name: worker.hear() for name, worker in workers.items()}
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    steps_of: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     rates = [matrix_rate(precision)]
     for step in range(steps + 2):
         turn = CONTENDERS[step % len(CONTENDERS) :] + CONTENDERS[: step % len(CONTENDERS)]
         for name in turn:
-            told[name].append(workers[name].ask())
+            steps_of[name].append(workers[name].ask())
         rates.append(matrix_rate(precision))
     ends = {name: worker.ask() for name, worker in workers.items()}
     for worker in workers.values():
@@ -96,13 +96,13 @@ def measured_cell(method: str, length: str, steps: int, precision: str) -> list[
     rate = statistics.median(rates)
     rows = []
     for name in CONTENDERS:
-        timed = told[name][1:-1]
-        seconds = [each["seconds"] for each in timed]
+        timed = steps_of[name][1:-1]
+        seconds = [step["seconds"] for step in timed]
         needed, given = (
             sum(
-                each[counted] * ready[name]["operations_per_token"]
-                + each["labels"] * ready[name]["operations_per_label"]
-                for each in timed
+                step[counted] * ready[name]["operations_per_token"]
+                + step["labels"] * ready[name]["operations_per_label"]
+                for step in timed
             )
             for counted in ("tokens", "tokens_given")
         )
@@ -114,7 +114,7 @@ def measured_cell(method: str, length: str, steps: int, precision: str) -> list[
                 "seconds_per_step": statistics.median(seconds),
                 "seconds_least": min(seconds),
                 "seconds_most": max(seconds),
-                "tokens_per_second": sum(each["tokens"] for each in timed) / sum(seconds),
+                "tokens_per_second": sum(step["tokens"] for step in timed) / sum(seconds),
                 "matrix_share": needed / sum(seconds) / rate,
                 "given_share": given / sum(seconds) / rate,
                 "matrix_gflops": rate / 1e9,
@@ -163,7 +163,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def contend(name: str, method: str, length: str, steps: int) -> None:
-    """Build one contender and step when told to."""
+    """Build one contender and step whenever the parent says so."""
     from labs_lib.training.engine.quiet import quiet_libraries
 
     with quiet_libraries(), tempfile.TemporaryDirectory() as folder:

@@ -39,25 +39,26 @@ def rows_of(length: str, split: str, count: int) -> list[Any]:
 
     rows = load_set("structured-output").split(split)
     shots = LENGTHS[length]
-    made = []
+    with_examples = []
     for index in range(count):
         *examples, row = (rows[(index * (shots + 1) + k) % len(rows)] for k in range(shots + 1))
-        shown = [f"{each.prompt}\n{each.completion}" for each in examples]
-        made.append(Row("\n\n".join([*shown, row.prompt]), row.completion, system=row.system))
-    return made
+        solved = [f"{example.prompt}\n{example.completion}" for example in examples]
+        prompt = "\n\n".join([*solved, row.prompt])
+        with_examples.append(Row(prompt, row.completion, system=row.system))
+    return with_examples
 
 
 def encoded(rows: Sequence[Any], tokenizer: Any) -> list[dict[str, list[int]]]:
     """Return token numbers and labels as TRL makes them: the answer alone is learnt."""
-    made = []
+    columns = []
     for row in rows:
         prompt = tokenizer.apply_chat_template(
             row.prompt_messages(), add_generation_prompt=True, return_dict=True
         )["input_ids"]
         whole = tokenizer.apply_chat_template(row.messages(), return_dict=True)["input_ids"]
         labels = [-100] * len(prompt) + whole[len(prompt) :]
-        made.append({"input_ids": whole, "labels": labels})
-    return made
+        columns.append({"input_ids": whole, "labels": labels})
+    return columns
 
 
 def batches_of(rows: Sequence[dict[str, list[int]]]) -> list[tuple[int, int]]:

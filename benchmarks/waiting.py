@@ -150,7 +150,7 @@ def kernel() -> Iterator[Callable[[str], list[float]]]:
 def model() -> Figures:
     """Time the bundled model's loading and its first answer; medians of three processes."""
     pairs = [numbers_of([sys.executable, "-c", MODEL_PROGRAM]) for _ in range(3)]
-    loading, answering = (statistics.median(each) for each in zip(*pairs, strict=True))
+    loading, answering = (statistics.median(times) for times in zip(*pairs, strict=True))
     return {"model loaded": loading, "first answer": answering}
 
 
@@ -182,39 +182,39 @@ def sliders() -> Figures:
     import widgets
 
     figures = {
-        f"{name}, in the kernel (ms)": each["p95_ms"]
-        for name, each in widgets.measure(changes=120).items()
+        f"{name}, in the kernel (ms)": row["p95_ms"]
+        for name, row in widgets.measure(changes=120).items()
     }
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "tests/browser/test_instruments.py"]
         command += ["-k", "by_keyboard", "-o", "junit_family=xunit1", f"--junit-xml={report}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        found = list(ElementTree.parse(report).iter("property")) if report.exists() else []
-        if not found:
+        delays = list(ElementTree.parse(report).iter("property")) if report.exists() else []
+        if not delays:
             print(f"no figures of the page:\n{done.stdout[-1000:]}", file=sys.stderr)
-        for each in found:
-            name = (each.get("name") or "").partition("_key_to_page")[0]
-            figures[f"{name}, key to page (ms)"] = float(each.get("value") or "nan")
+        for delay in delays:
+            name = (delay.get("name") or "").partition("_key_to_page")[0]
+            figures[f"{name}, key to page (ms)"] = float(delay.get("value") or "nan")
     return figures
 
 
 def commands() -> Figures:
     """Time the CLI and the package's import; medians of five."""
     labs = [str(Path(sys.executable).with_name("labs"))]
-    asked = {
+    calls = {
         "import labs_lib": [sys.executable, "-c", "import labs_lib"],
         "labs --help": [*labs, "--help"],
         "labs memory llama-2-7b": [*labs, "memory", "llama-2-7b"],
     }
     return {
-        name: statistics.median(timed(command) for _ in range(5)) for name, command in asked.items()
+        name: statistics.median(timed(command) for _ in range(5)) for name, command in calls.items()
     }
 
 
 PARTS: dict[str, Callable[[], Figures]] = {
-    each.__name__: each
-    for each in (commands, model, first_output, lab, fine_tune, sliders, lessons, setup)
+    part.__name__: part
+    for part in (commands, model, first_output, lab, fine_tune, sliders, lessons, setup)
 }
 
 
@@ -242,7 +242,7 @@ def timed(command: Sequence[str], folder: Path = ROOT, more: dict[str, str] | No
 
 def numbers_of(command: Sequence[str]) -> list[float]:
     """Return the numbers in a program's last line."""
-    return [float(each) for each in re.findall(r"[\d.e+-]+", run(command).splitlines()[-1])]
+    return [float(number) for number in re.findall(r"[\d.e+-]+", run(command).splitlines()[-1])]
 
 
 def main() -> None:
@@ -263,9 +263,9 @@ def main() -> None:
     for name, part in PARTS.items():
         if name in left_out:
             continue
-        found = part()
-        figures |= found
-        for what, number in found.items():
+        measured = part()
+        figures |= measured
+        for what, number in measured.items():
             unit, digits = ("", 1) if "(ms)" in what else (" s", 2)
             print(f"{what:<44}{number:>9.{digits}f}{unit}", flush=True)
     if arguments.json:

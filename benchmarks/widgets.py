@@ -169,9 +169,9 @@ def times(change: Callable[[int], None], values: list[int], changes: int) -> lis
     seconds = []
     for turn in range(changes + 3):
         value = values[(turn + 1) % len(values)]
-        began = time.perf_counter()
+        started = time.perf_counter()
         change(value)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
     return seconds[3:]
 
 

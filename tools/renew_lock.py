@@ -52,7 +52,7 @@ def fresh(pins: list[str], listed: dict[str, list[str]]) -> list[str]:
     A pin that the extras need on more machines than the course takes the narrower one's place,
     so that no machine finds a name twice.
     """
-    found = []
+    new = []
     for pin in pins:
         package = pin.partition(" ;")[0]
         for lines in listed.values():
@@ -60,8 +60,8 @@ def fresh(pins: list[str], listed: dict[str, list[str]]) -> list[str]:
                 if line.partition(" ;")[0] == package and line not in pins:
                     lines[place] = pin
         if not any(pin in lines for lines in listed.values()):
-            found.append(pin)
-    return found
+            new.append(pin)
+    return new
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def test_help_is_printed(root: Path, script: str):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "complaint"),
     [
         (("training.py", "--methods", "dora"), "--methods: 'dora' is none of lora, qlora, full"),
         (("training.py", "--methods", "short"), "--methods: 'short' is none of"),
@@ -38,12 +38,12 @@ def test_help_is_printed(root: Path, script: str):
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_line(
-    root: Path, arguments: tuple[str, ...], told: str
+    root: Path, arguments: tuple[str, ...], complaint: str
 ):
     script, *rest = arguments
     result = call(root, f"benchmarks/{script}", *rest)
     assert result.returncode == 2
-    assert told in result.stderr
+    assert complaint in result.stderr
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1, 2])

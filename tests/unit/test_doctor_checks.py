@@ -95,7 +95,7 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("path", "text", "name", "found"), DAMAGE)
+@pytest.mark.parametrize(("path", "text", "name", "complaint"), DAMAGE)
 def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
     root: Path,
     tmp_path: Path,
@@ -103,7 +103,7 @@ def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
     path: str,
     text: str | None,
     name: str,
-    found: str,
+    complaint: str,
 ):
     from labs_lib import data, paths
     from labs_lib.data import bundled
@@ -130,11 +130,11 @@ def test_what_the_course_brings_is_read_and_what_is_wrong_is_told(
             shutil.rmtree(tmp_path / path)
         else:
             (tmp_path / path).unlink()
-        checks = {each: look() for each, look in looks.items()}
+        checks = {check: look() for check, look in looks.items()}
     finally:
         data.load_set.cache_clear()
-    assert [each for each, check in checks.items() if check.state == "missing"] == [name]
-    assert found in checks[name].found
+    assert [wrong for wrong, check in checks.items() if check.state == "missing"] == [name]
+    assert complaint in checks[name].found
     assert "\n" not in checks[name].found
     assert checks[name].mend.startswith("download the course again and copy its folder ")
     (tmp_path / ".git").mkdir()

@@ -98,12 +98,12 @@ PIP = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "kept"), PIP)
+@pytest.mark.parametrize(("name", "value", "stays"), PIP)
 def test_of_pips_variables_those_stay_that_say_how_packages_are_reached(
-    course_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, kept: bool
+    course_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, stays: bool
 ):
     monkeypatch.setenv(name, value)
-    assert (set_up_environment().get(name) == value) is kept
+    assert (set_up_environment().get(name) == value) is stays
 
 
 CONFIGURATION = """\
@@ -154,12 +154,12 @@ PYTHONS_OWN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "seen"), PYTHONS_OWN)
+@pytest.mark.parametrize(("name", "value", "result"), PYTHONS_OWN)
 def test_of_pythons_variables_those_stay_that_change_no_result(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, seen: str | None
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, result: str | None
 ):
     monkeypatch.setenv(name, value)
-    assert child_environment().get(name) == seen
+    assert child_environment().get(name) == result
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16"])

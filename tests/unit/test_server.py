@@ -96,8 +96,8 @@ def start(root: Path, tmp_path: Path) -> Iterator[Any]:
         with_children = []
         if process.is_running():
             with_children = [*process.children(recursive=True), process]
-        for each in with_children:
-            each.kill()
+        for member in with_children:
+            member.kill()
 
 
 def new_kernel(address: str) -> None:

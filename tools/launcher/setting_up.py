@@ -31,11 +31,11 @@ def set_up(sections: Sequence[str] = places.SECTIONS["course"]) -> None:
             with step("Python environment"):
                 installing.make_environment(lock)
             stamp("environment")
-        wanted = [name for name in sections if name in steps]
-        if wanted:
+        missing = [name for name in sections if name in steps]
+        if missing:
             with step("packages, the longest part"):
-                installing.install_packages(wanted, lock)
-            for name in wanted:
+                installing.install_packages(missing, lock)
+            for name in missing:
                 stamp(name)
         if "project" in steps:
             with step("the course itself"):

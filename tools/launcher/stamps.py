@@ -35,11 +35,11 @@ def fingerprints(sections: Sequence[str]) -> dict[str, str]:
 
 def pending(sections: Sequence[str]) -> list[str]:
     """Return the steps that are not done, in order; all of them where the environment is gone."""
-    wanted = fingerprints(sections)
+    current = fingerprints(sections)
     done = read_stamps()
-    if not places.venv_python().exists() or done.get("environment") != wanted["environment"]:
-        return list(wanted)
-    return [name for name, digest in wanted.items() if done.get(name) != digest]
+    if not places.venv_python().exists() or done.get("environment") != current["environment"]:
+        return list(current)
+    return [name for name, digest in current.items() if done.get(name) != digest]
 
 
 def read_stamps() -> dict[str, str]:

@@ -26,8 +26,8 @@ def verbs() -> str:
 def below(verb: click.Command, name: str, parent: click.Context) -> Iterator[tuple[str, str]]:
     """Yield usage and purpose of each command of a group."""
     context = click.Context(verb, info_name=name, parent=parent)
-    for each, command in getattr(verb, "commands", {}).items():
-        yield usage(command, each, context), command.get_short_help_str(200)
+    for name_below, command in getattr(verb, "commands", {}).items():
+        yield usage(command, name_below, context), command.get_short_help_str(200)
 
 
 def usage(command: click.Command, name: str, parent: click.Context) -> str:
