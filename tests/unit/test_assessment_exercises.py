@@ -12,10 +12,18 @@ from labs_lib.assessment.exercises import all_exercises, find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
 from labs_lib.assessment.exercises.cases import all_cases, answered
 from labs_lib.assessment.lessons import lesson_folders, lesson_module
+from labs_lib.assessment.outcomes import Outcome
 from labs_lib.errors import LabError
 
 EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
 CASES = all_cases()
+# A worker takes all cases of an exercise, so that what it judged once is known to a later test.
+GROUPED_CASES = [pytest.param(*case, marks=pytest.mark.xdist_group(case[0])) for case in CASES]
+GROUPED_EXERCISES = [
+    pytest.param(exercise, marks=pytest.mark.xdist_group(name), id=name)
+    for name, exercise in EXERCISES.items()
+]
+OUTCOMES: dict[tuple[str, int], Outcome] = {}
 LORA = "04.lora-config"
 
 
@@ -43,9 +51,17 @@ def test_there_are_at_least_forty_cases():
     assert len(CASES) >= 40
 
 
-@pytest.mark.parametrize(("exercise_id", "answer", "status", "message"), CASES)
+def outcome_of(exercise_id: str, answer: Any) -> Outcome:
+    """Return what a case's answer is judged as; each case is judged once."""
+    case = (exercise_id, id(answer))  # `CASES` holds the answers: no other takes an id
+    if case not in OUTCOMES:
+        OUTCOMES[case] = judge(EXERCISES[exercise_id], answered(answer))
+    return OUTCOMES[case]
+
+
+@pytest.mark.parametrize(("exercise_id", "answer", "status", "message"), GROUPED_CASES)
 def test_case(exercise_id, answer, status, message):
-    outcome = judge(EXERCISES[exercise_id], answered(answer))
+    outcome = outcome_of(exercise_id, answer)
     assert (outcome.status, message in outcome.message) == (status, True), outcome
     assert "\n" not in outcome.message and len(outcome.message) < 500
     assert ".." not in outcome.message and outcome.message.rstrip(")'")[-1] in ".!?…"
@@ -69,10 +85,10 @@ def test_bytes_kept_are_the_answers_in_a_new_python_too(monkeypatch):
     assert outcome.status == "correct", outcome
 
 
-@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+@pytest.mark.parametrize("exercise", GROUPED_EXERCISES)
 def test_every_misconception_is_reached_by_a_case(exercise):
     found = {
-        judge(exercise, answered(answer)).misconception
+        outcome_of(exercise.id, answer).misconception
         for exercise_id, answer, status, _ in CASES
         if exercise_id == exercise.id and status == "incorrect"
     }

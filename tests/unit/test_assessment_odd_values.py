@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -13,7 +14,8 @@ from labs_lib.assessment.exercises.base import FunctionCheck, judge
 from labs_lib.assessment.questions import ERROR, INCORRECT, NOT_ATTEMPTED
 
 EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
-SECONDS = 60.0  # what runs without end is stopped after 5 s of its own time
+OWN_SECONDS = 1.0  # after so much time of its own an answer is stopped, a student's after 5 s
+SECONDS = 60.0  # on the clock, however busy the machine is
 
 
 class Returns:
@@ -39,12 +41,14 @@ def answers(exercise: Any) -> dict[str, Any]:
 def test_an_odd_value_gets_an_outcome(exercise):
     import peft  # noqa: F401  (seconds that are not the checks')
 
+    check = dataclasses.replace(exercise.check, seconds=OWN_SECONDS)
+    impatient = dataclasses.replace(exercise, check=check)
     wrong = []
     for name, make in answers(exercise).items():
         value = make()
         start = time.perf_counter()
         try:
-            outcome = judge(exercise, value)
+            outcome = judge(impatient, value)
         except BaseException as error:  # whatever reaches the kernel is what is looked for
             wrong.append(f"{name}: {type(error).__name__}")
             continue
