@@ -19,7 +19,7 @@ COPIED = (
     "benchmarks", "labs_lib", "notebooks", "quizzes", "recipes", "tests", "tools",
     "course.py", "pyproject.toml", "setup.py", "README.md",
 )  # fmt: skip
-# Generated from the lessons' sources; everything else stays as it was.
+# Its table of lessons is made from their sources; everything else stays as it was.
 RENEWED = {"README.md"}
 
 
@@ -29,7 +29,7 @@ def course(root: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "course"
     for name in COPIED:
         if (root / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "results", "images")
+            ignored = shutil.ignore_patterns("__pycache__", "images")
             shutil.copytree(root / name, folder / name, ignore=ignored)
         else:
             folder.mkdir(exist_ok=True)
@@ -37,21 +37,22 @@ def course(root: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def run(course: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the page's commands in the copy, by this Python and with its packages."""
-    words = shlex.split(command)
-    if words[0] == "labs":
-        words[:1] = ["-m", "labs_lib"]
-    elif words[1] == "course.py":
+def steps_of(command: str) -> list[list[str]]:
+    """Return what Python is to run for one of the page's commands, in this environment."""
+    program, *words = shlex.split(command)
+    if program == "labs":
+        return [["-m", "labs_lib", *words]]
+    if words[:2] == ["course.py", "notebooks"]:
         # What the launcher runs, without a new environment for the copy.
-        words[:2] = ["-m", "labs_lib.notebooks"]
-        assert words[2] == "notebooks" and words.pop(2)
-    else:
-        words = words[1:]
+        return [["-m", "tools.notebooks", *words[2:]], ["-m", "tools.readme"]]
+    assert words[:2] == ["-m", "pytest"], command
+    return [[*words, "-q", "-p", "no:cacheprovider"]]
+
+
+def run(course: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run this Python, with its packages, in the copy."""
     environment = {**os.environ, "PYTHONPATH": str(course), "PYTHONDONTWRITEBYTECODE": "1"}
     environment = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
-    if "pytest" in words:
-        words += ["-q", "-p", "no:cacheprovider"]
     return subprocess.run(
         [sys.executable, *words], cwd=course, env=environment, capture_output=True, text=True
     )
@@ -77,17 +78,21 @@ def test_the_lesson_of_the_authors_page_is_added_by_its_files_alone(course: Path
     commands = COMMANDS.search(page)
     assert commands is not None
     check, *others = commands["lines"].splitlines()
-    checked = run(course, check)
+    (words,) = steps_of(check)
+    checked = run(course, words)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout == "97_one_adapter/questions.yaml: 1 questions\n0 problems\n"
-    for command in others:
-        done = run(course, command)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+    for step in [step for command in others for step in steps_of(command)]:
+        done = run(course, step)
+        assert done.returncode == 0, f"{step}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
     after = contents(course)
     assert set(after) - set(before) == {*files, "notebooks/97_one_adapter.ipynb"}
-    assert [path for path in before if after[path] != before[path] and path not in RENEWED] == []
+    assert {path for path in before if after[path] != before[path]} == RENEWED
+    assert b"97 One adapter" in after["README.md"]
     (course / "notebooks" / "source" / "97_one_adapter.py").unlink()
     (course / "notebooks" / "97_one_adapter.ipynb").unlink()
     shutil.rmtree(course / "quizzes" / "97_one_adapter")
-    gone = run(course, check)
+    gone = run(course, words)
     assert gone.returncode == 2 and "no file 97_one_adapter" in gone.stderr
+    assert run(course, ["-m", "tools.readme"]).returncode == 0
+    assert contents(course) == before
