@@ -216,8 +216,7 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     Events of questions that are no longer there stay in the file and are not counted.
     """
     from labs_lib.assessment.banks import load_banks
-    from labs_lib.assessment.exercises import exercises_of
-    from labs_lib.assessment.lessons import lesson_folders
+    from labs_lib.assessment.exercises import exercises_by_lesson
     from labs_lib.assessment.questions import CodeQuestion
 
     unreadable = 0
@@ -225,15 +224,15 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
         events, unreadable = read_events()
     events = list(events)
     states = item_states(events)
-    banks = load_banks()
+    banks, exercises = load_banks(), exercises_by_lesson()
     lessons = []
-    for lesson in sorted({*banks, *lesson_folders()}):
+    for lesson in sorted({*banks, *exercises}):
         bank = banks.get(lesson)
         questions = bank.questions if bank else ()
         # An exercise that a code question asks is answered there and counted once.
         asked = {question.exercise for question in questions if isinstance(question, CodeQuestion)}
         ids = [question.id for question in questions]
-        ids += [exercise.id for exercise in exercises_of(lesson) if exercise.id not in asked]
+        ids += [each.id for each in exercises.get(lesson, ()) if each.id not in asked]
         if ids:
             items = tuple(states.get(item_id, ItemState(item_id)) for item_id in ids)
             lessons.append(LessonState(lesson, bank.title if bank else "", items))

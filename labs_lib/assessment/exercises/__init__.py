@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,14 @@ def exercises_of(lesson: str) -> tuple[Exercise, ...]:
     return _exercises_in(folder) if folder is not None else ()
 
 
+def exercises_by_lesson() -> dict[str, tuple[Exercise, ...]]:
+    """Return lesson → exercises, for every lesson that has some, in order."""
+    return {lesson: _exercises_in(folder) for lesson, folder in lesson_folders().items()}
+
+
 def all_exercises() -> tuple[Exercise, ...]:
     """Return the exercises of every lesson."""
-    return tuple(
-        exercise for folder in lesson_folders().values() for exercise in _exercises_in(folder)
-    )
+    return tuple(itertools.chain.from_iterable(exercises_by_lesson().values()))
 
 
 def find_exercise(exercise_id: str) -> Exercise:

@@ -40,10 +40,8 @@ def lesson_module(folder: Path, name: str) -> ModuleType:
 
 def _folders_in(home: Path) -> dict[str, Path]:
     folders: dict[str, Path] = {}
-    for folder in sorted(home.glob("[0-9][0-9]_*")):
-        if not (folder / f"{EXERCISES}.py").is_file():
-            continue
-        lesson = folder.name[:2]
+    for file in sorted(home.glob(f"[0-9][0-9]_*/{EXERCISES}.py")):
+        folder, lesson = file.parent, file.parent.name[:2]
         if "." in folder.name:
             raise LabError(f"{folder.name}: a lesson's folder is called NN_words, without a dot")
         if lesson in folders:
