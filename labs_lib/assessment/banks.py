@@ -218,14 +218,14 @@ def _problems(
     model: type[BaseModel],
     name: str = "",
 ) -> list[Problem]:
-    found = []
+    problems = []
     for problem in error.errors(include_url=False):
         loc = problem["loc"]
         single = _OneProblem([problem])
         owner = _model_at(model, loc[:-1]) or model
         line = _line(node, (*at, *loc))
-        found.append(Problem(path, line, f"{name}{explain_validation(single, owner)}"))  # pyright: ignore[reportArgumentType]
-    return found
+        problems.append(Problem(path, line, f"{name}{explain_validation(single, owner)}"))  # pyright: ignore[reportArgumentType]
+    return problems
 
 
 class _OneProblem:

@@ -109,13 +109,13 @@ def predict(prediction_id: str, value: Any = ...) -> None:
     if is_blank(value):
         show(Panel("No prediction yet", "replace `...` by yours and run the cell again."))
         return
-    kept = legal_prediction(value)
-    note = progress.try_to_record("prediction", prediction_id, value=kept)
+    prediction = legal_prediction(value)
+    note = progress.try_to_record("prediction", prediction_id, value=prediction)
     if note:
-        _unrecorded_predictions[prediction_id] = kept
+        _unrecorded_predictions[prediction_id] = prediction
     else:
         _unrecorded_predictions.pop(prediction_id, None)
-    show(Panel("Your prediction", with_note(_shown(kept), note)))
+    show(Panel("Your prediction", with_note(_shown(prediction), note)))
 
 
 def compare_prediction(prediction_id: str, outcome: Any, unit: str = "") -> None:
@@ -125,24 +125,24 @@ def compare_prediction(prediction_id: str, outcome: Any, unit: str = "") -> None
     """
     outcome = legal_prediction(outcome)
     events, unread = progress.try_to_read()
-    found = latest_prediction(events, prediction_id)
+    earlier = latest_prediction(events, prediction_id)
     if prediction_id in _unrecorded_predictions:
-        found = (_unrecorded_predictions[prediction_id], bool(found and found[1]))
+        earlier = (_unrecorded_predictions[prediction_id], bool(earlier and earlier[1]))
     read: dict[str, Any] = {}
-    if found is not None:
-        number = number_in_words(found[0], outcome, unit)
+    if earlier is not None:
+        number = number_in_words(earlier[0], outcome, unit)
         if number is not None:
-            read, found = {"value": number}, (number, found[1])
+            read, earlier = {"value": number}, (number, earlier[1])
     note = progress.try_to_record("comparison", prediction_id, outcome=outcome, **read) or unread
     measured = f"Outcome: {_shown(outcome, unit)}."
-    if found is None:
-        said = f"You made no prediction. {measured}"
+    if earlier is None:
+        sentence = f"You made no prediction. {measured}"
     else:
-        comparison = Comparison(prediction_id, found[0], outcome, hindsight=found[1])
-        said = f"You predicted {_shown(found[0], unit)}. {measured} {_verdict(comparison)}"
+        comparison = Comparison(prediction_id, earlier[0], outcome, hindsight=earlier[1])
+        sentence = f"You predicted {_shown(earlier[0], unit)}. {measured} {_verdict(comparison)}"
         if comparison.hindsight:
-            said += " (Made after the outcome was shown, so it is not counted.)"
-    show(Panel("Prediction and outcome", with_note(said, note)))
+            sentence += " (Made after the outcome was shown, so it is not counted.)"
+    show(Panel("Prediction and outcome", with_note(sentence, note)))
 
 
 def calibration() -> None:

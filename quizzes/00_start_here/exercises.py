@@ -13,9 +13,9 @@ RUN_TRAINED = 2_442_240
 _RUN_SHARE = 100 * RUN_TRAINED / (TOTAL + RUN_TRAINED)
 
 
-def _near(value: float, wanted: float) -> bool:
+def _near(value: float, expected: float) -> bool:
     # 1 %: whether or not the adapter's own parameters are counted in the total.
-    return abs(value - wanted) <= 0.01 * wanted
+    return abs(value - expected) <= 0.01 * expected
 
 
 EXERCISES = [

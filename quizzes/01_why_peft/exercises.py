@@ -22,8 +22,8 @@ _BYTES_EACH = 2 + 2 + 4 + 2 * 4
 _RIGHT_GB = _PARAMETERS * _BYTES_EACH / 1e9
 
 
-def _is_gb(wanted: float) -> Any:
-    return lambda value: abs(float(value) - wanted) < 0.005 * wanted
+def _is_gb(gigabytes: float) -> Any:
+    return lambda value: abs(float(value) - gigabytes) < 0.005 * gigabytes
 
 
 def _is_bytes_each(each: int) -> Any:
@@ -236,17 +236,17 @@ def _choices(value: Any) -> dict[str, str]:
     letters = [_letter(letter) for letter in value]
     if twice := [letter for letter in letters if letters.count(letter) > 1]:
         raise WrongFormError(f"there are two choices for {shorten(twice[0], 30)}: leave one")
-    found = dict(zip(letters, value.values(), strict=True))
-    if extra := [letter for letter in found if letter not in LETTERS]:
+    by_letter = dict(zip(letters, value.values(), strict=True))
+    if extra := [letter for letter in by_letter if letter not in LETTERS]:
         raise WrongFormError(f"there is no case {shorten(extra[0], 30)}: the cases are A to E")
     missing = [
         letter
         for letter in LETTERS
-        if letter not in found or found[letter] is ... or found[letter] == ""
+        if letter not in by_letter or by_letter[letter] is ... or by_letter[letter] == ""
     ]
     if missing:
         raise WrongFormError(f"no choice yet for {', '.join(missing)}")
-    return {letter: _method(letter, found[letter]) for letter in LETTERS}
+    return {letter: _method(letter, by_letter[letter]) for letter in LETTERS}
 
 
 def _letter(name: Any) -> str:

@@ -86,9 +86,9 @@ def gets_gradient(result: Any) -> bool:
     """Return whether B got the gradient that x and A give it."""
     import torch
 
-    wanted = (result["x"].double() @ result["A"].T).sum(dim=0).expand(result["B"].shape)
+    expected = (result["x"].double() @ result["A"].T).sum(dim=0).expand(result["B"].shape)
     got = result["gradient"]
-    return got is not None and bool(torch.allclose(got, wanted, rtol=0.05, atol=0.05))
+    return got is not None and bool(torch.allclose(got, expected, rtol=0.05, atol=0.05))
 
 
 def base_changed(result: Any) -> bool:

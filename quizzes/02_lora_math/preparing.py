@@ -22,12 +22,12 @@ from .adapter_start import (
 )
 
 
-def _each(test: Callable[[Any], bool], wanted: bool = True) -> Callable[[Any], bool]:
-    return lambda results: all(bool(test(result)) is wanted for result in results)
+def _each(test: Callable[[Any], bool], expected: bool = True) -> Callable[[Any], bool]:
+    return lambda results: all(bool(test(result)) is expected for result in results)
 
 
-def _all(field: str, wanted: bool = True) -> Callable[[Any], bool]:
-    return _each(lambda result: result[field], wanted)
+def _all(field: str, expected: bool = True) -> Callable[[Any], bool]:
+    return _each(lambda result: result[field], expected)
 
 
 def _prepare_cases(generator: random.Random) -> list[tuple[Any, ...]]:

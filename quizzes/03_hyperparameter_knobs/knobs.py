@@ -27,9 +27,9 @@ def biased_model() -> Any:
     )
 
 
-def _turned(value: Any) -> dict[str, Any]:
+def _effect(value: Any) -> dict[str, Any]:
     """Return what a configuration does to the biased model."""
-    return lora_effect(value, biased_model, (_in_percent, _kept))
+    return lora_effect(value, biased_model, (_as_percentage, _as_share_kept))
 
 
 def _field(name: str, default: Any = None) -> Callable[[Any], Any]:
@@ -40,16 +40,16 @@ _alpha, _dropout = _field("lora_alpha", 8), _field("lora_dropout", 0.0)
 _rslora = _field("use_rslora")
 
 
-def _in_percent(seen: Any) -> bool:
+def _as_percentage(seen: Any) -> bool:
     return _dropout(seen) >= 1
 
 
-def _kept(seen: Any) -> bool:
+def _as_share_kept(seen: Any) -> bool:
     return math.isclose(_dropout(seen), 1 - DROPOUT)
 
 
-def _is(field: str, wanted: Any) -> Callable[[Any], bool]:
-    return lambda seen: seen[field] == wanted
+def _is(field: str, expected: Any) -> Callable[[Any], bool]:
+    return lambda seen: seen[field] == expected
 
 
 CONFIG = Exercise(
@@ -71,7 +71,7 @@ CONFIG = Exercise(
         "bias knows three words: none, all, and one for the adapted layers.",
     ),
     check=ValueCheck(
-        observe=_turned,
+        observe=_effect,
         properties=(
             nothing_else(),
             Property(
@@ -113,12 +113,12 @@ CONFIG = Exercise(
             Misconception(
                 "dropout-in-percent",
                 "lora_dropout is a share from 0 to below 1, not a percentage.",
-                when=_in_percent,
+                when=_as_percentage,
             ),
             Misconception(
                 "dropout-kept",
                 "lora_dropout is the share that is dropped, not the share that is kept.",
-                when=_kept,
+                when=_as_share_kept,
             ),
             Misconception(
                 "all-linear",

@@ -19,8 +19,8 @@ from .unseen import LAYERS, RANK, SHAPES
 _COUNT = LAYERS * sum(RANK * (d_in + d_out) for d_in, d_out in SHAPES)
 
 
-def _is_number(wanted: float) -> Any:
-    return lambda value: abs(value - wanted) < 0.01
+def _is_number(expected: float) -> Any:
+    return lambda value: abs(value - expected) < 0.01
 
 
 COUNT_BY_HAND = Exercise(

@@ -56,8 +56,8 @@ def _gpt2_names(seen: Any) -> bool:
     return bool(_names(seen) & {"c_attn", "c_proj"})
 
 
-def _seen(field: str, wanted: Any) -> Any:
-    return lambda observed: observed[field] == wanted
+def _seen(field: str, expected: Any) -> Any:
+    return lambda observed: observed[field] == expected
 
 
 CONFIG = Exercise(

@@ -42,12 +42,12 @@ def _ledger_problem(value: Any) -> Any:
 
 def _entry_name(name: Any) -> str:
     """Return an entry's name in the task's spelling: capitals and underscores do not matter."""
-    usual = {each.lower().replace("_", " "): each for each in _LEDGER_RIGHT}
+    usual = {name.lower().replace("_", " "): name for name in _LEDGER_RIGHT}
     return usual.get(str(name).strip().lower().replace("_", " "), str(name))
 
 
-def _bits_of(*names: str, **wanted: Any) -> Callable[[Any], bool]:
-    return lambda ledger: any(ledger[name][0] in wanted["among"] for name in names)
+def _bits_of(*names: str, among: tuple[int, ...]) -> Callable[[Any], bool]:
+    return lambda ledger: any(ledger[name][0] in among for name in names)
 
 
 LEDGER = Exercise(

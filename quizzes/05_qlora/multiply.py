@@ -15,11 +15,11 @@ from labs_lib.assessment.exercises.base import (
     same,
 )
 
-from .product import ProbeMultiply, keeps_a_copy, wanted
+from .product import ProbeMultiply, expected, keeps_a_copy
 
 
-def _all(field: str, wanted: Any = True) -> Callable[[Any], bool]:
-    return lambda results: all(result.get(field) == wanted for result in results)
+def _all(field: str, value: Any = True) -> Callable[[Any], bool]:
+    return lambda results: all(result.get(field) == value for result in results)
 
 
 def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int, bool]]:
@@ -28,11 +28,12 @@ def _multiply_cases(generator: random.Random) -> list[tuple[int, int, int, int, 
 
 
 def _each_product(test: Callable[[Any, Any], bool]) -> Callable[[Any], bool]:
-    """Return a test that holds where `test(observed, wanted)` does, in every case."""
+    """Return a test that holds where `test(observed, expected)` does, in every case."""
 
     def holds(results: Any) -> bool:
         cases = _multiply_cases(random.Random(SEED))
-        return all(test(result, wanted(*case)) for result, case in zip(results, cases, strict=True))
+        pairs = zip(results, cases, strict=True)
+        return all(test(result, expected(*case)) for result, case in pairs)
 
     return holds
 

@@ -81,7 +81,7 @@ def _observed(
     return observed | {"reaches_x": x.grad is not None, "gradient": x.grad}
 
 
-def wanted(seed: int, tokens: int, d_in: int, d_out: int, _: bool) -> dict[str, Any]:
+def expected(seed: int, tokens: int, d_in: int, d_out: int, _: bool) -> dict[str, Any]:
     """Return what a right answer is observed to give on this case."""
     from labs_lib.quantization import dequantize
 

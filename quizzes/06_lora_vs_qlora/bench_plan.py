@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labs_lib.assessment.exercises.configuration import plain_setting, said
+from labs_lib.assessment.exercises.configuration import plain_setting, setting_text
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of, shorten
@@ -62,14 +62,14 @@ def _arm(name: str, arm: Any) -> dict[str, Any]:
         if type(number) is float and number.is_integer() and key != "learning_rate":
             number = plain[key] = int(number)
         if type(number) not in kinds:
-            wanted = "number" if key == "learning_rate" else "whole number"
+            kind = "number" if key == "learning_rate" else "whole number"
             raise WrongFormError(
-                f"the arm {name!r}: {key} should be a {wanted}, not {said(number)}"
+                f"the arm {name!r}: {key} should be a {kind}, not {setting_text(number)}"
             )
     for key in ("method", "scored_on"):
         if not isinstance(plain[key], str):
             raise WrongFormError(
-                f"the arm {name!r}: {key} should be a word, not {said(plain[key])}"
+                f"the arm {name!r}: {key} should be a word, not {setting_text(plain[key])}"
             )
         plain[key] = plain[key].strip().lower()
     plain["scored_on"] = plain["scored_on"].removesuffix("rows").removesuffix("set").strip(" _-")

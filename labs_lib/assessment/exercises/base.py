@@ -17,7 +17,7 @@ from labs_lib.assessment.exercises.answers import (
     student_files,
 )
 from labs_lib.assessment.exercises.code import NO_CODE, Code
-from labs_lib.assessment.exercises.comparing import difference, form_wanted, same
+from labs_lib.assessment.exercises.comparing import difference, expected_form, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
 from labs_lib.assessment.grading import BLANK, is_blank
@@ -70,7 +70,7 @@ class Property:
     holds: Callable[[Any], bool]
     message: str | Callable[[Any], str]
 
-    def told(self, value: Any) -> str:
+    def message_for(self, value: Any) -> str:
         """Return the message about this value."""
         return self.message if isinstance(self.message, str) else self.message(value)
 
@@ -144,8 +144,8 @@ def judge(exercise: Exercise, answer: Any) -> Outcome:
     except CheckerError:
         raise
     except Exception as error:
-        said = plain_text(error, 200)
-        message = f"This answer could not be judged ({type(error).__name__}: {said})."
+        reason = plain_text(error, 200)
+        message = f"This answer could not be judged ({type(error).__name__}: {reason})."
         return Outcome(ERROR, message, "not-judged")
     if len(outcome.message) > LONGEST_MESSAGE or not outcome.message.isprintable():
         return replace(outcome, message=plain_text(outcome.message, LONGEST_MESSAGE))
@@ -181,13 +181,13 @@ class ValueCheck:
         if apart.ending != "returned":
             return _ended_badly(apart)
         observed = apart.value
-        failed = next((each for each in self.properties if not _holds(each, observed)), None)
+        failed = next((rule for rule in self.properties if not _holds(rule, observed)), None)
         if failed is None:
             return Outcome(CORRECT, exercise.praise)
         for known in self.misconceptions:
             if known.when is not None and _true(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
-        return Outcome(INCORRECT, failed.told(observed))
+        return Outcome(INCORRECT, failed.message_for(observed))
 
 
 @dataclass(frozen=True)
@@ -248,13 +248,13 @@ class FunctionCheck:
     def _judge_results(
         self, exercise: Exercise, answer: Any, cases: list[Any], results: list[Any]
     ) -> Outcome:
-        wanted = self._wanted(exercise, cases)
-        pairs = list(zip(results, wanted, strict=True)) if wanted is not None else []
+        expected = self._expected(exercise, cases)
+        pairs = list(zip(results, expected, strict=True)) if expected is not None else []
         relative = self.relative_tolerance
         wrong = [place for place, pair in enumerate(pairs) if not same(*pair, relative)]
         failed = None
         if not wrong:
-            failed = next((each for each in self.properties if not _holds(each, results)), None)
+            failed = next((rule for rule in self.properties if not _holds(rule, results)), None)
             if failed is None:
                 return Outcome(CORRECT, exercise.praise)
         else:
@@ -269,11 +269,11 @@ class FunctionCheck:
             reason = f"{exercise.answer} returns None; does it end with a return?"
             return Outcome(INCORRECT, reason, "no-return")
         if failed is not None:
-            return Outcome(INCORRECT, failed.told(results))
+            return Outcome(INCORRECT, failed.message_for(results))
         first = wrong[0]
         return Outcome(INCORRECT, difference(exercise.answer, cases[first], *pairs[first]))
 
-    def _wanted(self, exercise: Exercise, cases: list[Any]) -> list[Any] | None:
+    def _expected(self, exercise: Exercise, cases: list[Any]) -> list[Any] | None:
         if self.reference is None:
             return None
         try:
@@ -283,7 +283,7 @@ class FunctionCheck:
 
     def _form(self, pairs: list[tuple[Any, Any]], wrong: list[int]) -> str:
         """Return the form that all wrong results should have had, if nothing else is wrong."""
-        forms = [form_wanted(*pairs[place], self.relative_tolerance) for place in wrong]
+        forms = [expected_form(*pairs[place], self.relative_tolerance) for place in wrong]
         return forms[0] if all(forms) else ""
 
     def _matches(self, known: Misconception, cases: list[Any], results: list[Any]) -> bool:
@@ -300,8 +300,8 @@ class FunctionCheck:
         )
 
 
-def _holds(each: Property, value: Any) -> bool:
-    return _true(each.holds, value)
+def _holds(rule: Property, value: Any) -> bool:
+    return _true(rule.holds, value)
 
 
 def _true(test: Callable[[Any], bool], value: Any) -> bool:
@@ -336,5 +336,5 @@ def _ended_badly(apart: Apart) -> Outcome:
     where = f" in line {apart.line}" if apart.line else ""
     source = f" ({apart.line_text})" if apart.line_text else ""
     detail = f": {apart.message}" if apart.message else ""
-    said = f"{apart.error_type}{where}{source}{detail}.".replace("..", ".")
-    return Outcome(ERROR, said + _printed(apart))
+    message = f"{apart.error_type}{where}{source}{detail}.".replace("..", ".")
+    return Outcome(ERROR, message + _printed(apart))

@@ -1,4 +1,4 @@
-"""Whether a result is what was wanted, which form it should have had, and how they differ in words.
+"""Whether a result is the expected one, which form it should have, how the two differ in words.
 
 Everything here looks at results that have crossed from the student's process as plain values, and
 runs in the notebook's: nothing that the student's code has changed takes part.
@@ -17,41 +17,43 @@ from labs_lib.errors import kind_of, shorten
 _NUMBERS = (int, float)
 
 
-def same(got: Any, wanted: Any, relative: float = 1e-4) -> bool:
+def same(actual: Any, expected: Any, relative: float = 1e-4) -> bool:
     """Return whether two results are equal: numbers and tensors within a relative tolerance.
 
     A whole float equals the int, 1 and 0 the truth values, a list the tuple, an array the tensor
     or the list of its values, an array of one number that number, and text the text in other case.
     """
-    if isinstance(wanted, bool):
-        got = one_number(got)
-        return isinstance(got, _NUMBERS) and got in (0, 1) and bool(got) == wanted
-    if isinstance(got, bool):
+    if isinstance(expected, bool):
+        actual = one_number(actual)
+        return isinstance(actual, _NUMBERS) and actual in (0, 1) and bool(actual) == expected
+    if isinstance(actual, bool):
         return False
-    if isinstance(wanted, _NUMBERS):
-        got = one_number(got)
-        return isinstance(got, _NUMBERS) and _close(got, wanted, relative)
-    if isinstance(wanted, str):
-        return isinstance(got, str) and got.strip().casefold() == wanted.strip().casefold()
-    if isinstance(wanted, (list, tuple)):
-        if _is_array(got):
-            got = got.tolist()
+    if isinstance(expected, _NUMBERS):
+        actual = one_number(actual)
+        return isinstance(actual, _NUMBERS) and _close(actual, expected, relative)
+    if isinstance(expected, str):
+        return isinstance(actual, str) and actual.strip().casefold() == expected.strip().casefold()
+    if isinstance(expected, (list, tuple)):
+        if _is_array(actual):
+            actual = actual.tolist()
         return (
-            isinstance(got, (list, tuple))
-            and len(got) == len(wanted)
-            and all(same(a, b, relative) for a, b in zip(got, wanted, strict=True))
+            isinstance(actual, (list, tuple))
+            and len(actual) == len(expected)
+            and all(same(a, b, relative) for a, b in zip(actual, expected, strict=True))
         )
-    if isinstance(wanted, dict):
+    if isinstance(expected, dict):
         return (
-            isinstance(got, dict)
-            and got.keys() == wanted.keys()
-            and all(same(got[key], wanted[key], relative) for key in wanted)
+            isinstance(actual, dict)
+            and actual.keys() == expected.keys()
+            and all(same(actual[key], expected[key], relative) for key in expected)
         )
-    if _is_array(wanted):
-        return _same_arrays(got, wanted, relative)
-    if isinstance(wanted, (set, frozenset)):
-        return isinstance(got, (set, frozenset, list, tuple)) and _members(got) == _members(wanted)
-    return type(got) is type(wanted) and got == wanted
+    if _is_array(expected):
+        return _same_arrays(actual, expected, relative)
+    if isinstance(expected, (set, frozenset)):
+        return isinstance(actual, (set, frozenset, list, tuple)) and _members(actual) == _members(
+            expected
+        )
+    return type(actual) is type(expected) and actual == expected
 
 
 def one_number(value: Any) -> Any:
@@ -60,44 +62,44 @@ def one_number(value: Any) -> Any:
     return value if number is None else number
 
 
-def form_wanted(got: Any, wanted: Any, relative: float = 1e-4) -> str:
+def expected_form(actual: Any, expected: Any, relative: float = 1e-4) -> str:
     """Return in words the form that right values should have had; empty if they are not right.
 
-    For a result that differs from the wanted one in its form alone: shape, container, text for a
+    For a result that differs from the expected one in its form alone: shape, container, text for a
     number, or digits rounded away.
     """
-    if _is_array(wanted):
-        said = _array_wanted(got, wanted, relative)
-        if said:
-            return said
-        values = got if _is_array(got) else _array(got)
-        if values is not None and math.prod(values.shape) == math.prod(wanted.shape):
-            flat, right = values.reshape(-1), wanted.reshape(-1)
+    if _is_array(expected):
+        text = _expected_array_form(actual, expected, relative)
+        if text:
+            return text
+        values = actual if _is_array(actual) else _array(actual)
+        if values is not None and math.prod(values.shape) == math.prod(expected.shape):
+            flat, right = values.reshape(-1), expected.reshape(-1)
             squeezed = [side for side in values.shape if side != 1]
-            sides = [side for side in wanted.shape if side != 1]
+            sides = [side for side in expected.shape if side != 1]
             if squeezed == sides and same(flat, right, relative):
-                return f"shape {tuple(wanted.shape)}"
+                return f"shape {tuple(expected.shape)}"
         return ""
-    if isinstance(wanted, bool):
-        said = got.strip().casefold() if isinstance(got, str) else ""
-        return "True or False, not text" if said == str(wanted).casefold() else ""
-    if wanted is None:
-        return "None, not text" if isinstance(got, str) and same(got, "none") else ""
-    if isinstance(wanted, _NUMBERS):
-        return _number_wanted(got, wanted, relative)
-    if isinstance(wanted, (list, tuple)):
-        return _list_wanted(got, wanted, relative)
+    if isinstance(expected, bool):
+        text = actual.strip().casefold() if isinstance(actual, str) else ""
+        return "True or False, not text" if text == str(expected).casefold() else ""
+    if expected is None:
+        return "None, not text" if isinstance(actual, str) and same(actual, "none") else ""
+    if isinstance(expected, _NUMBERS):
+        return _expected_number_form(actual, expected, relative)
+    if isinstance(expected, (list, tuple)):
+        return _expected_list_form(actual, expected, relative)
     return ""
 
 
-def difference(name: str, case: tuple[Any, ...], result: Any, wanted: Any) -> str:
+def difference(name: str, case: tuple[Any, ...], result: Any, expected: Any) -> str:
     """Return one line: the call, what it returned, and what was expected."""
     arguments = ", ".join(short(argument) for argument in case)
-    if _is_array(wanted) and getattr(result, "shape", None) == wanted.shape:
-        got, right = f"other values in the {short(result)}", "those of the definition"
+    if _is_array(expected) and getattr(result, "shape", None) == expected.shape:
+        actual, right = f"other values in the {short(result)}", "those of the definition"
     else:
-        got, right = _told_apart(result, wanted)
-    return f"{name}({arguments}) returned {got}; expected {right}."
+        actual, right = _distinguished(result, expected)
+    return f"{name}({arguments}) returned {actual}; expected {right}."
 
 
 def short(value: Any, apart_from: Any = None) -> str:
@@ -117,16 +119,16 @@ def short(value: Any, apart_from: Any = None) -> str:
     return shorten(value, 80)
 
 
-def _told_apart(result: Any, wanted: Any) -> tuple[str, str]:
-    got, right = one_number(result), one_number(wanted)
-    if isinstance(got, _NUMBERS) and isinstance(right, _NUMBERS):
-        return short(got, right), short(right, got)
-    if isinstance(result, (list, tuple)) and isinstance(wanted, (list, tuple)):
-        for place, (a, b) in enumerate(zip(result, wanted, strict=False)):
-            if len(result) == len(wanted) and len(wanted) > 1 and not same(a, b):
-                a_said, b_said = _told_apart(a, b)
-                return f"{a_said} in place {place}", b_said
-    return short(result), short(wanted)
+def _distinguished(result: Any, expected: Any) -> tuple[str, str]:
+    actual, right = one_number(result), one_number(expected)
+    if isinstance(actual, _NUMBERS) and isinstance(right, _NUMBERS):
+        return short(actual, right), short(right, actual)
+    if isinstance(result, (list, tuple)) and isinstance(expected, (list, tuple)):
+        for place, (a, b) in enumerate(zip(result, expected, strict=False)):
+            if len(result) == len(expected) and len(expected) > 1 and not same(a, b):
+                a_text, b_text = _distinguished(a, b)
+                return f"{a_text} in place {place}", b_text
+    return short(result), short(expected)
 
 
 def _digits(value: float, other: Any) -> str:
@@ -149,39 +151,49 @@ def _fits(number: Any) -> bool:
     return True
 
 
-def _close(got: Any, wanted: Any, relative: float) -> bool:
-    if got == wanted or (got != got and wanted != wanted):
+def _close(actual: Any, expected: Any, relative: float) -> bool:
+    if actual == expected or (actual != actual and expected != expected):
         return True
     # A whole number may be too long for a float.
     return (
-        _fits(got) and _fits(wanted) and math.isclose(got, wanted, rel_tol=relative, abs_tol=1e-9)
+        _fits(actual)
+        and _fits(expected)
+        and math.isclose(actual, expected, rel_tol=relative, abs_tol=1e-9)
     )
 
 
-def _number_wanted(got: Any, wanted: float, relative: float) -> str:
-    if isinstance(got, str):
-        return "a number, not text" if _close(_read(got), wanted, relative) else ""
-    if isinstance(got, (list, tuple)) and len(got) == 1 and same(got[0], wanted, relative):
-        return f"the number itself, not {kind_of(got)} with it"
-    if isinstance(got, float) and _fits(wanted):
+def _expected_number_form(actual: Any, expected: float, relative: float) -> str:
+    if isinstance(actual, str):
+        return "a number, not text" if _close(_read(actual), expected, relative) else ""
+    if (
+        isinstance(actual, (list, tuple))
+        and len(actual) == 1
+        and same(actual[0], expected, relative)
+    ):
+        return f"the number itself, not {kind_of(actual)} with it"
+    if isinstance(actual, float) and _fits(expected):
         for places in (1, 2, 3, 4):
-            if got == round(float(wanted), places):
+            if actual == round(float(expected), places):
                 return "the number as it is, not rounded"
     return ""
 
 
-def _array_wanted(got: Any, wanted: Any, relative: float) -> str:
-    """Return the form wanted of an array's values, where they came as another thing than one."""
-    if isinstance(got, dict):
-        return "the values, not a dict" if same(list(got.values()), wanted, relative) else ""
-    if isinstance(got, (set, frozenset)):
-        ascending = sorted(part for part in got if isinstance(part, _NUMBERS))
-        return "a list: a set has no order" if same(ascending, wanted, relative) else ""
-    if isinstance(got, list) and got and all(isinstance(part, str) for part in got):
-        numbers = [_read(part) for part in got[:1000]]
-        return "numbers, not text" if same(numbers, wanted, relative) else ""
-    tensor: Any = got
-    if hasattr(tensor, "bfloat16") and tensor.shape == wanted.shape and same(tensor, wanted, 0.01):
+def _expected_array_form(actual: Any, expected: Any, relative: float) -> str:
+    """Return the form expected of an array's values, where they came as another thing than one."""
+    if isinstance(actual, dict):
+        return "the values, not a dict" if same(list(actual.values()), expected, relative) else ""
+    if isinstance(actual, (set, frozenset)):
+        ascending = sorted(part for part in actual if isinstance(part, _NUMBERS))
+        return "a list: a set has no order" if same(ascending, expected, relative) else ""
+    if isinstance(actual, list) and actual and all(isinstance(part, str) for part in actual):
+        numbers = [_read(part) for part in actual[:1000]]
+        return "numbers, not text" if same(numbers, expected, relative) else ""
+    tensor: Any = actual
+    if (
+        hasattr(tensor, "bfloat16")
+        and tensor.shape == expected.shape
+        and same(tensor, expected, 0.01)
+    ):
         import torch
 
         # What a 16-bit number holds comes back from it unchanged.
@@ -202,20 +214,20 @@ def _read(text: str) -> float:
     return math.nan if written.rest else written.number
 
 
-def _list_wanted(got: Any, wanted: Any, relative: float) -> str:
-    if _is_array(got):
-        return _list_wanted(got.tolist(), wanted, relative)
-    if isinstance(got, (set, frozenset)) and _members(got) == _members(wanted):
+def _expected_list_form(actual: Any, expected: Any, relative: float) -> str:
+    if _is_array(actual):
+        return _expected_list_form(actual.tolist(), expected, relative)
+    if isinstance(actual, (set, frozenset)) and _members(actual) == _members(expected):
         return "a list: a set has no order"
-    if isinstance(got, dict) and same(list(got.values()), list(wanted), relative):
-        return f"{'a tuple' if isinstance(wanted, tuple) else 'a list'} of the values, not a dict"
-    if isinstance(got, (list, tuple)):
-        if len(got) == 1 and len(wanted) != 1 and same(got[0], wanted, relative):
-            return f"{len(wanted)} values, not a list of lists"
-        if len(got) == len(wanted):
+    if isinstance(actual, dict) and same(list(actual.values()), list(expected), relative):
+        return f"{'a tuple' if isinstance(expected, tuple) else 'a list'} of the values, not a dict"
+    if isinstance(actual, (list, tuple)):
+        if len(actual) == 1 and len(expected) != 1 and same(actual[0], expected, relative):
+            return f"{len(expected)} values, not a list of lists"
+        if len(actual) == len(expected):
             forms = [
-                "" if same(a, b, relative) else form_wanted(a, b, relative) or "?"
-                for a, b in zip(got, wanted, strict=True)
+                "" if same(a, b, relative) else expected_form(a, b, relative) or "?"
+                for a, b in zip(actual, expected, strict=True)
             ]
             if "?" not in forms:
                 return next((form for form in forms if form), "")
@@ -242,13 +254,13 @@ def _array(value: Any) -> Any:
     return made if made.dtype.kind in "fiub" else None
 
 
-def _same_arrays(got: Any, wanted: Any, relative: float) -> bool:
+def _same_arrays(actual: Any, expected: Any, relative: float) -> bool:
     import numpy as np
 
-    right = np.asarray(wanted.detach().float() if hasattr(wanted, "detach") else wanted)
-    if hasattr(got, "detach"):
-        got = got.detach().cpu().numpy()
-    left = got if isinstance(got, np.ndarray) else _array(got)
+    right = np.asarray(expected.detach().float() if hasattr(expected, "detach") else expected)
+    if hasattr(actual, "detach"):
+        actual = actual.detach().cpu().numpy()
+    left = actual if isinstance(actual, np.ndarray) else _array(actual)
     if left is None or left.shape != right.shape or left.dtype.kind not in "fiub":
         return False
     scale = float(np.abs(right).max()) if right.size else 0.0

@@ -46,12 +46,12 @@ def changed_fields(config: Any, default: Any) -> dict[str, Any]:
 def nothing_else() -> Property:
     """Return the property that no field is set which was not asked for (`seen["strays"]`)."""
 
-    def told(seen: Any) -> str:
+    def message(seen: Any) -> str:
         name, value = next(iter(seen["strays"].items()))
         more = f" (and {len(seen['strays']) - 1} more)" if len(seen["strays"]) > 1 else ""
-        return f"{name}={said(value)} was not asked for{more}: leave it at its default."
+        return f"{name}={setting_text(value)} was not asked for{more}: leave it at its default."
 
-    return Property(lambda seen: not seen["strays"], told)
+    return Property(lambda seen: not seen["strays"], message)
 
 
 def lora_effect(
@@ -79,10 +79,22 @@ def lora_effect(
     _check_numbers(fields)
     if any(mistake(seen) for mistake in mistakes):
         return seen
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT's advice is not the student's output
+        return seen | _adaptation(_wrapped(make_model(), fields))
+
+
+def _wrapped(model: Any, fields: Mapping[str, Any]) -> Any:
+    """Return the model with an adapter of these fields; the caller's random state is left alone.
+
+    Raises WrongFormError with PEFT's reason where it refuses them.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PEFT's advice is not the student's output
-            return seen | _wrapped(make_model(), LoraConfig(**fields))
+        with torch.random.fork_rng(devices=[]):
+            return get_peft_model(model, LoraConfig(**fields))
     except Exception as error:  # whatever PEFT says of a configuration that is not ours
         if block := _BLOCK_REFUSED.match(str(error)):
             raise WrongFormError(
@@ -91,14 +103,11 @@ def lora_effect(
         raise WrongFormError(f"PEFT refuses this configuration: {plain_text(error, 250)}") from None
 
 
-def _wrapped(model: Any, config: Any) -> dict[str, Any]:
-    """Wrap a model and say which modules are adapted, how, and what trains besides."""
-    import torch
-    from peft import PeftModelForCausalLM, get_peft_model
+def _adaptation(wrapped: Any) -> dict[str, Any]:
+    """Return which modules of a wrapped model are adapted, how, and what trains besides."""
+    from peft import PeftModelForCausalLM
     from peft.tuners.lora import LoraLayer
 
-    with torch.random.fork_rng(devices=[]):
-        wrapped = get_peft_model(model, config)
     layers = {name: part for name, part in wrapped.named_modules() if isinstance(part, LoraLayer)}
     trained = [name for name, part in wrapped.named_parameters() if part.requires_grad]
     return {
@@ -122,7 +131,9 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
         ranks += [("rank_pattern", rank) for rank in patterns.values()]
     for name, rank in ranks:
         if type(rank) is not int:
-            raise WrongFormError(f"{name} should be a whole number such as 16, not {said(rank)}")
+            raise WrongFormError(
+                f"{name} should be a whole number such as 16, not {setting_text(rank)}"
+            )
         if not 1 <= rank <= _LARGEST_RANK:
             raise WrongFormError(
                 f"{name}: {_digits(rank)} is no rank here; a whole number from 1 to {_LARGEST_RANK}"
@@ -130,10 +141,10 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
     for name in ("lora_alpha", "lora_dropout"):
         value = fields.get(name, 0)
         if type(value) not in (int, float) or abs(value) > 1e9 or not math.isfinite(value):
-            raise WrongFormError(f"{name} should be a number, not {said(value)}")
+            raise WrongFormError(f"{name} should be a number, not {setting_text(value)}")
 
 
-def said(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return a plain setting as a student would type it; the type's name of what is not plain."""
     if isinstance(value, dict) and set(value) == {"type"}:
         return str(value["type"])
