@@ -8,21 +8,26 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from labs_lib.assessment.exercises import find_exercise
+from labs_lib.assessment.exercises.base import judge as judge_exercise
 from labs_lib.assessment.letters import read_letters
-from labs_lib.assessment.questions import (
+from labs_lib.assessment.outcomes import (
+    BLANK,
     CORRECT,
     ERROR,
     INCORRECT,
+    Outcome,
+    Response,
+    is_blank,
+)
+from labs_lib.assessment.questions import (
     LETTERS,
-    NOT_ATTEMPTED,
     CodeQuestion,
     MultipleChoice,
     NumericQuestion,
     OrderingQuestion,
-    Outcome,
     ParameterisedQuestion,
     Question,
-    Response,
     SingleChoice,
     TextQuestion,
 )
@@ -41,7 +46,6 @@ LONGEST_TEXT = 10_000
 _ONE_HYPHEN = str.maketrans({
     **dict.fromkeys("‐‑‒–—−﹣", "-"), **dict.fromkeys("\u200b\u200e\u200f\u2060\ufeff\u00ad", ""),
 })  # fmt: skip
-BLANK = Outcome(NOT_ATTEMPTED, "Not attempted yet.")
 
 
 def grade(question: Question, response: Response) -> Outcome:
@@ -68,18 +72,6 @@ def grade(question: Question, response: Response) -> Outcome:
     return _grader(question)(value)
 
 
-def is_blank(value: object) -> bool:
-    """Return whether `value` is what an unsolved notebook holds: None, `...`, or nothing typed."""
-    if value is None or value is ...:
-        return True
-    # Neither isinstance, which believes an object's own `__class__`, nor its own len() or truth.
-    kind: Any = type(value)
-    if issubclass(kind, str):
-        return not str.strip(value)  # pyright: ignore[reportArgumentType]
-    boxes: tuple[Any, ...] = (list, tuple, set, frozenset)
-    return any(issubclass(kind, box) and not box.__len__(value) for box in boxes)
-
-
 def right_answer(question: Question, seed: int = 0) -> Any:
     """Return a response value that grades as correct, in the form in which a student types it.
 
@@ -97,8 +89,6 @@ def right_answer(question: Question, seed: int = 0) -> Any:
         return question.answer
     if isinstance(question, TextQuestion):
         return question.accept[0]
-    from labs_lib.assessment.exercises import find_exercise
-
     return find_exercise(question.exercise).solution
 
 
@@ -292,9 +282,6 @@ def _accepts_none(question: TextQuestion) -> bool:
 
 def _code(question: CodeQuestion) -> Grader:
     def judge(value: Any) -> Outcome:
-        from labs_lib.assessment.exercises import find_exercise
-        from labs_lib.assessment.exercises.base import judge as judge_exercise
-
         return judge_exercise(find_exercise(question.exercise), value)
 
     return judge

@@ -7,7 +7,7 @@ from typing import Any
 from labs_lib.assessment import progress
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
-from labs_lib.assessment.grading import is_blank
+from labs_lib.assessment.outcomes import ERROR, INCORRECT, NOT_ATTEMPTED, Outcome, is_blank
 from labs_lib.assessment.predictions import (
     Comparison,
     calibration_of,
@@ -15,7 +15,6 @@ from labs_lib.assessment.predictions import (
     legal_prediction,
     number_in_words,
 )
-from labs_lib.assessment.questions import ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
 from labs_lib.assessment.show import Panel, outcome_panel, show, with_note
 from labs_lib.errors import LabError, shorten
 

@@ -1,4 +1,4 @@
-"""What a response and an outcome are."""
+"""What a response and an outcome are, and what counts as no answer."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ class Outcome:
     def is_correct(self) -> bool:
         """Return whether the answer was right."""
         return self.status == CORRECT
+
+
+BLANK = Outcome(NOT_ATTEMPTED, "Not attempted yet.")
+
+
+def is_blank(value: object) -> bool:
+    """Return whether `value` is what an unsolved notebook holds: None, `...`, or nothing typed."""
+    if value is None or value is ...:
+        return True
+    # Neither isinstance, which believes an object's own `__class__`, nor its own len() or truth.
+    kind: Any = type(value)
+    if issubclass(kind, str):
+        return not str.strip(value)  # pyright: ignore[reportArgumentType]
+    boxes: tuple[Any, ...] = (list, tuple, set, frozenset)
+    return any(issubclass(kind, box) and not box.__len__(value) for box in boxes)

@@ -10,6 +10,7 @@ from typing import Any
 from labs_lib.assessment.answers import plain
 from labs_lib.assessment.event_rows import LARGEST_NUMBER, Event
 from labs_lib.assessment.numbers import plain_number
+from labs_lib.assessment.units import UNITS, AmbiguousNumberError, NumberError, parse_quantity
 from labs_lib.errors import LabError, shorten
 
 # What a student is told a range should be: wide enough to hold the outcome four times in five.
@@ -126,13 +127,6 @@ def number_in_words(prediction: Any, outcome: Any, unit: str = "") -> float | No
     """
     if not isinstance(prediction, str) or not _is_number(outcome):
         return None
-    from labs_lib.assessment.units import (
-        UNITS,
-        AmbiguousNumberError,
-        NumberError,
-        parse_quantity,
-    )
-
     try:
         return parse_quantity(prediction, unit if unit in UNITS else None)
     except AmbiguousNumberError as error:
@@ -172,8 +166,6 @@ def calibration_of(events: Iterable[Event]) -> Calibration:
 
 
 def _refuse_two_readings(text: str) -> None:
-    from labs_lib.assessment.units import AmbiguousNumberError, NumberError, parse_quantity
-
     for unit in (None, "GB"):  # a number alone, or one with a unit of whatever kind
         try:
             parse_quantity(text, unit)

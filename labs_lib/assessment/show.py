@@ -6,7 +6,7 @@ import html
 import sys
 from typing import Any
 
-from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
+from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
 
 _LOOKS = {
     # status → (word, sign, colour); the word and the sign say it, the colour only helps.

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from labs_lib.assessment.formula import Formula
+
 LONGEST = 200
 
 
@@ -216,8 +218,6 @@ def _joined(digits: str, decimal: str, text: str) -> str:
 
 
 def _worked_out(tokens: list[str | float | AmbiguousNumberError], text: str) -> float:
-    from labs_lib.assessment.formula import Formula
-
     parts = [token if isinstance(token, str) else _exact(token) for token in tokens]
     try:
         return Formula(" ".join(parts)).value({})

@@ -21,7 +21,7 @@ from labs_lib.assessment.exercises.base import (
     ValueCheck,
     judge,
 )
-from labs_lib.assessment.grading import is_blank
+from labs_lib.assessment.outcomes import is_blank
 
 SECONDS = 0.2
 

@@ -20,9 +20,16 @@ from labs_lib.assessment.exercises.code import NO_CODE, Code
 from labs_lib.assessment.exercises.comparing import difference, expected_form, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
-from labs_lib.assessment.grading import BLANK, is_blank
+from labs_lib.assessment.outcomes import (
+    BLANK,
+    CORRECT,
+    ERROR,
+    INCORRECT,
+    NOT_ATTEMPTED,
+    Outcome,
+    is_blank,
+)
 from labs_lib.assessment.plain import is_plain, plain_text
-from labs_lib.assessment.questions import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED, Outcome
 from labs_lib.assessment.sandbox import SECONDS, Apart, run_apart
 from labs_lib.errors import kind_of, shorten
 
