@@ -24,8 +24,8 @@ from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import all_exercises
 from labs_lib.assessment.exercises.base import judge
 from labs_lib.assessment.grading import grade, right_answer
+from labs_lib.assessment.outcomes import Response
 from labs_lib.assessment.progress import progress_file, record, standing
-from labs_lib.assessment.questions import Response
 from labs_lib.files import write_json
 
 CLAIM_RESPONSES_PER_SECOND = 50_000

@@ -74,7 +74,7 @@ def grading_seconds(submissions: int) -> float:
     """Return the median seconds to grade this many answers to one question."""
     from labs_lib.assessment.banks import load_banks
     from labs_lib.assessment.grading import grade
-    from labs_lib.assessment.questions import Response
+    from labs_lib.assessment.outcomes import Response
 
     questions = [question for bank in load_banks().values() for question in bank.questions]
     question = next(question for question in questions if question.kind == "single")

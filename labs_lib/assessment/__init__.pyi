@@ -14,9 +14,9 @@ from .notebook import material as material
 from .notebook import predict as predict
 from .notebook import show_task as show_task
 from .notebook import solution as solution
+from .outcomes import Outcome as Outcome
+from .outcomes import Response as Response
 from .progress import standing as standing
 from .progress import student_seed as student_seed
-from .questions import Outcome as Outcome
 from .questions import Question as Question
-from .questions import Response as Response
 from .solved import solved_source as solved_source

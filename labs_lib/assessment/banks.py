@@ -18,7 +18,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
-from labs_lib.assessment.questions import KINDS, Question, Record, Slug, Text
+from labs_lib.assessment.kinds import KINDS
+from labs_lib.assessment.questions import Question
+from labs_lib.assessment.records import Record, Slug, Text
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
 from labs_lib.paths import BANK, quizzes_dir
 from labs_lib.texts import UnreadableError, read_bytes

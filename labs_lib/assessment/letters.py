@@ -9,9 +9,10 @@ from collections import deque
 from typing import Any
 
 from labs_lib.assessment.answers import listed
-from labs_lib.assessment.questions import LETTERS
+from labs_lib.assessment.short_texts import normal_form
 from labs_lib.errors import kind_of, shorten
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LONGEST_TEXT = 10_000
 MOST_PARTS = 100
 _BETWEEN = str.maketrans(dict.fromkeys(",;.:!?()[]{}<>&+/|\\-–—→⇒➔'\"`“”‘’", " "))
@@ -97,8 +98,6 @@ def _in_text(text: str, texts: list[str]) -> list[str] | str:
 
 def _named(plain: str, texts: list[str]) -> str:
     """Return the letter whose option's text this is, with its letter before it or without."""
-    from labs_lib.assessment.grading import normal_form
-
     if len(plain) < 2:
         return ""
     found = re.match(r"\(?([a-z])[).:]\s+(.+)", plain, re.S)

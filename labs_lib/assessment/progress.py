@@ -217,7 +217,6 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     """
     from labs_lib.assessment.banks import load_banks
     from labs_lib.assessment.exercises import exercises_by_lesson
-    from labs_lib.assessment.questions import CodeQuestion
 
     unreadable = 0
     if events is None:
@@ -230,7 +229,7 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
         bank = banks.get(lesson)
         questions = bank.questions if bank else ()
         # An exercise that a code question asks is answered there and counted once.
-        asked = {question.exercise for question in questions if isinstance(question, CodeQuestion)}
+        asked = {question.exercise_id for question in questions}
         ids = [question.id for question in questions]
         ids += [each.id for each in exercises.get(lesson, ()) if each.id not in asked]
         if ids:

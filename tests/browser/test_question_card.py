@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, expect
 
 from labs_lib.assessment.banks import find_question
 from labs_lib.assessment.grading import right_answer
-from labs_lib.assessment.questions import SingleChoice
+from labs_lib.assessment.kinds import SingleChoice
 
 SINGLE = "00.frozen.what-changed"
 MULTIPLE = "04.adapters.saved"

@@ -12,7 +12,8 @@ import pytest
 
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import all_exercises
-from labs_lib.assessment.questions import Question, SingleChoice
+from labs_lib.assessment.kinds import ParameterisedQuestion, SingleChoice
+from labs_lib.assessment.questions import Question
 from tools import notebooks
 
 # A line of a solution this long is no common line of code; a shorter one may be.
@@ -55,7 +56,7 @@ def secrets_of(question: Question) -> Iterator[str]:
         for each in getattr(question, part, ()):
             if each.feedback:
                 yield each.feedback
-    if question.kind == "parameterised":
+    if isinstance(question, ParameterisedQuestion):
         yield question.formula
 
 

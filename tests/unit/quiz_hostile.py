@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.assessment.banks import Bank
-from labs_lib.assessment.questions import KINDS
+from labs_lib.assessment.kinds import KINDS
 
 TABLE = "Which row?\n\n| rank | loss |\n|---|---:|\n| 4 | `0.5` |\n| 8 | **0.4** |\n\nChoose."
 

@@ -13,8 +13,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from labs_lib.assessment.grading import grade, normal_form, right_answer
-from labs_lib.assessment.questions import KINDS, Outcome, Response
+from labs_lib.assessment.grading import grade, right_answer
+from labs_lib.assessment.kinds import KINDS
+from labs_lib.assessment.outcomes import Outcome, Response
+from labs_lib.assessment.short_texts import normal_form
 
 COMMON = {
     "objective": "o",

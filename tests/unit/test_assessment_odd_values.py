@@ -11,7 +11,7 @@ from exercise_cases.odd_values import ODD_VALUES, RETURNED
 
 from labs_lib.assessment.exercises import all_exercises
 from labs_lib.assessment.exercises.base import FunctionCheck, judge
-from labs_lib.assessment.questions import ERROR, INCORRECT, NOT_ATTEMPTED
+from labs_lib.assessment.outcomes import ERROR, INCORRECT, NOT_ATTEMPTED
 
 EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
 OWN_SECONDS = 1.0  # after so much time of its own an answer is stopped, a student's after 5 s

@@ -19,8 +19,9 @@ from labs_lib.assessment.banks import (
     load_banks,
 )
 from labs_lib.assessment.grading import grade, right_answer
+from labs_lib.assessment.kinds import KINDS, NumericQuestion, ParameterisedQuestion
 from labs_lib.assessment.lint import check_bank, check_banks
-from labs_lib.assessment.questions import KINDS, NumericQuestion, ParameterisedQuestion, Response
+from labs_lib.assessment.outcomes import Response
 from labs_lib.errors import LabError
 
 SINGLE = {

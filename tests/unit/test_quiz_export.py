@@ -15,16 +15,16 @@ import pytest
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.export import export_banks, options_of
 from labs_lib.assessment.grading import grade, right_answer
-from labs_lib.assessment.questions import (
+from labs_lib.assessment.kinds import (
     CodeQuestion,
     MultipleChoice,
     NumericQuestion,
     OrderingQuestion,
     ParameterisedQuestion,
-    Response,
     SingleChoice,
     TextQuestion,
 )
+from labs_lib.assessment.outcomes import Response
 from labs_lib.assessment.show import markdown_html
 from labs_lib.cli import main
 from labs_lib.errors import LabError

@@ -17,7 +17,7 @@ from quiz_hostile import CHANGES, bank_of
 from labs_lib.assessment.banks import Bank, load_bank, load_banks
 from labs_lib.assessment.export import export_banks, parts, revisions
 from labs_lib.assessment.export.revisions import EARLIEST, revised
-from labs_lib.assessment.questions import CodeQuestion, NumericQuestion
+from labs_lib.assessment.kinds import CodeQuestion, NumericQuestion
 from labs_lib.assessment.show import markdown_html
 
 BANKS = list(load_banks().values())

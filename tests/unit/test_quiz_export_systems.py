@@ -20,7 +20,7 @@ from test_quiz_export import labs
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.export import export_banks, left_out
 from labs_lib.assessment.export.parts import orders_of
-from labs_lib.assessment.questions import (
+from labs_lib.assessment.kinds import (
     CodeQuestion,
     MultipleChoice,
     NumericQuestion,

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from labs_lib.assessment.export.parts import Exported, asked, lettered
+from labs_lib.assessment.export.parts import Exported, asked
 from labs_lib.assessment.export.revisions import revised
-from labs_lib.assessment.grading import right_answer
-from labs_lib.assessment.questions import CodeQuestion, NumericQuestion, Question
+from labs_lib.assessment.interactions import Program, Quantity, lettered
+from labs_lib.assessment.questions import Question
 from labs_lib.assessment.show import markdown_html
 
 DECK = "LoRA Lab"
@@ -76,12 +76,13 @@ def write(exported: Exported, path: Path) -> None:
 
 
 def _fields(question: Question) -> list[str]:
-    front = "\n\n".join([asked(question, items=False), *lettered(question)])
-    right = right_answer(question)
-    if isinstance(question, NumericQuestion) and question.unit:
-        right = f"{right} {question.unit}"
-    shown = f"```python\n{right}\n```" if isinstance(question, CodeQuestion) else f"**{right}**"
-    texts = [markdown_html(front), markdown_html(f"{shown}\n\n{question.explanation}")]
+    interaction = question.interaction
+    front = "\n\n".join([asked(question, items=False), *lettered(interaction)])
+    right = question.right_answer()
+    if isinstance(interaction, Quantity) and interaction.unit:
+        right = f"{right} {interaction.unit}"
+    answer = f"```python\n{right}\n```" if isinstance(interaction, Program) else f"**{right}**"
+    texts = [markdown_html(front), markdown_html(f"{answer}\n\n{question.explanation}")]
     return [question.id, *(_OBEYED.sub("&#91;", text) for text in texts)]
 
 

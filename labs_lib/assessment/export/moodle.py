@@ -7,26 +7,32 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from labs_lib.assessment.banks import Bank
-from labs_lib.assessment.export.parts import Exported, asked, options_of, orders_of, width_of
-from labs_lib.assessment.questions import (
-    CodeQuestion,
-    MultipleChoice,
-    NumericQuestion,
-    OrderingQuestion,
-    Question,
-    SingleChoice,
-    TextQuestion,
+from labs_lib.assessment.export.parts import Exported, asked, width_of
+from labs_lib.assessment.interactions import (
+    Choice,
+    Interaction,
+    Order,
+    Program,
+    Quantity,
+    ShortText,
 )
+from labs_lib.assessment.questions import Question
 from labs_lib.assessment.show import markdown_html
 from labs_lib.assessment.units import UNITS
 
 LONGEST_IDNUMBER = 100
 LONGEST_TAG = 50
+_TYPES: dict[type[Interaction], str] = {
+    Choice: "multichoice",
+    Order: "ordering",
+    Quantity: "numerical",
+    ShortText: "shortanswer",
+}
 
 
 def holds(question: Question) -> bool:
     """Return whether Moodle can ask it: it runs no Python."""
-    return not isinstance(question, CodeQuestion)
+    return not isinstance(question.interaction, Program)
 
 
 def write(exported: Exported, path: Path) -> None:
@@ -46,12 +52,12 @@ def write(exported: Exported, path: Path) -> None:
 
 
 def _question(quiz: ET.Element, question: Question, ordering_as_choice: bool) -> None:
-    kinds = {"single": "multichoice", "multiple": "multichoice", "numeric": "numerical",
-             "ordering": "ordering", "text": "shortanswer"}  # fmt: skip
-    chosen = isinstance(question, OrderingQuestion) and ordering_as_choice
-    node = ET.SubElement(quiz, "question", type="multichoice" if chosen else kinds[question.kind])
+    interaction = question.interaction
+    if ordering_as_choice and isinstance(interaction, Order):
+        interaction = interaction.as_choice()
+    node = ET.SubElement(quiz, "question", type=_TYPES[type(interaction)])
     _text(node, "name", question.id, None)
-    _text(node, "questiontext", markdown_html(asked(question, items=chosen)), "html")
+    _text(node, "questiontext", markdown_html(asked(question, items=ordering_as_choice)), "html")
     _text(node, "generalfeedback", markdown_html(question.explanation), "html")
     _leaf(node, "defaultgrade", "1")
     _leaf(node, "idnumber", _short(question.id, LONGEST_IDNUMBER))
@@ -59,14 +65,15 @@ def _question(quiz: ET.Element, question: Question, ordering_as_choice: bool) ->
     for tag in (f"lesson-{question.lesson}", question.objective,
                 f"difficulty-{question.difficulty}"):  # fmt: skip
         ET.SubElement(ET.SubElement(tags, "tag"), "text").text = _short(tag, LONGEST_TAG)
-    if isinstance(question, (SingleChoice, MultipleChoice)):
-        _choice(node, question)
-    elif isinstance(question, OrderingQuestion):
-        (_orders if ordering_as_choice else _ordering)(node, question)
-    elif isinstance(question, NumericQuestion):
-        _numerical(node, question)
-    elif isinstance(question, TextQuestion):
-        _short_answer(node, question)
+    match interaction:
+        case Choice():
+            _choice(node, interaction)
+        case Order():
+            _ordering(node, interaction)
+        case Quantity():
+            _numerical(node, interaction)
+        case ShortText():
+            _short_answer(node, interaction)
     hint = _text(node, "hint", markdown_html(question.hint), "html")
     if node.get("type") == "ordering":
         # Both are columns that must be filled, one a hint.
@@ -74,58 +81,47 @@ def _question(quiz: ET.Element, question: Question, ordering_as_choice: bool) ->
         _leaf(hint, "options", "1")
 
 
-def _choice(node: ET.Element, question: SingleChoice | MultipleChoice) -> None:
-    several = isinstance(question, MultipleChoice)
-    _choice_settings(node, single=not several)
-    right = sum(option.correct for option in question.options)
-    wrong = len(question.options) - right
-    for text, correct, feedback in options_of(question):
-        share = 100 / right if correct else (-100 / wrong if several else 0)
+def _choice(node: ET.Element, choice: Choice) -> None:
+    _leaf(node, "single", "false" if choice.several else "true")
+    _leaf(node, "shuffleanswers", "true")
+    _leaf(node, "answernumbering", "abc")
+    if choice.several:
+        ET.SubElement(node, "shownumcorrect")
+    right = sum(offer.correct for offer in choice.offers)
+    wrong = len(choice.offers) - right
+    for text, correct, feedback in choice.offers:
+        share = 100 / right if correct else (-100 / wrong if choice.several else 0)
         _answer(node, markdown_html(text), share, feedback, "html")
 
 
-def _orders(node: ET.Element, question: OrderingQuestion) -> None:
-    _choice_settings(node, single=True)
-    for text, correct in orders_of(question):
-        _answer(node, markdown_html(text), 100 if correct else 0, "", "html")
-
-
-def _choice_settings(node: ET.Element, *, single: bool) -> None:
-    _leaf(node, "single", "true" if single else "false")
-    _leaf(node, "shuffleanswers", "true")
-    _leaf(node, "answernumbering", "abc")
-    if not single:
-        ET.SubElement(node, "shownumcorrect")
-
-
-def _ordering(node: ET.Element, question: OrderingQuestion) -> None:
+def _ordering(node: ET.Element, order: Order) -> None:
     # Left out, Moodle would show six random items, and grade by neighbours.
     _leaf(node, "layouttype", "VERTICAL")
     _leaf(node, "selecttype", "ALL")
-    _leaf(node, "selectcount", str(len(question.items)))
+    _leaf(node, "selectcount", str(len(order.offers)))
     _leaf(node, "gradingtype", "ALL_OR_NOTHING")
     _leaf(node, "showgrading", "HIDE")
     _leaf(node, "numberingstyle", "none")
     # Without it, the importer makes up two hints, looks for the second, and stops altogether.
     _leaf(node, "shownumcorrect", "1")
-    for item in question.items:
-        _answer(node, markdown_html(item.text), 1, "", "html")
+    for offer in order.in_order:
+        _answer(node, markdown_html(offer.text), 1, "", "html")
 
 
-def _numerical(node: ET.Element, question: NumericQuestion) -> None:
-    answer = _answer(node, repr(question.answer), 100, "", None)
-    _leaf(answer, "tolerance", repr(width_of(question)))
-    for mistake in question.mistakes:
-        wrong = _answer(node, repr(mistake.value), 0, mistake.feedback, None)
-        _leaf(wrong, "tolerance", repr(question.tolerance.width(mistake.value)))
-    if question.unit is None:
+def _numerical(node: ET.Element, quantity: Quantity) -> None:
+    answer = _answer(node, repr(quantity.value), 100, "", None)
+    _leaf(answer, "tolerance", repr(width_of(quantity)))
+    for value, width, feedback in quantity.mistakes:
+        wrong = _answer(node, repr(value), 0, feedback, None)
+        _leaf(wrong, "tolerance", repr(width))
+    if quantity.unit is None:
         _leaf(node, "showunits", "3")  # no unit
         return
-    family, size = UNITS[question.unit]
+    family, size = UNITS[quantity.unit]
     units = ET.SubElement(node, "units")
     same = {unit: other for unit, (group, other) in UNITS.items() if group == family}
     # The question's own first: a multiplier of 1 makes it the default.
-    for unit in sorted(same, key=lambda unit: unit != question.unit):
+    for unit in sorted(same, key=lambda unit: unit != quantity.unit):
         part = ET.SubElement(units, "unit")
         _leaf(part, "multiplier", f"{size / same[unit]:.15g}")
         _leaf(part, "unit_name", unit)
@@ -136,13 +132,13 @@ def _numerical(node: ET.Element, question: NumericQuestion) -> None:
     _leaf(node, "unitsleft", "0")
 
 
-def _short_answer(node: ET.Element, question: TextQuestion) -> None:
-    _leaf(node, "usecase", "1" if question.case_sensitive else "0")
-    for form in question.accept:
+def _short_answer(node: ET.Element, words: ShortText) -> None:
+    _leaf(node, "usecase", "1" if words.case_sensitive else "0")
+    for form in words.accept:
         _answer(node, _literal(form), 100, "", None)
-    for mistake in question.mistakes:
-        for form in mistake.match:
-            _answer(node, _literal(form), 0, mistake.feedback, None)
+    for forms, feedback in words.mistakes:
+        for form in forms:
+            _answer(node, _literal(form), 0, feedback, None)
 
 
 def _literal(form: str) -> str:

@@ -11,17 +11,10 @@ import html
 from pathlib import Path
 from typing import Any
 
-from labs_lib.assessment.export.parts import Exported, asked, options_of, orders_of, width_of
-from labs_lib.assessment.questions import (
-    LETTERS,
-    CodeQuestion,
-    MultipleChoice,
-    NumericQuestion,
-    OrderingQuestion,
-    Question,
-    SingleChoice,
-    TextQuestion,
-)
+from labs_lib.assessment.export.parts import Exported, asked, width_of
+from labs_lib.assessment.interactions import Choice, Order, Program, Quantity, ShortText
+from labs_lib.assessment.letters import LETTERS
+from labs_lib.assessment.questions import Question
 from labs_lib.assessment.show import markdown_html
 from labs_lib.errors import LabError
 
@@ -31,11 +24,13 @@ DECIMALS = 4
 
 def holds(question: Question) -> bool:
     """Return whether Canvas can ask it: no code, no number that four decimals cannot tell."""
-    if isinstance(question, NumericQuestion):
-        low, high = question.answer - width_of(question), question.answer + width_of(question)
-        told = round(low, DECIMALS) <= question.answer <= round(high, DECIMALS)
-        return told and min(abs(low), abs(high)) >= 10**-DECIMALS
-    return not isinstance(question, CodeQuestion)
+    interaction = question.interaction
+    if isinstance(interaction, Quantity):
+        value, width = interaction.value, width_of(interaction)
+        low, high = value - width, value + width
+        inside = round(low, DECIMALS) <= value <= round(high, DECIMALS)
+        return inside and min(abs(low), abs(high)) >= 10**-DECIMALS
+    return not isinstance(interaction, Program)
 
 
 def write(exported: Exported, path: Path) -> None:
@@ -111,23 +106,20 @@ def _source(questions: list[Question], texts: dict[str, str]) -> str:
         out += ["", f"Title: {question.id}"]
         out.append(f"{number}. {label(asked(question, items=True))}")
         out.append(f"... {label(question.explanation)}")
-        if isinstance(question, SingleChoice):
-            for letter, (text, correct, feedback) in zip(
-                LETTERS, options_of(question), strict=False
-            ):
-                out.append(f"{'*' if correct else ''}{letter}) {label(text)}")
-                out += [f"... {label(feedback)}"] if feedback else []
-        elif isinstance(question, MultipleChoice):
-            for text, correct, feedback in options_of(question):
-                out.append(f"[{'*' if correct else ' '}] {label(text)}")
-                out += [f"... {label(feedback)}"] if feedback else []
-        elif isinstance(question, OrderingQuestion):
-            for letter, (text, correct) in zip(LETTERS, orders_of(question), strict=False):
-                out.append(f"{'*' if correct else ''}{letter}) {label(text)}")
-        elif isinstance(question, NumericQuestion):
-            out.append(f"= {_exact(question.answer)} +- {_exact(width_of(question))}")
-        elif isinstance(question, TextQuestion):
-            out += [f"* {label(form)}" for form in question.accept]
+        interaction = question.interaction
+        if isinstance(interaction, Order):  # QTI 1.2 knows no ordering
+            interaction = interaction.as_choice()
+        match interaction:
+            case Choice(offers, several):
+                for letter, (text, correct, feedback) in zip(LETTERS, offers, strict=False):
+                    box = f"[{'*' if correct else ' '}]"
+                    mark = box if several else f"{'*' if correct else ''}{letter})"
+                    out.append(f"{mark} {label(text)}")
+                    out += [f"... {label(feedback)}"] if feedback else []
+            case Quantity():
+                out.append(f"= {_exact(interaction.value)} +- {_exact(width_of(interaction))}")
+            case ShortText():
+                out += [f"* {label(form)}" for form in interaction.accept]
     return "\n".join(out) + "\n"
 
 

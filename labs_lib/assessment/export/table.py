@@ -6,9 +6,9 @@ import csv
 import re
 from pathlib import Path
 
-from labs_lib.assessment.export.parts import Exported, lettered
-from labs_lib.assessment.grading import right_answer
-from labs_lib.assessment.questions import NumericQuestion, Question
+from labs_lib.assessment.export.parts import Exported
+from labs_lib.assessment.interactions import Quantity, lettered
+from labs_lib.assessment.questions import Question
 
 COLUMNS: tuple[str, ...] = (
     "id", "lesson", "objective", "kind", "difficulty", "prompt", "options", "unit",
@@ -30,7 +30,8 @@ def write(exported: Exported, path: Path) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for _, question in exported.questions:
-            numeric = isinstance(question, NumericQuestion)
+            interaction = question.interaction
+            quantity = interaction if isinstance(interaction, Quantity) else None
             row = {
                 "id": question.id,
                 "lesson": question.lesson,
@@ -38,10 +39,10 @@ def write(exported: Exported, path: Path) -> None:
                 "kind": question.kind,
                 "difficulty": question.difficulty,
                 "prompt": question.prompt,
-                "options": "\n".join(lettered(question)),
-                "unit": question.unit if numeric else "",
-                "tolerance": question.tolerance.width(question.answer) if numeric else "",
-                "answer": right_answer(question),
+                "options": "\n".join(lettered(interaction)),
+                "unit": quantity.unit if quantity else "",
+                "tolerance": quantity.width if quantity else "",
+                "answer": question.right_answer(),
                 "hint": question.hint,
                 "explanation": question.explanation,
                 "source": question.source,

@@ -1,0 +1,142 @@
+"""A number, with a tolerance and a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from labs_lib.assessment.interactions import Quantity, WrongNumber
+from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, Outcome
+from labs_lib.assessment.questions import Question
+from labs_lib.assessment.records import Number, Record, Slug, Text
+from labs_lib.assessment.units import (
+    UNITS,
+    AmbiguousNumberError,
+    NumberError,
+    byte_confusion,
+    parse_quantity,
+)
+
+
+class Tolerance(Record):
+    """How far off a numeric answer may be: the larger of the two allowances counts."""
+
+    relative: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    absolute: Annotated[Number, Field(ge=0)] = 0.0
+
+    def width(self, answer: float) -> float:
+        """Return the allowance around `answer`, in the answer's unit."""
+        return max(self.relative * abs(answer), self.absolute, 1e-9 * abs(answer))
+
+
+class NumberMistake(Record):
+    """A wrong number that is expected."""
+
+    value: Number
+    feedback: Text
+    misconception: Slug | None = None
+
+
+class QuantityQuestion(Question):
+    """A question whose answer is a number, within a tolerance, in a unit if there is one."""
+
+    unit: Text | None = None
+    tolerance: Tolerance = Tolerance()
+
+    example: ClassVar[str] = '"12.5"'
+
+    @model_validator(mode="after")
+    def _known_unit(self) -> QuantityQuestion:
+        if self.unit is not None and self.unit not in UNITS:
+            raise ValueError(f"unit {self.unit!r} is not one of {', '.join(UNITS)}")
+        return self
+
+    @property
+    def instruction(self) -> str:
+        """Return one sentence on how to answer, with the unit."""
+        return f"Type a number in {self.unit}." if self.unit else "Type a number."
+
+
+class NumericQuestion(QuantityQuestion):
+    """A number, within a tolerance, in a unit if there is one."""
+
+    kind: Literal["numeric"]
+    answer: Number
+    mistakes: Annotated[tuple[NumberMistake, ...], Field(max_length=50)] = ()
+
+    @property
+    def interaction(self) -> Quantity:
+        """Return the number with the tolerance around it and around each mistake."""
+        width = self.tolerance.width
+        mistakes = tuple(
+            WrongNumber(each.value, width(each.value), each.feedback) for each in self.mistakes
+        )
+        return Quantity(self.answer, width(self.answer), self.unit, mistakes)
+
+    @property
+    def solution(self) -> float:
+        """Return the number, in the question's unit."""
+        return self.answer
+
+    @cached_property
+    def _width(self) -> float:
+        return self.tolerance.width(self.answer)
+
+    @cached_property
+    def _correct(self) -> Outcome:
+        return Outcome(CORRECT, self.explanation)
+
+    @cached_property
+    def _wrong(self) -> tuple[tuple[float, float, Outcome], ...]:
+        """Return each mistake's value, the width around it, and its outcome."""
+        return tuple(
+            (
+                each.value,
+                self.tolerance.width(each.value),
+                Outcome(INCORRECT, each.feedback, each.misconception or f"{each.value:g}"),
+            )
+            for each in self.mistakes
+        )
+
+    def judge(self, answer: Any) -> Outcome:
+        """Judge a number of any library, or a text that holds one, with a unit or without."""
+        try:
+            number = parse_quantity(answer, self.unit)
+        except AmbiguousNumberError as error:
+            # Nobody is marked wrong for a comma: 14,000 is taken if it is right, and else asked.
+            if error.likely and abs(error.readings[0] - self.answer) <= self._width:
+                return self._correct
+            return Outcome(ERROR, f"{_capital(str(error))}.")
+        except NumberError as error:
+            return Outcome(ERROR, f"{_capital(str(error))}.")
+        if abs(number - self.answer) <= self._width:
+            return self._correct
+        for value, width, outcome in self._wrong:
+            if abs(number - value) <= width:
+                return outcome
+        confusion = byte_confusion(number, self.answer, self._width, self.unit)
+        if confusion:
+            return Outcome(INCORRECT, confusion, "gb-gib")
+        direction = "small" if number < self.answer else "large"
+        amount = _amount(number, self.unit)
+        return Outcome(INCORRECT, f"{amount} is too {direction}.", f"too-{direction}")
+
+    def problems(self) -> Iterator[str]:
+        """Yield mistakes that the tolerance lets pass."""
+        for mistake in self.mistakes:
+            if abs(mistake.value - self.answer) <= self._width:
+                yield f"the mistake {mistake.value:g} counts as right"
+
+
+def _amount(number: float, unit: str | None) -> str:
+    """Return a number for people, with its unit: `18,874,368 parameters`, `0.148148 %`."""
+    whole = number.is_integer() and abs(number) < 1e15
+    text = f"{number:,.0f}" if whole else f"{number:,g}"
+    return f"{text} {unit}" if unit else text
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

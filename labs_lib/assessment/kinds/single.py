@@ -1,0 +1,90 @@
+"""A choice of one option."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from labs_lib.assessment.interactions import Choice
+from labs_lib.assessment.kinds.options import ChoiceQuestion
+from labs_lib.assessment.outcomes import CORRECT, ERROR, Outcome
+
+FEWEST_TO_BALANCE = 4
+
+
+class SingleChoice(ChoiceQuestion):
+    """Exactly one option is right."""
+
+    kind: Literal["single"]
+
+    example: ClassVar[str] = '"a"'
+
+    @model_validator(mode="after")
+    def _one_right(self) -> SingleChoice:
+        if len(self.right_letters) != 1:
+            raise ValueError(f"exactly one option must be correct, not {len(self.right_letters)}")
+        return self
+
+    @property
+    def instruction(self) -> str:
+        """Return one sentence on how to answer."""
+        return "Choose one."
+
+    @property
+    def interaction(self) -> Choice:
+        """Return the choice of one option."""
+        return Choice(self.offers)
+
+    @property
+    def solution(self) -> str:
+        """Return the letter of the right option."""
+        return next(iter(self.right_letters))
+
+    @cached_property
+    def _outcomes(self) -> dict[str, Outcome]:
+        correct = Outcome(CORRECT, self.explanation)
+        return {
+            letter: correct if option.correct else option.as_mistake(letter)
+            for letter, option in self.lettered_options.items()
+        }
+
+    def judge(self, answer: Any) -> Outcome:
+        """Judge a letter or an option's text, however it is written."""
+        if type(answer) is str and answer in self._outcomes:  # nearly every answer: a letter
+            return self._outcomes[answer]
+        letters = self.letters_in(answer)
+        if isinstance(letters, str):
+            return Outcome(ERROR, letters)
+        if len(letters) != 1:
+            return Outcome(ERROR, f"Choose one option; {len(letters)} were given.")
+        return self._outcomes[letters[0]]
+
+    @classmethod
+    def problems_together(cls, questions: Sequence[SingleChoice]) -> Iterator[str]:
+        """Yield how a student could guess: by the longest option, or by one position."""
+        count = len(questions)
+        if count < FEWEST_TO_BALANCE:
+            return
+        longest = [question.id for question in questions if question._right_is_longest]
+        if 2 * len(longest) > count:
+            yield (
+                f"the correct option is the longest in {len(longest)} of {count} single "
+                f"choices ({', '.join(longest)}); at most half"
+            )
+        places = Counter(question.solution for question in questions)
+        letter, times = places.most_common(1)[0]
+        if 2 * times > count:
+            yield (
+                f"position {letter} is right in {times} of {count} single choices; at most "
+                f"half (now {', '.join(f'{a}: {places[a]}' for a in sorted(places))})"
+            )
+
+    @property
+    def _right_is_longest(self) -> bool:
+        lengths = [len(option.text) for option in self.options]
+        right = len(self.lettered_options[self.solution].text)
+        return right == max(lengths) and lengths.count(right) == 1
