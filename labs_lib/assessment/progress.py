@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from labs_lib.assessment.answers import kept_answer, plain
@@ -114,13 +114,13 @@ def record_answer(item_id: str, answer: Any, **fields: Any) -> str:
     nothing; one from before counts as no new attempt. Returns what `try_to_record` does.
     """
     events, problem = try_to_read()
-    kept = kept_answer(answer)
-    given = {**kept, **{name: plain(value) for name, value in fields.items()}}
-    before = [each for each in events if each["event"] == "answer" and each["id"] == item_id]
-    same = [each for each in before if _same_answer(each, given)]
+    given = {**kept_answer(answer), **{name: plain(value) for name, value in fields.items()}}
+    own = [event for event in events if event["id"] == item_id]
+    before = [event for event in own if event["event"] == "answer"]
+    same = [event for event in before if _same_answer(event, given)]
     if same and same[-1] is before[-1]:
         return problem
-    hints = sum(each["event"] == "hint" and each["id"] == item_id for each in events)
+    hints = sum(event["event"] == "hint" for event in own)
     if same:
         given["repeat"] = True
     return try_to_record("answer", item_id, kept=given, hints=hints) or problem
@@ -129,10 +129,10 @@ def record_answer(item_id: str, answer: Any, **fields: Any) -> str:
 def _same_answer(event: Event, given: dict[str, Any]) -> bool:
     names = sorted({*given, "response", "response_sha256"})
     try:  # as JSON, in which 1 and true are two answers
-        told = [json.dumps([each.get(name) for name in names]) for each in (event, given)]
+        texts = [json.dumps([part.get(name) for name in names]) for part in (event, given)]
     except RecursionError:
         return False
-    return told[0] == told[1]
+    return texts[0] == texts[1]
 
 
 def _reason(error: Exception) -> str:
@@ -239,40 +239,48 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
 
 
 def item_states(events: Iterable[Event]) -> dict[str, ItemState]:
-    """Return id → state, folding the events in order; blanks and errors are no attempts."""
-    folded: dict[str, dict[str, Any]] = {}
+    """Return id → state; blanks and errors are no attempts."""
+    by_item: dict[str, list[Event]] = {}
     for event in events:
-        kind = event["event"]
-        if kind in ("prediction", "comparison"):
-            continue
-        state = folded.setdefault(event["id"], {"id": event["id"]})
+        if event["event"] not in ("prediction", "comparison"):
+            by_item.setdefault(event["id"], []).append(event)
+    return {item_id: _state(item_id, own) for item_id, own in by_item.items()}
+
+
+def _state(item_id: str, events: Iterable[Event]) -> ItemState:
+    """Return where the events of one question or exercise, in order, leave the student."""
+    attempts = wrong = hints = 0
+    ever_correct = saw_solution = False
+    last: Event | None = None
+    for event in events:
+        kind, outcome = event["event"], event.get("outcome")
         if kind == "hint":
-            state["hints"] = state.get("hints", 0) + 1
+            hints += 1
         elif kind == "solution":
             # Looking at the solution after solving it is no help received.
-            state["saw_solution"] = state.get("saw_solution", False) or not state.get(
-                "ever_correct", False
-            )
-        else:
-            _fold_answer(state, event)
-    return {item_id: ItemState(**state) for item_id, state in folded.items()}
-
-
-def _fold_answer(state: dict[str, Any], event: Event) -> None:
-    outcome = event.get("outcome")
-    if outcome not in ("correct", "incorrect", "error"):
-        return
-    state["status"] = outcome
-    state["response"] = event.get("response")
-    state["response_cut"] = "response_sha256" in event
-    seed = event.get("seed", 0)
-    state["seed"] = seed if isinstance(seed, int) else 0
-    state["misconception"] = str(event.get("misconception") or "")
-    if outcome == "error" or event.get("repeat"):
-        state["ever_correct"] = state.get("ever_correct", False) or outcome == "correct"
-        return
-    state["attempts"] = state.get("attempts", 0) + 1
-    if outcome == "correct":
-        state["ever_correct"] = True
-    elif not state.get("ever_correct"):
-        state["wrong"] = state.get("wrong", 0) + 1
+            saw_solution = saw_solution or not ever_correct
+        elif outcome in ("correct", "incorrect", "error"):
+            last = event
+            if outcome != "error" and not event.get("repeat"):
+                attempts += 1
+                wrong += outcome == "incorrect" and not ever_correct
+            ever_correct = ever_correct or outcome == "correct"
+    state = ItemState(
+        item_id,
+        ever_correct=ever_correct,
+        attempts=attempts,
+        wrong=wrong,
+        hints=hints,
+        saw_solution=saw_solution,
+    )
+    if last is None:
+        return state
+    seed = last.get("seed", 0)
+    return replace(
+        state,
+        status=last["outcome"],
+        response=last.get("response"),
+        response_cut="response_sha256" in last,
+        misconception=str(last.get("misconception") or ""),
+        seed=seed if isinstance(seed, int) else 0,
+    )
