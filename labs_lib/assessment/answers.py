@@ -156,10 +156,10 @@ class _Keeper:
         return {"class": type_name(value), "shown": self._text(shorten(value, 200))}
 
     def _sequence(self, items: Iterable[Any], length: int) -> list[Any]:
-        found = [self.keep(part) for part in itertools.islice(items, self._allowed())]
-        if length > len(found):
-            found.append(self._cut(f"{CUT} {length - len(found):,} more"))
-        return found
+        parts = [self.keep(part) for part in itertools.islice(items, self._allowed())]
+        if length > len(parts):
+            parts.append(self._cut(f"{CUT} {length - len(parts):,} more"))
+        return parts
 
     def _set(self, value: Any) -> list[Any]:
         length = len(value)
@@ -173,17 +173,17 @@ class _Keeper:
         return self._sequence(parts, length)
 
     def _mapping(self, pairs: Iterable[tuple[Any, Any]], length: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key, part in itertools.islice(pairs, self._allowed()):
             if self._left <= 1:
                 break
             name = self._key(key)
-            while name in found:  # 1 and "1" are two keys, and one name
+            while name in mapping:  # 1 and "1" are two keys, and one name
                 name += "'"
-            found[name] = self.keep(part)
-        if length > len(found):
-            found[CUT] = self._cut(f"{length - len(found):,} more")
-        return found
+            mapping[name] = self.keep(part)
+        if length > len(mapping):
+            mapping[CUT] = self._cut(f"{length - len(mapping):,} more")
+        return mapping
 
     def _key(self, key: Any) -> str:
         if type(key) is str:
@@ -202,36 +202,36 @@ class _Keeper:
             return {"class": f"{code.__module__}.{code.__qualname__}"[:200]}
         compiled = code.__code__
         # No text to be had, as in a console: two functions are told apart by their code.
-        told = compiled.co_code + repr((compiled.co_names, _constants(compiled))).encode()
-        return {"function": str(code.__name__)[:200], "code_sha256": _fingerprint(told)}
+        identity = compiled.co_code + repr((compiled.co_names, _constants(compiled))).encode()
+        return {"function": str(code.__name__)[:200], "code_sha256": _fingerprint(identity)}
 
     def _array(self, array: Any) -> Any:
         if array.dtype.kind in "biuf" and array.size <= MOST_ITEMS and array.size <= self._left:
             return self.keep(array.tolist())
-        said = {"class": "array", "dtype": str(array.dtype), "shape": list(array.shape)}
+        form = {"class": "array", "dtype": str(array.dtype), "shape": list(array.shape)}
         if array.dtype.kind not in "biufc":
-            return {**said, "values": self.keep(array.ravel()[:MOST_ITEMS].tolist())}
+            return {**form, "values": self.keep(array.ravel()[:MOST_ITEMS].tolist())}
         self.cut = True
         if self._whole:
-            return {**said, "sha256": _fingerprint(array.tobytes())}
-        return {**said, "values": [*self.keep(array.ravel()[:20].tolist()), CUT]}
+            return {**form, "sha256": _fingerprint(array.tobytes())}
+        return {**form, "values": [*self.keep(array.ravel()[:20].tolist()), CUT]}
 
     def _text(self, text: str) -> str:
         text = text.encode("utf-8", "replace").decode("utf-8")
         if self._whole:
             return text if len(text) < LONGEST_TEXT else _fingerprint(text.encode())
-        kept = text[: min(LONGEST_TEXT, max(self._bytes, 0))]
-        while kept and (size := len(json.dumps(kept, ensure_ascii=False).encode())) > self._bytes:
-            kept = kept[: len(kept) * self._bytes // size - 1] if self._bytes > 0 else ""
-        self._bytes -= len(json.dumps(kept, ensure_ascii=False).encode())
-        return kept if len(kept) == len(text) else kept + self._cut()
+        start = text[: min(LONGEST_TEXT, max(self._bytes, 0))]
+        while start and (size := len(json.dumps(start, ensure_ascii=False).encode())) > self._bytes:
+            start = start[: len(start) * self._bytes // size - 1] if self._bytes > 0 else ""
+        self._bytes -= len(json.dumps(start, ensure_ascii=False).encode())
+        return start if len(start) == len(text) else start + self._cut()
 
     def _allowed(self) -> int:
         return max(0, min(self._items, self._left))
 
-    def _cut(self, said: str = CUT) -> str:
+    def _cut(self, mark: str = CUT) -> str:
         self.cut = True
-        return said
+        return mark
 
 
 def _array_of(value: Any, kind: type) -> Any:

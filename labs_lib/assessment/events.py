@@ -63,8 +63,8 @@ def read_events(path: Path | None = None) -> tuple[list[Event], int]:
 
     An event of a kind that only a newer version knows is neither.
     """
-    found, unreadable = _rows(path or progress_file())
-    return [event for event, _ in found if is_known(event)], unreadable
+    rows, unreadable = _rows(path or progress_file())
+    return [event for event, _ in rows if is_known(event)], unreadable
 
 
 def export_progress(path: Path) -> int:
@@ -74,10 +74,10 @@ def export_progress(path: Path) -> int:
         raise LabError("export: '-' is no file name, and nothing is written to the terminal")
     if path.resolve() == own.resolve():
         raise LabError(f"export: {path} is the progress file itself; name another file")
-    found, _ = _rows(own)
+    rows, _ = _rows(own)
     with written_aside(path) as aside:
-        aside.write_bytes(b"".join(line + b"\n" for _, line in found))
-    return len(found)
+        aside.write_bytes(b"".join(line + b"\n" for _, line in rows))
+    return len(rows)
 
 
 def import_progress(path: Path) -> int:
@@ -117,12 +117,12 @@ def reset_progress() -> Path | None:
     if not path.exists():
         return None
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f")
-    kept = path.with_name(f"progress-until-{stamp}.jsonl")
+    archive = path.with_name(f"progress-until-{stamp}.jsonl")
     with friendly_os_errors(path), _locked(path):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        path.rename(kept)
-    return kept
+        path.rename(archive)
+    return archive
 
 
 def _rows(path: Path) -> tuple[list[tuple[Event, bytes]], int]:
@@ -134,13 +134,13 @@ def _rows(path: Path) -> tuple[list[tuple[Event, bytes]], int]:
     except OSError as error:
         raise LabError(f"cannot read {path}: {error.strerror}") from error
     lines = [line for line in lines_of(raw) if line and not line.isspace()]
-    found = []
+    rows = []
     for row, line in zip(decoded_all(lines), lines, strict=True):
         try:
-            found.append((checked(row), line))
+            rows.append((checked(row), line))
         except LabError:
             continue
-    return found, len(lines) - len(found)
+    return rows, len(lines) - len(rows)
 
 
 def _read_foreign(path: Path) -> bytes:

@@ -132,17 +132,17 @@ def in_code(text: str) -> str:
     rooted = False
     place = 0
     while place < len(plain):
-        found = _TOKEN.match(plain, place)
-        if found is None or (found["name"] and keyword.iskeyword(found["name"])):
+        match = _TOKEN.match(plain, place)
+        if match is None or (match["name"] and keyword.iskeyword(match["name"])):
             return text
-        kind, token = str(found.lastgroup), found[0].strip()
+        kind, token = str(match.lastgroup), match[0].strip()
         ends = before in ("number", "name") or parts[-1:] == [")"]
         if rooted and token != "(":
             token = f"({token})"  # √r is the root of r alone
         elif ends and (token == "(" or kind == "name" or (kind == "number" and before == "name")):
             called = parts[-1] in FUNCTIONS and token == "("
             parts += [] if called else ["*"]
-        rooted = token == "sqrt" and not plain.startswith("(", found.end())
+        rooted = token == "sqrt" and not plain.startswith("(", match.end())
         parts.append(token)
-        before, place = kind, found.end()
+        before, place = kind, match.end()
     return " ".join(parts)

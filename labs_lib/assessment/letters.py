@@ -51,13 +51,13 @@ def _parts(value: Any, texts: list[str]) -> list[str] | str:
         return f"Type a letter from a to {legal[-1]}; {kind_of(value)} was given."
     if len(items) > MOST_PARTS or not all(issubclass(type(part), str) for part in items):
         return f"Give a list of letters from {', '.join(legal)}."
-    found: list[str] = []
+    letters: list[str] = []
     for part in items:
-        letters = _in_text(str.__str__(part), texts)
-        if isinstance(letters, str):
-            return letters
-        found += letters
-    return found
+        named = _in_text(str.__str__(part), texts)
+        if isinstance(named, str):
+            return named
+        letters += named
+    return letters
 
 
 def _items(value: Any) -> list[Any] | None:
@@ -66,9 +66,9 @@ def _items(value: Any) -> list[Any] | None:
     if issubclass(kind, (list, tuple, deque)):
         return list(value)[: MOST_PARTS + 1]
     if issubclass(kind, (set, frozenset)):
-        kept = list(value)[: MOST_PARTS + 1]
-        strings = all(issubclass(type(part), str) for part in kept)
-        return sorted(kept) if strings else kept
+        parts = list(value)[: MOST_PARTS + 1]
+        strings = all(issubclass(type(part), str) for part in parts)
+        return sorted(parts) if strings else parts
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(kind, numpy.ndarray):
         return value.ravel()[: MOST_PARTS + 1].tolist()
@@ -100,10 +100,10 @@ def _named(plain: str, texts: list[str]) -> str:
     """Return the letter whose option's text this is, with its letter before it or without."""
     if len(plain) < 2:
         return ""
-    found = re.match(r"\(?([a-z])[).:]\s+(.+)", plain, re.S)
+    lettered = re.match(r"\(?([a-z])[).:]\s+(.+)", plain, re.S)
     for letter, option in zip(LETTERS, texts, strict=False):
         if len(option) > 1 and normal_form(plain) == option:
             return letter
-        if found and found[1] == letter and normal_form(found[2]) == option:
+        if lettered and lettered[1] == letter and normal_form(lettered[2]) == option:
             return letter
     return ""

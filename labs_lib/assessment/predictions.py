@@ -71,9 +71,9 @@ class Calibration:
         if not self.comparisons:
             return "No prediction has met its outcome yet."
         parts = []
-        ranges = [each for each in self.comparisons if each.kind == "range"]
+        ranges = [one for one in self.comparisons if one.kind == "range"]
         if ranges:
-            held = sum(each.held for each in ranges)
+            held = sum(one.held for one in ranges)
             expected = RANGE_CONFIDENCE * len(ranges)
             parts.append(
                 f"{held} of {len(ranges)} ranges held the outcome "
@@ -83,7 +83,7 @@ class Calibration:
                 parts.append("Your ranges are too narrow: you are surer than you should be.")
             elif len(ranges) >= 5 and held == len(ranges):
                 parts.append("Your ranges may be wider than they need to be.")
-        ratios = [each.ratio for each in self.comparisons if each.ratio is not None]
+        ratios = [one.ratio for one in self.comparisons if one.ratio is not None]
         if ratios:
             factor = median(max(ratio, 1 / ratio) for ratio in ratios)
             high = sum(ratio > 1 for ratio in ratios)
@@ -91,9 +91,9 @@ class Calibration:
                 f"Your numbers are typically off by a factor of {factor:.2g}; "
                 f"{high} of {len(ratios)} were too high."
             )
-        choices = [each for each in self.comparisons if each.kind == "choice"]
+        choices = [one for one in self.comparisons if one.kind == "choice"]
         if choices:
-            held = sum(each.held for each in choices)
+            held = sum(one.held for one in choices)
             parts.append(f"{held} of {len(choices)} choices came true.")
         return " ".join(parts)
 
@@ -138,15 +138,15 @@ def number_in_words(prediction: Any, outcome: Any, unit: str = "") -> float | No
 def latest_prediction(events: Iterable[Event], prediction_id: str) -> tuple[Any, bool] | None:
     """Return the last prediction and whether it was made after the outcome had been shown."""
     revealed = False
-    found: tuple[Any, bool] | None = None
+    latest: tuple[Any, bool] | None = None
     for event in events:
         if event["id"] != prediction_id:
             continue
         if event["event"] == "comparison":
             revealed = True
         elif event["event"] == "prediction":
-            found = (event.get("value"), revealed)
-    return found
+            latest = (event.get("value"), revealed)
+    return latest
 
 
 def calibration_of(events: Iterable[Event]) -> Calibration:
@@ -160,9 +160,9 @@ def calibration_of(events: Iterable[Event]) -> Calibration:
         elif event["event"] == "comparison" and item not in first:
             known = item in predicted
             read = event.get("value")  # what was read in a text, such as "2,5 GB"
-            said = predicted.get(item) if read is None else read
-            first[item] = Comparison(item, said, event["outcome"]) if known else None
-    return Calibration(tuple(each for each in first.values() if each is not None))
+            value = predicted.get(item) if read is None else read
+            first[item] = Comparison(item, value, event["outcome"]) if known else None
+    return Calibration(tuple(one for one in first.values() if one is not None))
 
 
 def _refuse_two_readings(text: str) -> None:

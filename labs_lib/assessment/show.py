@@ -9,7 +9,7 @@ from typing import Any
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
 
 _LOOKS = {
-    # status → (word, sign, colour); the word and the sign say it, the colour only helps.
+    # status → (word, sign, color); the word and the sign say it, the color only helps.
     CORRECT: ("Correct", "✓", "#009e73"),
     INCORRECT: ("Not yet", "✗", "#d55e00"),
     NOT_ATTEMPTED: ("Not attempted", "○", "#7f7f7f"),
@@ -35,14 +35,14 @@ class Panel:
     @property
     def html(self) -> str:
         """Return the message as HTML that needs no style sheet."""
-        _, sign, colour = _LOOKS[self.look]
+        _, sign, color = _LOOKS[self.look]
         body = markdown_html(self.text) if self.markdown else f"<p>{html.escape(self.text)}</p>"
         # Jupyter's own margins around a paragraph would tear a short panel apart.
         body = body.replace("<p>", '<p style="margin:2px 0">')
         head = html.escape(f"{sign} {self.heading}".strip())
         return (
             f'<div class="labs-panel labs-{self.look.replace(" ", "-")}" role="status" '
-            f'style="border-left:4px solid {colour};padding:4px 12px;margin:4px 0;'
+            f'style="border-left:4px solid {color};padding:4px 12px;margin:4px 0;'
             f'line-height:1.45">'
             f"<strong>{head}</strong>{body}</div>"
         )

@@ -171,10 +171,10 @@ def _factor(given: str, unit: str | None, text: str) -> float:
     family, size = UNITS[spelt]
     if unit is None:
         raise NumberError(f"{text.strip()[:60]!r}: the answer has no unit")
-    wanted_family, wanted = UNITS[unit]
-    if family != wanted_family:
+    own_family, own_size = UNITS[unit]
+    if family != own_family:
         raise NumberError(f"{text.strip()[:60]!r}: the answer is wanted in {unit}")
-    return factor * size / wanted
+    return factor * size / own_size
 
 
 def _family(unit: str | None) -> str | None:

@@ -94,8 +94,8 @@ def read_number(text: str, whole: bool = False) -> Written:
             raise NumberError(f"{_shown(text)} is not a number; write it like 4194304 or 0.5")
         if ambiguous:
             first, second = (sign * reading for reading in ambiguous[0].readings)
-            found = AmbiguousNumberError(text.strip(), (first, second), ambiguous[0].likely)
-            return Written(first, rest, found)
+            both = AmbiguousNumberError(text.strip(), (first, second), ambiguous[0].likely)
+            return Written(first, rest, both)
         return Written(sign * numbers[0], rest)  # pyright: ignore[reportOperatorIssue]
     if ambiguous:
         raise ambiguous[0]
@@ -151,15 +151,15 @@ def _tokens(
         number = int(mixed[2]) + int(mixed[3]) / int(mixed[4])
         return [*([mixed[1]] if mixed[1] else []), float(number)], plain[mixed.end() :]
     place = 0
-    while found := _TOKEN.match(plain, place):
-        if found["sign"]:
+    while match := _TOKEN.match(plain, place):
+        if match["sign"]:
             # A sign that only a unit follows is no sum: "2*" is twice, "5 - 6" a range.
-            tokens.append(found["sign"])
+            tokens.append(match["sign"])
         else:
             if tokens and not isinstance(tokens[-1], str):
                 raise NumberError(f"{_shown(text)} is not a number; write it like 4194304 or 0.5")
-            tokens.append(_number(found["number"], whole, text))
-        place = found.end()
+            tokens.append(_number(match["number"], whole, text))
+        place = match.end()
     rest = plain[place:].strip()
     if tokens and tokens[-1] == "-" and rest == "fold":
         tokens.pop()

@@ -60,7 +60,7 @@ def export_banks(
     questions = [
         (bank, question)
         for bank in banks
-        for question in (plain(each, seed) for each in bank.questions)
+        for question in (plain(original, seed) for original in bank.questions)
         if writer.holds(question)
     ]
     if not questions:
@@ -87,7 +87,7 @@ def _target(path: Path) -> Path:
 def left_out(banks: Sequence[Bank], form: str, seed: int = 0) -> list[str]:
     """Return the ids of the questions that the format cannot hold."""
     holds = _writer(form).holds
-    questions = [plain(each, seed) for bank in banks for each in bank.questions]
+    questions = [plain(question, seed) for bank in banks for question in bank.questions]
     return [question.id for question in questions if not holds(question)]
 
 

@@ -72,7 +72,8 @@ class NumericQuestion(QuantityQuestion):
         """Return the number with the tolerance around it and around each mistake."""
         width = self.tolerance.width
         mistakes = tuple(
-            WrongNumber(each.value, width(each.value), each.feedback) for each in self.mistakes
+            WrongNumber(mistake.value, width(mistake.value), mistake.feedback)
+            for mistake in self.mistakes
         )
         return Quantity(self.answer, width(self.answer), self.unit, mistakes)
 
@@ -94,11 +95,11 @@ class NumericQuestion(QuantityQuestion):
         """Return each mistake's value, the width around it, and its outcome."""
         return tuple(
             (
-                each.value,
-                self.tolerance.width(each.value),
-                Outcome(INCORRECT, each.feedback, each.misconception or f"{each.value:g}"),
+                mistake.value,
+                self.tolerance.width(mistake.value),
+                Outcome(INCORRECT, mistake.feedback, mistake.misconception or f"{mistake.value:g}"),
             )
-            for each in self.mistakes
+            for mistake in self.mistakes
         )
 
     def judge(self, answer: Any) -> Outcome:

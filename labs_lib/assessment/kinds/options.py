@@ -57,7 +57,9 @@ class ChoiceQuestion(Question):
     @property
     def offers(self) -> tuple[Offer, ...]:
         """Return the options as a card and an export show them."""
-        return tuple(Offer(each.text, each.correct, each.feedback or "") for each in self.options)
+        return tuple(
+            Offer(option.text, option.correct, option.feedback or "") for option in self.options
+        )
 
     @cached_property
     def lettered_options(self) -> dict[str, Option]:
@@ -67,7 +69,9 @@ class ChoiceQuestion(Question):
     @cached_property
     def right_letters(self) -> frozenset[str]:
         """Return the letters of the correct options."""
-        return frozenset(letter for letter, each in self.lettered_options.items() if each.correct)
+        return frozenset(
+            letter for letter, option in self.lettered_options.items() if option.correct
+        )
 
     @cached_property
     def _normal_texts(self) -> list[str]:

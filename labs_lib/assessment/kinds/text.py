@@ -45,7 +45,7 @@ class TextQuestion(Question):
     @property
     def interaction(self) -> ShortText:
         """Return the accepted words and the expected mistakes."""
-        mistakes = tuple(WrongText(each.match, each.feedback) for each in self.mistakes)
+        mistakes = tuple(WrongText(mistake.match, mistake.feedback) for mistake in self.mistakes)
         return ShortText(self.accept, self.case_sensitive, mistakes)
 
     @property
