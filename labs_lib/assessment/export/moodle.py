@@ -74,6 +74,8 @@ def _question(quiz: ET.Element, question: Question, ordering_as_choice: bool) ->
             _numerical(node, interaction)
         case ShortText():
             _short_answer(node, interaction)
+        case Program():
+            pass  # held by no Moodle
     hint = _text(node, "hint", markdown_html(question.hint), "html")
     if node.get("type") == "ordering":
         # Both are columns that must be filled, one a hint.

@@ -84,7 +84,7 @@ class ParameterisedQuestion(QuantityQuestion):
         """
         answer = Formula(self.formula).value(numbers)
         width = self.tolerance.width(answer)
-        mistakes = []
+        mistakes: list[NumberMistake] = []
         for mistake in self.mistakes:
             value = Formula(mistake.formula).value(numbers)
             if abs(value - answer) > width:
@@ -130,7 +130,7 @@ class ParameterisedQuestion(QuantityQuestion):
         for name in sorted(named - set(self.numbers)):
             yield f"the prompt names {{{name}}}, which is no number of the question"
         formula = Formula(self.formula)
-        answers = set()
+        answers: set[float] = set()
         seen_apart = [False] * len(self.mistakes)
         for numbers in combinations(self.numbers):
             try:

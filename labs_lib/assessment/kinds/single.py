@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from labs_lib.assessment.interactions import Choice
 from labs_lib.assessment.kinds.options import ChoiceQuestion
 from labs_lib.assessment.outcomes import CORRECT, ERROR, Outcome
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FEWEST_TO_BALANCE = 4
 
@@ -64,7 +67,7 @@ class SingleChoice(ChoiceQuestion):
         return self._outcomes[letters[0]]
 
     @classmethod
-    def problems_together(cls, questions: Sequence[SingleChoice]) -> Iterator[str]:
+    def problems_together(cls, questions: Sequence[Self]) -> Iterator[str]:
         """Yield how a student could guess: by the longest option, or by one position."""
         count = len(questions)
         if count < FEWEST_TO_BALANCE:
