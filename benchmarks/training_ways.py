@@ -24,9 +24,9 @@ def loaded(method: str) -> tuple[Any, Any]:
 def adapter_config(model: Any, recipe: Any) -> Any:
     """Return PEFT's configuration of the recipe's adapter."""
     from labs_lib import models
-    from labs_lib.training.engine.trainer import lora_config
 
-    return lora_config(recipe, models.resolve_targets(model, recipe.target_modules))
+    targets = models.resolve_targets(model, recipe.target_modules)
+    return recipe.adapter.peft_config(recipe.adapter_settings, targets)
 
 
 def same_factors(model: Any) -> None:

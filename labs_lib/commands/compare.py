@@ -40,7 +40,8 @@ def command(
     """Train every arm, print the table, save JSON and plot."""
     from labs_lib import paths
     from labs_lib.errors import LabError, choice_error
-    from labs_lib.training.comparison import COMPARISON_FILE, METHODS, compare
+    from labs_lib.step.methods import METHODS
+    from labs_lib.training.comparison import COMPARISON_FILE, compare
     from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.recipe import Recipe, parse_assignment
 

@@ -126,7 +126,7 @@ def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> Non
         f"{result.trainable_parameters:,} of {result.total_parameters:,} parameters are trained "
         f"({share:.4%}); the peak is in the {result.peak_moment.removeprefix('the ')}."
     )
-    if request.targets is None and request.method != "full":
+    if request.targets is None and not request.trains_all:
         console.print("Adapter on q and v (or the matrix that holds them); --targets changes it.")
     for note in result.notes:
         console.print(f"Note: {note}")

@@ -11,6 +11,7 @@ from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
 from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
+from labs_lib.step.families import ends_with
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,4 +111,4 @@ def _pefts_count(config: Any, names: list[str], rank: int) -> int:
 
 
 def _named(path: str, names: list[str]) -> bool:
-    return any(path == name or path.endswith(f".{name}") for name in names)
+    return any(ends_with(path, name) for name in names)

@@ -12,6 +12,7 @@ from labs_lib.lowrank.knobs import check_dropout, check_rank, scaling_of
 from labs_lib.lowrank.layer import LoRALinear, features
 from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
+from labs_lib.step.families import ends_with
 
 
 def inject(
@@ -98,7 +99,7 @@ def find_targets(model: nn.Module, targets: str | Sequence[str]) -> dict[str, nn
     return {
         path: layer
         for path, layer in linear_layers(model).items()
-        if any(path == name or path.endswith(f".{name}") for name in names)
+        if any(ends_with(path, name) for name in names)
     }
 
 

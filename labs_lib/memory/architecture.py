@@ -49,13 +49,13 @@ def config_of(model: str, request: MemoryRequest | None = None) -> Any:
         raise _unknown(model)
     import transformers
 
-    method = request.method if request else "qlora"
+    quantizes = request.quantizes if request else True
     if path is None:
         config = _config_from_hub(model)
-        check_quantised(config.to_dict(), model, method)
+        check_quantised(config.to_dict(), model, quantizes)
         return config
     fields = read_fields(path)
-    check_quantised(fields, path, method)
+    check_quantised(fields, path, quantizes)
     if fields["model_type"] in families():
         check_needed(fields, path)
     if "auto_map" in fields and fields["model_type"] not in transformers.CONFIG_MAPPING:

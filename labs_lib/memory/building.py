@@ -14,6 +14,8 @@ from labs_lib.errors import LabError, last_line
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.stacks import Pattern, main_stack, pattern_of
+from labs_lib.step.adapters import Adapter
+from labs_lib.step.bases import QuantizedBase
 
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
 
@@ -146,9 +148,9 @@ def meta_model(config: Any, request: MemoryRequest, depth: int | None = None) ->
     if depth is not None:
         stack = main_stack(model)
         del stack.layers[depth:]
-    if request.method == "qlora":
-        _quantise_shapes(model, request)
-    wrapped = model if request.method == "full" else wrap_with_adapter(model, request)
+    if isinstance(request.base, QuantizedBase):
+        _quantise_shapes(model, request, request.base)
+    wrapped = wrap_with_adapter(model, request, request.adapter) if request.adapter else model
     prepare(wrapped, request)
     return wrapped
 
@@ -163,7 +165,7 @@ def targets_on(model: Any, request: MemoryRequest) -> tuple[list[str] | None, st
     """
     from labs_lib.models.targets import resolve_targets
 
-    if request.method == "full":
+    if request.trains_all:
         return None, ""
     if request.targets is not None:
         # PEFT's own word takes in what stands outside the layers' linear maps too.
@@ -193,7 +195,7 @@ def _of_peft(model_type: str) -> list[str]:
     return list(TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type, ()))
 
 
-def wrap_with_adapter(model: Any, request: MemoryRequest) -> nn.Module:
+def wrap_with_adapter(model: Any, request: MemoryRequest, adapter: Adapter) -> nn.Module:
     """Add PEFT's adapter as the request says."""
     import peft
 
@@ -203,14 +205,10 @@ def wrap_with_adapter(model: Any, request: MemoryRequest) -> nn.Module:
     with in_one_line(f"targets: {', '.join(targets)}"):
         wrapped = peft.get_peft_model(
             model,
-            peft.LoraConfig(
+            adapter.peft_config(
+                request.adapter_settings,
+                "all-linear" if targets == ["all-linear"] else targets,
                 task_type="CAUSAL_LM" if causal else None,
-                r=request.rank,
-                lora_alpha=2 * request.rank,
-                lora_dropout=request.dropout,
-                target_modules="all-linear" if targets == ["all-linear"] else targets,
-                use_rslora=request.rslora,
-                use_dora=request.dora,
             ),
             autocast_adapter_dtype=False,
         )
@@ -274,26 +272,16 @@ def _needs(name: str, argument: str) -> LabError:
     return LabError(f"model: {name} needs {argument}, and a forecast has only tokens to give")
 
 
-def _quantise_shapes(model: Any, request: MemoryRequest) -> None:
-    import transformers
+def _quantise_shapes(model: Any, request: MemoryRequest, base: QuantizedBase) -> None:
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
     from transformers.quantizers.base import get_keys_to_not_convert
 
-    compute = DTYPES[request.compute_itemsize]
-    if request.quantization == "int8":
-        quantization = transformers.BitsAndBytesConfig(load_in_8bit=True)
-    else:
-        quantization = transformers.BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type=request.quantization,
-            bnb_4bit_use_double_quant=request.double_quant,
-            bnb_4bit_compute_dtype=compute,
-        )
+    quantization = base.config(request.double_quant, DTYPES[request.compute_itemsize])
     replace_with_bnb_linear(model, get_keys_to_not_convert(model), quantization)
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):  # the new layers' are in fp32 until a checkpoint is loaded
             parameter.data = parameter.data.to(DTYPES[request.weight_itemsize])
-    model.is_loaded_in_8bit = request.quantization == "int8"
+    model.is_loaded_in_8bit = base.bits == 8
     model.is_loaded_in_4bit = not model.is_loaded_in_8bit
     if request.prepare_kbit:
         import peft

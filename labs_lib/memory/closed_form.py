@@ -26,8 +26,9 @@ import math
 from typing import Any
 
 from labs_lib.memory.architecture import architecture, check_length, targets_of
-from labs_lib.memory.formula_layers import dora_temporary, final_norm, layer_of
+from labs_lib.memory.formula_layers import final_norm, layer_of
 from labs_lib.memory.formula_sizes import Sizes
+from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, notes_on
 from labs_lib.step.optimizers import OPTIMIZERS
@@ -41,7 +42,9 @@ def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
     request = request_of(model, **fields)
     shapes = architecture(request.model)
     check_length(shapes.max_positions, request)
-    targets = targets_of(shapes, request) if request.method != "full" else ()
+    if request.adapter and request.adapter.saved is None:
+        raise NoFormulaError(f"the formula has no term for {request.adapter.title}")
+    targets = () if request.trains_all else targets_of(shapes, request)
     return _forecast(Sizes(request, shapes, targets))
 
 
@@ -54,6 +57,7 @@ def _forecast(sizes: Sizes) -> Forecast:
     optimizer = OPTIMIZERS[request.optimizer]
     all_states, resident = optimizer.state_bytes(groups, itemsize, request.device)
     adapter = 0 if sizes.full else gradients
+    adapter_temporary = sizes.adapter.temporary(sizes.targets, sizes.a) if sizes.adapter else 0
     weights = sizes.weights()
     carried = gradients if request.accumulation > 1 else 0
 
@@ -76,7 +80,7 @@ def _forecast(sizes: Sizes) -> Forecast:
             gradients,
             2 * embedding if tied else sizes.c * t * sizes.h,
         ),
-        "forward of a layer": (layers + one, 0, dora_temporary(sizes)),
+        "forward of a layer": (layers + one, 0, adapter_temporary),
         "the optimiser's step": (
             0,
             gradients,

@@ -75,17 +75,17 @@ def check_needed(fields: Fields, path: Path) -> None:
             raise LabError(f"{name}: {shorten(value)} in {path} is not a whole number above 0")
 
 
-def check_quantised(fields: Fields, path: Path | str, method: str) -> None:
+def check_quantised(fields: Fields, path: Path | str, quantizes: bool) -> None:
     """Raise `LabError` for a base that is stored quantised: its bytes are not the request's.
 
-    A bitsandbytes base in 4 or 8 bits is what QLoRA makes anyway, and passes there.
+    A bitsandbytes base in 4 or 8 bits is what a step that `quantizes` makes anyway, and passes.
     """
     stored = fields.get("quantization_config")
     if stored is None:
         return
     stored = stored if isinstance(stored, dict) else {}
     kind = str(stored.get("quant_method") or ("bitsandbytes" if _bits(stored) else "unknown"))
-    if kind == "bitsandbytes" and method == "qlora":
+    if kind == "bitsandbytes" and quantizes:
         return
     advice = (
         "that is --method qlora"

@@ -19,6 +19,7 @@ from labs_lib.memory.fitting import Card, cards, largest_model, longest_sequence
 from labs_lib.memory.fitting import card as find_card
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, format_bytes
+from labs_lib.step.methods import METHODS, USUAL
 
 PRIORITIES: dict[str, str] = {
     "capacity": "much material that is far from what the model knows",
@@ -27,7 +28,7 @@ PRIORITIES: dict[str, str] = {
     "length": "the longest texts that the card can take",
 }
 
-NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA", "none": "none of them"}
+NAMES = {name: METHODS[name].title for name in USUAL} | {"none": "none of them"}
 
 _FULL = (
     ({"method": "full", "optimizer": "adamw_fused"}, ""),
@@ -127,7 +128,7 @@ def decide(model: str, card: str, priorities: Collection[str] = (), **fields: An
     ladder = (*_FULL, *_ADAPTED) if asks_full else (*_ADAPTED, _FULL[0])
     options = tuple(_option(model, on, settings, words, fields) for settings, words in ladder)
     open_to_choice = [
-        each for each in options if each.fits and (asks_full or each.method != "full")
+        each for each in options if each.fits and (asks_full or not each.request.trains_all)
     ]
     chosen = _preferred(open_to_choice, wanted)
     reasons = [
@@ -172,7 +173,7 @@ def _why_not(
                 f"Not {each.name}: its peak of {peak} is {more} more than {on.name} leaves "
                 f"({format_bytes(on.usable_bytes)}); {base} of it is the base."
             )
-        elif "length" in wanted and chosen and (asks_full or each.method != "full"):
+        elif "length" in wanted and chosen and (asks_full or not each.request.trains_all):
             lines.append(
                 f"Not {each.name}: it fits ({peak}), but ends at {each.longest:,} tokens, where "
                 f"{chosen.name} ends at {chosen.longest:,}."
@@ -203,7 +204,7 @@ def _why(chosen: Option, open_to_choice: list[Option], wanted: tuple[str, ...]) 
         f"{chosen.name[0].upper()}{chosen.name[1:]} fits: {format_bytes(now.peak_bytes)}, "
         f"{format_bytes(chosen.spare_bytes)} to spare; sequences up to {chosen.longest:,} tokens."
     ]
-    if chosen.method == "full":
+    if chosen.request.trains_all:
         lines.append(
             "You name much that is new to the model: there full fine-tuning was measured to learn "
             "more than LoRA (arXiv 2405.09673), and to forget more."
@@ -211,24 +212,26 @@ def _why(chosen: Option, open_to_choice: list[Option], wanted: tuple[str, ...]) 
     positions = architecture(chosen.request.model).max_positions
     if "length" in wanted and chosen.longest == positions:
         lines.append(f"{positions:,} tokens are all that the model has positions for.")
-    if chosen.method == "qlora":
+    if chosen.request.quantizes:
         lines.append("Its price: a rounded base, slower steps, and a merge that needs care.")
     if chosen.request.checkpointing:
         lines.append("Its price: checkpointing runs every layer forward twice.")
-    if chosen.method == "lora" and any(each.method == "qlora" for each in open_to_choice):
+    adapted = not chosen.request.trains_all
+    others_quantize = any(each.request.quantizes for each in open_to_choice)
+    if adapted and not chosen.request.quantizes and others_quantize:
         lines.append("QLoRA would fit too; its smaller base wins nothing that you asked for.")
-    if chosen.method != "full" and "variants" in wanted:
+    if adapted and "variants" in wanted:
         whole = architecture(chosen.request.model).parameters * 2
         lines.append(
             f"A version more costs {format_bytes(now.adapter_bytes, 'MiB')} of adapter; a whole "
             f"model would cost {format_bytes(whole)}."
         )
-    if chosen.method != "full" and "retention" in wanted:
+    if adapted and "retention" in wanted:
         lines.append(
             "LoRA learns less and forgets less than full fine-tuning (arXiv 2405.09673), and its "
             "adapter can be switched off."
         )
-    if chosen.method != "full" and "capacity" in wanted:
+    if adapted and "capacity" in wanted:
         lines.append(
             "For much new material take a higher rank on every linear layer (arXiv 2405.09673)."
         )

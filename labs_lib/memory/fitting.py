@@ -133,7 +133,7 @@ def fit(request: MemoryRequest, on: Card | str, by: By = estimate) -> Fit:
     def largest(setting: str, most: int, least: int = 1) -> int:
         return _largest(lambda v: by(request.but(**{setting: v})).peak_bytes, room, least, most)
 
-    adapted = request.method != "full"
+    ranked = request.adapter is not None and request.adapter.has_rank
     return Fit(
         forecast=now,
         card=on,
@@ -141,7 +141,7 @@ def fit(request: MemoryRequest, on: Card | str, by: By = estimate) -> Fit:
         spare_bytes=room - now.peak_bytes,
         largest_batch=largest("batch", 4096),
         largest_seq_len=longest_sequence(request, on, by),
-        largest_rank=largest("rank", 4096) if adapted else 0,
+        largest_rank=largest("rank", 4096) if ranked else 0,
         largest_model=largest_model(request, on),
         changes=() if now.peak_bytes <= room else changes_to_fit(request, now, room, by),
     )
@@ -264,13 +264,13 @@ def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
         (
             lambda r: "LoRA in place of full fine-tuning",
             "the update has low rank",
-            lambda r: when(r.method == "full", method="lora"),
+            lambda r: when(r.trains_all, method="lora"),
         ),
         (
             lambda r: "QLoRA: the base in NF4, double-quantised",
             "slower steps; a rounded base",
             lambda r: when(
-                r.method != "qlora" or not r.double_quant or r.quantization == "int8",
+                not r.quantizes or not r.double_quant or r.base.bits != 4,
                 method="qlora",
                 quantization="nf4",
                 double_quant=True,
@@ -289,7 +289,7 @@ def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
         (
             lambda r: "rank 8",
             "a smaller adapter",
-            lambda r: when(r.method != "full" and r.rank > 8, rank=8),
+            lambda r: when(not r.trains_all and r.rank > 8, rank=8),
         ),
     ]
 

@@ -5,9 +5,12 @@ Written out for each family, tensor by tensor, from the source of transformers 5
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs_lib.memory.formula_sizes import GATED, Sizes
+from labs_lib.memory.formula_sizes import Sizes
+from labs_lib.step.adapters import AdaptedInput, Linear
+from labs_lib.step.families import ends_with
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Layer:
 
 def layer_of(sizes: Sizes) -> Layer:
     """Return the bytes of one layer of the model's family."""
-    if sizes.kind in GATED:
+    if sizes.family.gated:
         return _gated_layer(sizes)
     return {"gpt2": _gpt2_layer, "falcon": _falcon_layer}[sizes.kind](sizes)
 
@@ -33,23 +36,13 @@ def layer_of(sizes: Sizes) -> Layer:
 def final_norm(sizes: Sizes) -> int:
     """Return the bytes that the last norm and the head save."""
     t, c, h = sizes.t, sizes.c, sizes.h
-    rms = sizes.kind in GATED
+    rms = sizes.family.gated
     saved = 4 * t * h + 4 * t if rms else c * t * h + 2 * c * t
     if sizes.full:
         saved += (2 if rms else 1) * c * t * h
     if sizes.head_adapted:
-        saved += sizes.a * t * (h + sizes.request.rank)
+        saved += _saved_by([sizes.head()], sizes, h, already_saved=False)
     return saved
-
-
-def dora_temporary(sizes: Sizes) -> int:
-    """Return what DoRA holds to find the whole weight's norm: a unit matrix and four copies."""
-    if not sizes.request.dora or not sizes.targets:
-        return 0
-    return max(
-        sizes.a * each.in_features * (each.in_features + 4 * each.out_features)
-        for each in sizes.targets
-    )
 
 
 # Families --------------------------------------------------------------------------------
@@ -71,10 +64,10 @@ def _gated_layer(sizes: Sizes) -> Layer:
         # down_proj; a trained norm its normalised input.
         saved += 4 * c * t * h + c * t * inner
     else:
-        saved += _lora_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
-        saved += _lora_inputs(sizes, query, "o_proj", kept=True)
-        saved += _lora_inputs(sizes, h, "gate_proj", "up_proj")
-        saved += _lora_inputs(sizes, inner, "down_proj") + _int8_inputs(sizes, h, h, inner)
+        saved += _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
+        saved += _adapter_inputs(sizes, query, "o_proj", already_saved=True)
+        saved += _adapter_inputs(sizes, h, "gate_proj", "up_proj")
+        saved += _adapter_inputs(sizes, inner, "down_proj") + _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
     return Layer(saved, first, _backward_of_mlp(sizes, inner, "down_proj", 3))
 
@@ -90,10 +83,10 @@ def _gpt2_layer(sizes: Sizes) -> Layer:
     if sizes.full:
         saved += 2 * c * t * h + c * t * inner
     else:
-        saved += _lora_inputs(sizes, h, "c_attn")
-        saved += _lora_inputs(sizes, h, "attn.c_proj", kept=True)
-        saved += _lora_inputs(sizes, h, "c_fc") + _lora_inputs(sizes, inner, "mlp.c_proj")
-        saved += _int8_inputs(sizes, h, h, inner)
+        saved += _adapter_inputs(sizes, h, "c_attn")
+        saved += _adapter_inputs(sizes, h, "attn.c_proj", already_saved=True)
+        saved += _adapter_inputs(sizes, h, "c_fc") + _adapter_inputs(sizes, inner, "mlp.c_proj")
+        saved += _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
     return Layer(saved, first, _backward_of_mlp(sizes, inner, "mlp.c_proj", 4))
 
@@ -115,50 +108,53 @@ def _falcon_layer(sizes: Sizes) -> Layer:
     if sizes.full:
         saved += 2 * c * t * h + c * t * inner
     else:
-        saved += _lora_inputs(sizes, h, "query_key_value") + _lora_inputs(sizes, h, "dense")
-        saved += _lora_inputs(sizes, h, "dense_h_to_4h")
-        saved += _lora_inputs(sizes, inner, "dense_4h_to_h")
+        saved += _adapter_inputs(sizes, h, "query_key_value") + _adapter_inputs(sizes, h, "dense")
+        saved += _adapter_inputs(sizes, h, "dense_h_to_4h")
+        saved += _adapter_inputs(sizes, inner, "dense_4h_to_h")
     adapted = any(each.name == "dense_h_to_4h" for each in sizes.targets)
     first = saved if sizes.full else saved - norm_in - (0 if adapted else c * t * inner)
     mlp = _backward_of_mlp(sizes, inner, "dense_4h_to_h", 2)
     # The scores' gradients come when the MLP's tensors are gone.
-    gone = c * t * inner * (2 if sizes.full else 1) + _lora_inputs(sizes, h, "dense_h_to_4h")
-    gone += _lora_inputs(sizes, inner, "dense_4h_to_h")
+    gone = c * t * inner * (2 if sizes.full else 1) + _adapter_inputs(sizes, h, "dense_h_to_4h")
+    gone += _adapter_inputs(sizes, inner, "dense_4h_to_h")
     return Layer(saved, first, max(mlp, 2 * 4 * scores - gone))
 
 
 # Parts of a layer ------------------------------------------------------------------------
 
 
-def _lora_inputs(sizes: Sizes, shared: int, *names: str, kept: bool = False) -> int:
-    """Return the bytes that the adapters on `names`, which share one input of width `shared`, save.
+def _adapter_inputs(sizes: Sizes, width: int, *names: str, already_saved: bool = False) -> int:
+    """Return the bytes that the adapters on `names` save, which share one input of this width.
 
-    `kept` says that something else saves the input anyway.
+    `already_saved` says that something else keeps the input anyway.
     """
-    adapted = [each for each in sizes.targets if each.name in names or each.module in names]
-    if not adapted:
+    adapted = [
+        each for each in sizes.targets if any(ends_with(each.module, name) for name in names)
+    ]
+    return _saved_by(adapted, sizes, width, already_saved)
+
+
+def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved: bool) -> int:
+    if not adapted or sizes.adapter is None or sizes.adapter.saved is None:
         return 0
-    rank, dropped = sizes.request.rank, sizes.request.dropout > 0
-    extra = 0
-    if sizes.request.dora:  # both paths' results, to be scaled by the magnitude
-        extra += sum((sizes.a + sizes.c) * sizes.t * each.out_features for each in adapted)
-    if sizes.request.precision == "mixed":  # autocast keeps 16-bit copies of input and adapter
-        copies = sum(rank * (each.in_features + each.out_features) for each in adapted)
-        width = sizes.t * (shared + rank)
-        return extra + sizes.c * (len(adapted) * (1 + dropped) * width + copies)
-    if dropped:  # the input after dropout and the mask, one of each for each adapter
-        inputs = 2 * len(adapted) * sizes.a * sizes.t * shared
-    elif sizes.a != sizes.c:  # a copy in the adapter's precision for each adapter
-        inputs = len(adapted) * sizes.a * sizes.t * shared
-    else:
-        inputs = 0 if kept else sizes.c * sizes.t * shared
-    return extra + inputs + len(adapted) * sizes.a * sizes.t * rank
+    return sizes.adapter.saved(
+        AdaptedInput(
+            linears=adapted,
+            width=width,
+            already_saved=already_saved,
+            tokens=sizes.t,
+            rank=sizes.request.rank,
+            dropout=sizes.request.dropout,
+            compute_itemsize=sizes.c,
+            adapter_itemsize=sizes.a,
+            autocast=sizes.request.precision == "mixed",
+        )
+    )
 
 
-def _int8_inputs(sizes: Sizes, *widths: int) -> int:
+def _product_inputs(sizes: Sizes, *widths: int) -> int:
     """Return what LLM.int8's product keeps: its input, of each width in `widths`."""
-    kept = sizes.quantises and sizes.request.quantization == "int8"
-    return sizes.c * sizes.t * sum(widths) * kept
+    return sizes.c * sizes.t * sum(widths) * sizes.base.keeps_inputs
 
 
 def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
@@ -177,20 +173,18 @@ def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
 
 def _dropout_of(sizes: Sizes, name: str) -> float:
     """Return a dropout of the configuration; only GPT-2 has one where the file names none."""
-    return float(sizes.shapes.config.get(name, 0.1 if sizes.kind == "gpt2" else 0.0))
+    return float(sizes.shapes.config.get(name, sizes.family.dropout))
 
 
 def _restored(sizes: Sizes) -> int:
-    """Return the bytes of the largest 4-bit matrix restored to the activations' precision."""
-    if not sizes.quantises:
-        return 0
+    """Return the bytes of the largest quantised matrix restored to the activations' precision."""
     largest = max(each.in_features * each.out_features for each in sizes.linears)
-    absmax = 2 * 4 * (largest // 64) if sizes.request.double_quant else 0
-    return largest * sizes.request.compute_itemsize + absmax
+    request = sizes.request
+    return sizes.base.restored_bytes(largest, request.compute_itemsize, request.double_quant)
 
 
 def _backward_of_mlp(sizes: Sizes, inner: int, last: str, wide: int) -> int:
     """Return what the backward pass of a layer's MLP holds: gradients of its inner width."""
-    adapted = any(each.name == last or each.module == last for each in sizes.targets)
+    adapted = any(ends_with(each.module, last) for each in sizes.targets)
     gradients = (wide * sizes.c + (sizes.a if adapted else 0)) * sizes.t * inner
     return gradients + 2 * sizes.c * sizes.t * sizes.h + _restored(sizes)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from labs_lib.memory.request import MemoryRequest
-from labs_lib.models.catalogue import Entry, LinearShape
+from labs_lib.models.catalogue import Entry
+from labs_lib.step.adapters import LinearSize
+from labs_lib.step.bases import PLAIN, Base
+from labs_lib.step.families import ends_with, family_of
 from labs_lib.step.states import Group, Shape
-
-GATED = ("llama", "mistral", "qwen2")
 
 
 class Sizes:
@@ -22,43 +23,41 @@ class Sizes:
     def __init__(self, request: MemoryRequest, shapes: Entry, targets: Sequence[str]):
         self.request, self.shapes, self.linears = request, shapes, shapes.linears
         self.kind = shapes.family.model_type
+        self.family = family_of(self.kind)
         self.targets = tuple(
-            each
-            for each in self.linears
-            if any(each.module == name or each.module.endswith(f".{name}") for name in targets)
+            each for each in self.linears if any(ends_with(each.module, name) for name in targets)
         )
         self.head_adapted = "lm_head" in targets
-        self.full = request.method == "full"
+        self.adapter = request.adapter
+        self.full = self.adapter is None
         self.t = request.tokens
         self.h, self.v = shapes.hidden_size, shapes.vocab_size
         self.c, self.a = request.compute_itemsize, request.adapter_itemsize
         self.depth = shapes.layers
         # A window that the text does not fit into needs a mask, and a mask the general kernel.
         window = shapes.config.get("sliding_window") or request.seq_len
-        self.masked = self.kind == "mistral" and request.seq_len > window
-        kept = 4 if request.prepare_kbit and request.method == "qlora" else request.weight_itemsize
+        self.masked = self.family.sliding_window and request.seq_len > window
+        kept = 4 if request.prepare_kbit and request.quantizes else request.weight_itemsize
         self.w = kept
         if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
             self.c = 4 if request.precision != "mixed" or self.full else self.c
-        self.quantises = request.method == "qlora" and self.kind != "falcon"
+        replaced = request.quantizes and self.family.quantizable
+        self.base: Base = request.base if replaced else PLAIN["fp32" if self.w == 4 else "bf16"]
 
     # Elements -------------------------------------------------------------------------------
 
     def norm_parameters(self) -> int:
         """Return the elements of a layer's norms."""
-        return (4 if self.kind == "gpt2" else 2) * self.h
+        return self.family.layer_norms * self.h
 
     def outer_tensors(self) -> list[Shape]:
         """Return the shape of each tensor outside the layers; a tied head is the embedding."""
         shapes: list[Shape] = [(self.v, self.h)]
         if not self.shapes.tie_word_embeddings:
             shapes.append((self.v, self.h))
-        if self.kind == "gpt2":  # one vector for each position
+        if self.family.learned_positions:
             shapes.append((self.shapes.max_positions, self.h))
-        shapes.append((self.h,))
-        if self.kind in ("gpt2", "falcon"):  # the last norm's bias
-            shapes.append((self.h,))
-        return shapes
+        return shapes + [(self.h,)] * self.family.final_norms
 
     def layer_tensors(self) -> list[Shape]:
         """Return the shape of each parameter tensor of a layer."""
@@ -75,21 +74,20 @@ class Sizes:
 
     def adapter_tensors(self) -> list[Shape]:
         """Return the shape of each adapter tensor of a layer."""
-        shapes: list[Shape] = []
-        for linear in self.targets:
-            shapes += [
-                (self.request.rank, linear.in_features),
-                (linear.out_features, self.request.rank),
-            ]
-            if self.request.dora:
-                shapes.append((linear.out_features,))
-        return shapes
+        if self.adapter is None:
+            return []
+        rank = self.request.rank
+        return [shape for linear in self.targets for shape in self.adapter.tensors(linear, rank)]
 
     def head_adapter_tensors(self) -> list[Shape]:
         """Return the shape of each adapter tensor on the output head."""
-        if not self.head_adapted:
+        if self.adapter is None or not self.head_adapted:
             return []
-        return [(self.request.rank, self.h), (self.v, self.request.rank)]
+        return self.adapter.tensors(self.head(), self.request.rank)
+
+    def head(self) -> LinearSize:
+        """Return the output head."""
+        return LinearSize("lm_head", self.h, self.v)
 
     def trainable(self) -> list[Group]:
         """Return (shape, how many such tensors) of everything that is trained."""
@@ -109,26 +107,15 @@ class Sizes:
     def weights(self) -> int:
         """Return the bytes of the base model with its buffers and 4-bit statistics."""
         buffers = 0
-        if self.kind != "gpt2":
+        if not self.family.learned_positions:
             buffers = 2 * 4 * (self.shapes.head_size // 2)  # inv_freq, twice
-        outer = _elements(self.outer_tensors()) * self.w
-        if not self.quantises:
-            return self.depth * _elements(self.layer_tensors()) * self.w + outer + buffers
         layer = self.norm_parameters() * self.w
         for linear in self.linears:
-            layer += self.quantised(linear) + (linear.out_features * self.w if linear.bias else 0)
-        return self.depth * layer + outer + buffers
-
-    def quantised(self, linear: LinearShape) -> int:
-        """Return the bytes of one quantised matrix with its statistics."""
-        count = linear.in_features * linear.out_features
-        if self.request.quantization == "int8":
-            return count + 4 * linear.out_features
-        blocks = -(-count // 64)
-        packed = (count + 1) // 2 + 16 * 4
-        if self.request.double_quant:
-            return packed + blocks + 4 * -(-blocks // 256) + 256 * 4 + 4
-        return packed + 4 * blocks
+            layer += self.base.weight_bytes(
+                linear.out_features, linear.in_features, self.request.double_quant
+            )
+            layer += linear.out_features * self.w if linear.bias else 0
+        return self.depth * layer + _elements(self.outer_tensors()) * self.w + buffers
 
 
 def _elements(shapes: Sequence[Shape]) -> int:

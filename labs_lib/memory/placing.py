@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
+from labs_lib.step.adapters import is_adapter_tensor
+
 
 def materialise(model: nn.Module, device: str = "cpu") -> None:
     """Replace each meta parameter and buffer by a tensor on `device`, shared ones once.
@@ -122,7 +124,7 @@ def weights_of(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]
     """Return (tensors of the base model, adapter parameters), statistics of 4-bit included."""
     base: list[torch.Tensor] = list(model.buffers())
     adapter: list[torch.Tensor] = []
-    adapted = any("lora_" in name for name, _ in model.named_parameters())
+    adapted = any(is_adapter_tensor(name) for name, _ in model.named_parameters())
     for module in model.modules():
         for parameter in module._parameters.values():
             if parameter is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from labs_lib.memory.request import MemoryRequest
+from labs_lib.step.families import family_of
 from labs_lib.step.optimizers import OPTIMIZERS
 
 KINDS = ("weights", "adapter", "optimizer", "gradients", "activations", "temporary")
@@ -101,7 +102,7 @@ class Forecast:
 def notes_on(request: MemoryRequest, model_type: str) -> tuple[str, ...]:
     """Return what a reader of the figures should know of this request, in sentences."""
     notes: list[str] = []
-    if request.method == "qlora" and model_type == "falcon":
+    if request.quantizes and not family_of(model_type).quantizable:
         notes.append(
             "transformers 5.23 replaces plain Linear layers only, and Falcon's are its own "
             "FalconLinear: load_in_4bit leaves this model in 16 bits."

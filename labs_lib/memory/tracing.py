@@ -21,6 +21,8 @@ from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
+from labs_lib.step.adapters import DORA
+from labs_lib.step.families import family_of
 
 if TYPE_CHECKING:
     from labs_lib.memory.building import Plan
@@ -56,7 +58,7 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
     request, remarks = _as_stored(config, request)
     check_length(positions_of(config), request)
     kind = config.model_type
-    if request.dora and request.method == "qlora" and kind != "falcon":
+    if request.adapter is DORA and request.quantizes and family_of(kind).quantizable:
         raise LabError(
             "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
@@ -73,12 +75,12 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
 
 def _as_stored(config: Any, request: MemoryRequest) -> tuple[MemoryRequest, tuple[str, ...]]:
     """Return the request with a stored base's own quantisation, and what that changed."""
-    held = held_as(config.to_dict()) if request.method == "qlora" else {}
+    held = held_as(config.to_dict()) if request.quantizes else {}
     stored = request.but(**held) if held else request
     if stored == request:
         return request, ()
     twice = " with double quantisation" if stored.double_quant else " without double quantisation"
-    how = stored.quantization + ("" if stored.quantization == "int8" else twice)
+    how = stored.quantization + (twice if stored.base.bits == 4 else "")
     return stored, (f"The base is stored in {how}, and counted so.",)
 
 
@@ -92,7 +94,7 @@ def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
 def with_targets(request: MemoryRequest) -> MemoryRequest:
     """Return a request for a catalogue model with the names that PEFT matches filled in."""
     shapes = find(request.model)
-    if request.method == "full" or shapes is None:
+    if request.trains_all or shapes is None:
         return request
     return request.but(targets=targets_of(shapes, request))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.step.adapters import is_adapter_tensor
 
 # What the experts' maps and the router were called when each was a module of its own.
 _NAMES = ("gate", "gate_proj", "up_proj", "down_proj", "w1", "w3", "w2")
@@ -42,7 +43,7 @@ def _stacked(model: Any) -> bool:
 
 def _parameters(model: Any) -> list[tuple[str, Any]]:
     # Inside a PEFT wrapper the stack is `….experts.base_layer.gate_up_proj`.
-    return [(name, each) for name, each in model.named_parameters() if "lora_" not in name]
+    return [(name, each) for name, each in model.named_parameters() if not is_adapter_tensor(name)]
 
 
 def _plain(model: Any) -> Any:

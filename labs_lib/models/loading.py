@@ -17,6 +17,7 @@ from labs_lib.jsons import read_json
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
 from labs_lib.models.catalogue import catalogue, find, unknown_model
 from labs_lib.models.chat import check_template_ends
+from labs_lib.step.bases import QUANTIZED, TRAINABLE
 from labs_lib.texts import UnreadableError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load_model(
     `name` is a catalogue name, a local folder, or a hub name; weights are read from
     safetensors only and no code that comes with them is run.  `dtype` is `fp32`, `bf16`,
     `fp16` or a torch dtype; None takes the one this machine computes fastest in.
-    `quantization` is None, `nf4` (with double quantisation, as QLoRA has it) or a
+    `quantization` is None, `nf4` or `fp4` (with double quantisation, as QLoRA has it) or a
     `BitsAndBytesConfig`.  `device` None takes the best one there is.
 
     Raises `LabError` in one line for a name that leads nowhere, a folder without usable
@@ -258,9 +259,10 @@ def _check_device(device: str) -> None:
 
 
 def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:
-    named = quantization is None or quantization == "nf4"
-    if not named and not hasattr(quantization, "load_in_4bit"):
-        raise choice_error("quantization", quantization, ("nf4", "a BitsAndBytesConfig"))
+    if quantization is None or hasattr(quantization, "load_in_4bit"):
+        return
+    if quantization not in TRAINABLE:
+        raise choice_error("quantization", quantization, (*TRAINABLE, "a BitsAndBytesConfig"))
 
 
 def _quantization_config(
@@ -268,14 +270,7 @@ def _quantization_config(
 ) -> BitsAndBytesConfig:
     if not isinstance(quantization, str):
         return quantization
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
-    )
+    return QUANTIZED[quantization].config(double_quant=True, compute_dtype=compute)
 
 
 @contextmanager

@@ -10,37 +10,10 @@ from labs_lib.errors import LabError, choice_error, shorten
 from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
 from labs_lib.models.experts import check_expert_targets, expert_targets
+from labs_lib.step.adapters import is_adapter_tensor
+from labs_lib.step.families import PARTS, PARTS_BY_NAME, ending_with, parts_of
 
-# Short names for what a linear map computes; a fused map computes several.
-_PARTS: dict[str, tuple[str, ...]] = {
-    "q_proj": ("q",),
-    "k_proj": ("k",),
-    "v_proj": ("v",),
-    "o_proj": ("o",),
-    "out_proj": ("o",),
-    "qkv_proj": ("q", "k", "v"),
-    "c_attn": ("q", "k", "v"),
-    "Wqkv": ("q", "k", "v"),
-    "W_pack": ("q", "k", "v"),
-    "query_key_value": ("q", "k", "v"),
-    "attn.c_proj": ("o",),
-    "self_attention.dense": ("o",),
-    "attention.dense": ("o",),
-    "gate_proj": ("gate",),
-    "up_proj": ("up",),
-    "down_proj": ("down",),
-    "gate_up_proj": ("gate", "up"),
-    "c_fc": ("up",),
-    "mlp.c_proj": ("down",),
-    "dense_h_to_4h": ("up",),
-    "dense_4h_to_h": ("down",),
-    "fc_in": ("up",),
-    "fc_out": ("down",),
-    "fc1": ("up",),
-    "fc2": ("down",),
-}
 _GROUPS = ("all-linear", "attention", "mlp")
-_LETTERS = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
@@ -75,12 +48,12 @@ def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
             if not members and (target == "attention" or not experts):
                 raise LabError(f"target_modules: this model has no {target} linear map")
             chosen |= members
-        elif target in experts and not _ending_with(target, modules):
+        elif target in experts and not ending_with(target, modules):
             stacked[target] = None
-        elif target in _LETTERS and not _ending_with(target, modules):
+        elif target in PARTS and not ending_with(target, modules):
             letters.append(target)
         else:
-            matches = _ending_with(target, [*modules, *extra])
+            matches = ending_with(target, [*modules, *extra])
             if not matches:
                 raise _no_such_module(target, modules)
             chosen |= set(matches)
@@ -118,7 +91,7 @@ def _modules_of(model: Any) -> tuple[list[str], list[str]]:
     for path, module in model.named_modules():
         # Inside a PEFT wrapper the map itself is `….q_proj.base_layer`, beside its adapters.
         path = path.removesuffix(".base_layer")
-        if "lora_" in path or not _is_linear(module):
+        if is_adapter_tensor(path) or not _is_linear(module):
             continue
         inside = re.split(r"\.\d+\.", path)[-1]
         (extra if module is head or inside == path else modules)[inside] = None
@@ -140,39 +113,31 @@ def _role(module: str) -> str:
     return "attention" if "att" in module.rpartition(".")[0] else "mlp"
 
 
-def _ending_with(target: str, modules: Iterable[str]) -> list[str]:
-    return [name for name in modules if name == target or name.endswith(f".{target}")]
-
-
-def _parts(module: str) -> tuple[str, ...]:
-    return next((held for end, held in _PARTS.items() if _ending_with(end, [module])), ())
-
-
 def _holding(letters: list[str], modules: list[str]) -> set[str]:
     """Return the modules that compute `letters`; a fused one only if all it holds is asked for."""
     chosen: set[str] = set()
     for letter in letters:
-        holders = [name for name in modules if letter in _parts(name)]
+        holders = [name for name in modules if letter in parts_of(name)]
         if not holders:
-            present = [each for each in _LETTERS if any(each in _parts(name) for name in modules)]
+            present = [each for each in PARTS if any(each in parts_of(name) for name in modules)]
             raise choice_error("target_modules", letter, [*_GROUPS, *present, *_names(modules)])
         for holder in holders:
-            if not set(_parts(holder)) <= set(letters):
+            if not set(parts_of(holder)) <= set(letters):
                 raise _fused(letter, holder)
             chosen.add(holder)
     return chosen
 
 
 def _no_such_module(target: str, modules: list[str]) -> LabError:
-    for part in _PARTS.get(target, ()):
+    for part in PARTS_BY_NAME.get(target, ()):
         for name in modules:
-            if part in _parts(name) and len(_parts(name)) > 1:
+            if part in parts_of(name) and len(parts_of(name)) > 1:
                 return _fused(target, name)
     return choice_error("target_modules", target, [*_names(modules), *_GROUPS])
 
 
 def _fused(target: str, holder: str) -> LabError:
-    held = _parts(holder)
+    held = parts_of(holder)
     listed = f"{', '.join(held[:-1])} and {held[-1]}"
     name = holder.rpartition(".")[2]
     return LabError(
@@ -190,7 +155,7 @@ def _shortest_names(chosen: set[str], modules: list[str]) -> list[str]:
     for module in (name for name in modules if name in chosen):
         parts = module.split(".")
         ends = (".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1))
-        names[next((end for end in ends if set(_ending_with(end, modules)) <= chosen), module)] = (
+        names[next((end for end in ends if set(ending_with(end, modules)) <= chosen), module)] = (
             None
         )
     return list(names)

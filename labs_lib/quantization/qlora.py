@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from labs_lib.errors import LabError, choice_error
 from labs_lib.quantization.repacking import forbid_repacking
 from labs_lib.quantization.settings import check_block_size, check_quant_type, check_settings
+from labs_lib.step.bases import BLOCK, QUANTIZED, TRAINABLE
 
 if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig
 
-TRAINABLE_TYPES = ("nf4", "fp4")
-BITSANDBYTES_BLOCK = 64
+BITSANDBYTES_BLOCK = BLOCK
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -38,7 +38,7 @@ def qlora_config(
     """
     if quant_type in (None, "none"):
         check_settings(quant_type, double_quant, block_size)
-    legal_type = check_quant_type(quant_type, TRAINABLE_TYPES)
+    legal_type = check_quant_type(quant_type, TRAINABLE)
     if check_block_size(block_size) != BITSANDBYTES_BLOCK:
         raise LabError(
             f"block_size: {block_size} cannot be trained with; bitsandbytes' 4-bit layers always "
@@ -46,15 +46,8 @@ def qlora_config(
         )
     dtype = compute_dtype_of(compute_dtype)
     with quiet_bitsandbytes():
-        from transformers import BitsAndBytesConfig
-
         forbid_repacking()
-        return BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type=legal_type,
-            bnb_4bit_use_double_quant=double_quant,
-            bnb_4bit_compute_dtype=dtype,
-        )
+        return QUANTIZED[legal_type].config(double_quant, dtype)
 
 
 def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from labs_lib.errors import LabError, choice_error, shorten
+from labs_lib.step.bases import TRAINABLE
 
-QUANT_TYPES = ("nf4", "fp4", "int4")
+QUANT_TYPES = (*TRAINABLE, "int4")
 """Every 4-bit type of this room; bitsandbytes trains with the first two."""
 
 
@@ -36,7 +37,7 @@ def check_settings(quant_type: str | None, double_quant: bool, block_size: int =
         if double_quant:
             raise LabError(
                 "double_quant: True needs a 4-bit base, and quant_type is none; it quantises the "
-                f"scales of a quantised weight; set quant_type to {' or '.join(QUANT_TYPES[:2])}, "
+                f"scales of a quantised weight; set quant_type to {' or '.join(TRAINABLE)}, "
                 "or double_quant to False"
             )
         return

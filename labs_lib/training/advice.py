@@ -42,9 +42,9 @@ def changes(recipe: Recipe) -> list[dict[str, Any]]:
     if recipe.batch_size > 1:
         half = -(-recipe.batch_size // 2)
         found.append({"batch_size": half, "accumulation": recipe.accumulation * 2})
-    if recipe.method == "full":
+    if recipe.trains_all:
         found.append({"method": "lora"})
-    if recipe.method != "qlora":
+    if not recipe.quantizes:
         found.append({"method": "qlora"})
     if recipe.max_length > 128:
         found.append({"max_length": recipe.max_length // 2})
@@ -61,19 +61,4 @@ def _saved_bytes(recipe: Recipe, change: dict[str, Any], precision: str) -> int 
 def _peak_bytes(recipe: Recipe, precision: str) -> int:
     from labs_lib.memory import forecast
 
-    mixed = recipe.method == "full" and precision == "bf16"
-    return forecast(
-        recipe.model,
-        method=recipe.method,
-        rank=recipe.rank,
-        targets=recipe.target_modules,
-        batch=recipe.batch_size,
-        seq_len=recipe.max_length,
-        precision="mixed" if mixed else precision,
-        optimizer="adamw_fused",
-        checkpointing=recipe.checkpointing,
-        quantization=recipe.quantization,
-        double_quant=recipe.double_quantization,
-        prepare_kbit=recipe.method == "qlora",
-        accumulation=recipe.accumulation,
-    ).peak_bytes
+    return forecast(recipe.step(precision=precision)).peak_bytes

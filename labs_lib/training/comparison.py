@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import expanded, write_json
+from labs_lib.step.methods import METHODS, USUAL
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from labs_lib.training.progress import Progress
     from labs_lib.training.run import Run
 
-METHODS = ("full", "lora", "qlora")
-FULL_RATE = 0.1
-"""Full fine-tuning's learning rate as a share of LoRA's: about a tenth was best for each
-("LoRA Without Regret", Thinking Machines, 2025); at LoRA's own rate it diverges."""
 PROBE = "general-knowledge"
 PROBE_TOKENS = 24
 COMPARISON_FILE = "comparison.json"
@@ -83,7 +80,7 @@ class Comparison(Record):
     finished_utc: str
 
     def methods(self) -> list[str]:
-        """Return the methods that were trained, in the order of `METHODS`."""
+        """Return the methods that were trained, in the order of the table of methods."""
         return [method for method in METHODS if any(arm.method == method for arm in self.arms)]
 
     def of(self, method: str) -> list[Arm]:
@@ -174,7 +171,7 @@ def method_recipe(recipe: Recipe, method: str, seed: int) -> Recipe:
     """Return what one arm trains: the shared recipe with its method, seed and learning rate."""
     if method not in METHODS:
         raise choice_error("--methods", method, METHODS)
-    rate = recipe.learning_rate * (FULL_RATE if method == "full" else 1)
+    rate = recipe.learning_rate * METHODS[method].rate_share
     return recipe.but(
         name=f"{recipe.name}-{method}-{seed}"[-64:].lstrip("-._"),
         method=method,
@@ -187,7 +184,7 @@ def method_recipe(recipe: Recipe, method: str, seed: int) -> Recipe:
 def compare(
     recipe: Recipe,
     folder: str | Path,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = USUAL,
     seeds: Sequence[int] = (0,),
     probe_rows: int | None = None,
     reuse: bool = False,
@@ -219,8 +216,7 @@ def compare(
     arms: list[Arm] = []
     for number, each in enumerate(recipes, start=1):
         progress.stage(f"{number} of {len(recipes)}: {each.method}, seed {each.seed}")
-        four_bit = each.method == "qlora"
-        known = base.get(four_bit)
+        known = base.get(each.quantizes)
         try:
             run = train(
                 each, folder / each.name, reuse=reuse, progress=progress,
@@ -233,7 +229,7 @@ def compare(
             continue
         if known is None:
             progress.stage("asking the base model what it knows")
-            known = base[four_bit] = (run.before, _ask(run, probe, "before"))
+            known = base[each.quantizes] = (run.before, _ask(run, probe, "before"))
         progress.stage("asking the tuned model what it still knows")
         arms.append(_arm(run, known[1], _ask(run, probe, "after")))
     if run is None:
@@ -318,13 +314,11 @@ def load_run(run: Run, tuned: bool = True) -> tuple[Any, Any]:
     from labs_lib.training.adapter.loading import load_adapter
 
     recipe = run.recipe
-    if recipe.method == "full":
+    if recipe.trains_all:
         model, tokenizer = models.load(str(run.output) if tuned else recipe.model)
         return model.eval(), tokenizer
     quantization = (
-        qlora_config(recipe.quantization, recipe.double_quantization)
-        if recipe.method == "qlora"
-        else None
+        qlora_config(recipe.quantization, recipe.double_quantization) if recipe.quantizes else None
     )
     model, tokenizer = models.load(recipe.model, quantization=quantization)
     return (load_adapter(model, run.output) if tuned else model.eval()), tokenizer

@@ -112,7 +112,7 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
     from labs_lib.training.engine.quiet import quiet_libraries
 
     recipe = run.recipe
-    if recipe.method != "qlora":
+    if not recipe.quantizes:
         raise LabError(
             f"merge: run {recipe.name} was trained by {recipe.method}; only qlora has a 4-bit base"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import transformers
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 
 from labs_lib import data, models
 from labs_lib.quantization import qlora_config
@@ -62,18 +62,10 @@ def encode(tokenizer: Any, row: data.Row, max_length: int) -> dict[str, list[int
 def load(recipe: Recipe, folder: str) -> Any:
     """Return the model to train: whole, or frozen (for QLoRA in 4 bits) under an adapter."""
     extra: dict[str, Any] = {"dtype": torch.float32}
-    if recipe.method == "qlora":
+    if recipe.quantizes:
         extra["quantization_config"] = qlora_config(recipe.quantization, recipe.double_quantization)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, **extra)
-    if recipe.method == "full":
+    if recipe.adapter is None:
         return model
-    adapter = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,  # pyright: ignore[reportArgumentType]  (PEFT divides; floats work)
-        lora_dropout=recipe.dropout,
-        bias=recipe.bias,
-        use_rslora=recipe.rslora,
-        target_modules=models.resolve_targets(model, recipe.target_modules),
-    )
-    return get_peft_model(model, adapter)
+    targets = models.resolve_targets(model, recipe.target_modules)
+    return get_peft_model(model, recipe.adapter.peft_config(recipe.adapter_settings, targets))

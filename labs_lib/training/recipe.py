@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation, shorten
 from labs_lib.paths import recipe_file
+from labs_lib.step.adapters import AdapterSettings
+from labs_lib.step.bases import TRAINABLE
+from labs_lib.step.optimizers import OPTIMIZERS
+from labs_lib.step.plan import MOST_TOKENS, Sequences, Step, StepSettings, listed, one_of, step_of
 from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
 
 if TYPE_CHECKING:
     from labs_lib.hardware import Hardware
 
-Method = Literal["full", "lora", "qlora"]
+STEP_NAMES = {
+    "batch": "batch_size",
+    "seq_len": "max_length",
+    "targets": "target_modules",
+    "double_quant": "double_quantization",
+}
+"""What a forecast calls otherwise than a recipe: the step's name → the recipe's."""
 
 
-class Recipe(BaseModel):
-    """How to fine-tune: model, method, adapter, optimisation, data and seed.
+class Recipe(StepSettings):
+    """How to fine-tune: a training step, and its data, schedule and seed.
 
     `alpha` is the LoRA numerator: the update is scaled by alpha/rank, or by alpha/√rank with
     `rslora` (arXiv 2106.09685 §4.1, arXiv 2312.03732). `steps` wins over `epochs`; one of the two
@@ -28,32 +38,26 @@ class Recipe(BaseModel):
     Raises `LabError` through `Recipe.of` and `Recipe.from_yaml`, in one line a problem.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     model: str = Field("smollm2-135m-instruct", min_length=1)
-    method: Method = "lora"
-    rank: int = Field(8, ge=1, le=4096)
     alpha: float = Field(16, gt=0, le=65536)
-    dropout: float = Field(0.0, ge=0, lt=1)
     bias: Literal["none", "all", "lora_only"] = "none"
-    target_modules: str | list[str] = ["q_proj", "v_proj"]
-    rslora: bool = False
-    quantization: Literal["nf4", "fp4"] = "nf4"
+    target_modules: str | list[str] = Field(["q_proj", "v_proj"])
+    quantization: Annotated[str, one_of(TRAINABLE)] = "nf4"
     double_quantization: bool = True
     learning_rate: float = Field(2e-4, gt=0, le=1)
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: int = Field(0, ge=0)
     steps: int | None = Field(None, ge=1, le=1_000_000)
     epochs: float | None = Field(None, gt=0, le=1000)
-    batch_size: int = Field(8, ge=1, le=4096)
-    accumulation: int = Field(1, ge=1, le=4096)
-    max_length: int = Field(256, ge=8, le=1_048_576)
+    batch_size: Sequences = 8
+    max_length: int = Field(256, ge=8, le=MOST_TOKENS)
     seed: int = Field(0, ge=0, lt=2**32)
     dataset: str = Field("sea-captain", min_length=1)
     train_rows: int | None = Field(None, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    checkpointing: bool = False
     checkpoint_every: int = Field(10, ge=0)
     eval_rows: int = Field(40, ge=0)
     eval_tokens: int = Field(40, ge=1, le=4096)
@@ -89,10 +93,20 @@ class Recipe(BaseModel):
     @field_validator("target_modules")
     @classmethod
     def _targets_are_named(cls, value: str | list[str]) -> str | list[str]:
-        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        names = listed(value) if isinstance(value, str) else value
         if not names or not all(names):
             raise ValueError("give 'all-linear', 'attention' or module names such as q_proj,v_proj")
         return names[0] if isinstance(value, str) and len(names) == 1 else names
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_trains(cls, value: str) -> str:
+        if OPTIMIZERS[value].optim is None:
+            legal = [name for name, each in OPTIMIZERS.items() if each.optim]
+            raise ValueError(
+                "transformers' trainer has no such optimizer; one of " + ", ".join(legal)
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_length_of_training(self) -> Recipe:
@@ -101,6 +115,26 @@ class Recipe(BaseModel):
         if self.steps is not None and self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be below steps ({self.steps})")
         return self
+
+    @property
+    def adapter_settings(self) -> AdapterSettings:
+        """Return what PEFT's configuration is made of."""
+        return AdapterSettings(self.rank, self.alpha, self.dropout, self.bias, self.rslora)
+
+    def step(self, **changes: Any) -> Step:
+        """Return one step of this recipe as a forecast is asked for it, with `changes`.
+
+        Where the recipe leaves the precision to the machine it is bf16. Full fine-tuning in bf16
+        keeps its weights in fp32 ("mixed"); a quantized base is prepared as PEFT does.
+        """
+        precision = changes.pop("precision", None) or self.precision
+        precision = "bf16" if precision == "auto" else precision
+        if self.trains_all and precision == "bf16":
+            precision = "mixed"
+        fields = {name: getattr(self, name) for name in StepSettings.model_fields}
+        fields |= {name: getattr(self, own) for name, own in STEP_NAMES.items()}
+        fields |= {"precision": precision, "prepare_kbit": self.quantizes}
+        return step_of(**{**fields, **changes})
 
     @property
     def scaling(self) -> float:

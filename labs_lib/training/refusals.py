@@ -19,9 +19,9 @@ def check_trainable(model: Any, recipe: Recipe) -> None:
             "it sees the token that it is to predict; give a model that predicts the next token"
         )
     stored = getattr(model.config, "quantization_config", None)
-    if stored is None or recipe.method == "qlora":
+    if stored is None or recipe.quantizes:
         return
-    if recipe.method == "full":
+    if recipe.trains_all:
         raise LabError(
             f"method: full: the weights of {recipe.model} are stored quantized "
             "(quantization_config), and such weights cannot be trained; give method: lora or "

@@ -69,7 +69,7 @@ class Run(Record):
     @property
     def output(self) -> Path:
         """Return the folder with what was trained: the adapter, or the model if all of it was."""
-        return self.folder / (MODEL_FOLDER if self.recipe.method == "full" else ADAPTER_FOLDER)
+        return self.folder / (MODEL_FOLDER if self.recipe.trains_all else ADAPTER_FOLDER)
 
     def scores(self) -> dict[str, dict[str, float | None]]:
         """Return for each metric the share right before and after, and of those kept, 0 to 1.
@@ -124,7 +124,7 @@ class Run(Record):
     def table(self) -> list[tuple[str, str]]:
         """Return the run as (name, readable value) pairs, for a terminal or a notebook."""
         cost, share = self.cost, self.trainable_parameters / self.total_parameters
-        saved = "model" if self.recipe.method == "full" else "adapter"
+        saved = "model" if self.recipe.trains_all else "adapter"
         rows = [
             ("method", f"{self.recipe.method} on {self.recipe.model}"),
             (

@@ -112,7 +112,7 @@ def _locate(recipe: Recipe) -> data.DataSet:
     """Find the model, its modules and the data by name, before a folder is made for the run."""
     models.locate(recipe.model)
     known = models.find(recipe.model)
-    if known is not None and recipe.method != "full":
+    if known is not None and not recipe.trains_all:
         models.resolve_targets(known, recipe.target_modules)
     return data.resolve(recipe.dataset)
 

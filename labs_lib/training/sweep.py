@@ -305,8 +305,8 @@ def run_sweep(
         recipe = sweep.recipe_at(each, seed)
         progress.stage(f"run {done} of {len(todo)}: {describe(each)}, seed {seed}")
         # One base model answers alike before every run, whatever is trained on it afterwards.
-        rounded = recipe.method == "qlora" and (recipe.quantization, recipe.double_quantization)
-        base = (rounded, recipe.precision, recipe.method == "full")
+        rounded = recipe.quantizes and (recipe.quantization, recipe.double_quantization)
+        base = (rounded, recipe.precision, recipe.trains_all)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder) / "run"

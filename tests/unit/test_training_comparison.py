@@ -10,9 +10,11 @@ import pytest
 from test_training_session import tiny_recipe
 
 from labs_lib.errors import LabError
+from labs_lib.step.methods import FULL_RATE
+from labs_lib.step.methods import USUAL as METHODS
 from labs_lib.training import Comparison, compare, comparison_figure, load_run
 from labs_lib.training import comparison as comparison_module
-from labs_lib.training.comparison import FULL_RATE, METHODS, PARTS, method_recipe
+from labs_lib.training.comparison import PARTS, method_recipe
 from labs_lib.training.progress import Silent
 from labs_lib.training.run import Run
 

@@ -96,7 +96,7 @@ def test_our_loss_is_trls_loss(
 
     from labs_lib import hardware
     from labs_lib.training.engine.layout import packed
-    from labs_lib.training.engine.trainer import MeasuringTrainer, lora_config, sft_config
+    from labs_lib.training.engine.trainer import MeasuringTrainer, sft_config
 
     model, tokenizer = models.load(str(tiny_model), dtype="fp32")
     recipe = Recipe.of(steps=1, batch_size=4, rank=4)
@@ -104,7 +104,7 @@ def test_our_loss_is_trls_loss(
     ours: Any = MeasuringTrainer(
         recipe=recipe,
         model=copy.deepcopy(model),
-        peft_config=lora_config(recipe, ["q_proj"]),
+        peft_config=recipe.adapter.peft_config(recipe.adapter_settings, ["q_proj"]),
         args=sft_config(recipe, 1, "fp32", hardware.detect(), tmp_path / "ours"),
         train_dataset=rows,
         processing_class=tokenizer,

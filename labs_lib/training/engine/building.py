@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from labs_lib import models
 from labs_lib.hardware import Hardware
 from labs_lib.training.encoding import Encoder, check_rows_within_tables
-from labs_lib.training.engine.trainer import MeasuringTrainer, lora_config, sft_config
+from labs_lib.training.engine.trainer import MeasuringTrainer, sft_config
 from labs_lib.training.folder.run_folder import CHECKPOINTS
 from labs_lib.training.folder.saving import name_the_base
 from labs_lib.training.recipe import Recipe
@@ -45,11 +45,12 @@ def build_trainer(
     check_trainable(model, recipe)
     check_rows_within_tables(model, recipe.model, encoder, [*rows, *validation])
     peft_config = None
-    if recipe.method != "full":
+    if recipe.adapter:
         targets = models.resolve_targets(model, recipe.target_modules)
         check_targets(model, targets, recipe)
-        peft_config = lora_config(recipe, targets, conv1d=_is_conv1d(model, targets[0]))
-    if recipe.method == "qlora":
+        conv1d = _is_conv1d(model, targets[0])
+        peft_config = recipe.adapter.peft_config(recipe.adapter_settings, targets, conv1d=conv1d)
+    if recipe.quantizes:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(
@@ -66,7 +67,7 @@ def build_trainer(
         processing_class=encoder.tokenizer,
     )
     wrapped: Any = trainer.model
-    if recipe.method == "qlora":
+    if recipe.quantizes:
         # TRL rounds a 4-bit model's adapter to bf16. It is trained in fp32, as LoRA's is: on every
         # machine, and after a checkpoint, which PEFT reads back in fp32.
         for parameter in wrapped.parameters():
@@ -78,11 +79,11 @@ def build_trainer(
 
 def _weight_dtype(recipe: Recipe, precision: str) -> torch.dtype:
     # Full fine-tuning keeps fp32 master weights; a frozen base needs none.
-    return torch.bfloat16 if precision == "bf16" and recipe.method != "full" else torch.float32
+    return torch.bfloat16 if precision == "bf16" and not recipe.trains_all else torch.float32
 
 
 def _quantization(recipe: Recipe) -> Any:
-    if recipe.method != "qlora":
+    if not recipe.quantizes:
         return None
     from labs_lib.quantization import qlora_config
 

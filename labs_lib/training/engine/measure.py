@@ -11,6 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from labs_lib.step.adapters import is_adapter_tensor
+
 
 class LiveBytes(TorchDispatchMode):
     """Count the bytes of tensor storages that operations create, while they live.
@@ -56,7 +58,7 @@ def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, 
     After full fine-tuning there is no adapter: what is trained counts as weights.
     """
     adapter = _storage_bytes(
-        p for name, p in model.named_parameters() if p.requires_grad and "lora_" in name
+        p for name, p in model.named_parameters() if p.requires_grad and is_adapter_tensor(name)
     )
     return {
         "weights_bytes": resident_bytes(model) - adapter,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
@@ -16,6 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.hardware import Hardware
 from labs_lib.quantization import refuse_repacked
+from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
@@ -43,20 +44,6 @@ from labs_lib.training.recipe import Recipe
 from labs_lib.training.refusals import refused_by_libraries
 
 
-def lora_config(recipe: Recipe, target_modules: list[str], conv1d: bool = False) -> LoraConfig:
-    """Return PEFT's configuration for the recipe; `conv1d` for GPT-2's transposed weights."""
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,  # pyright: ignore[reportArgumentType]  (PEFT divides; floats work)
-        lora_dropout=recipe.dropout,
-        bias=recipe.bias,
-        target_modules=target_modules,
-        use_rslora=recipe.rslora,
-        fan_in_fan_out=conv1d,
-    )
-
-
 def sft_config(
     recipe: Recipe, steps: int, precision: str, hardware: Hardware, folder: Path
 ) -> SFTConfig:
@@ -82,6 +69,7 @@ def sft_config(
         gradient_checkpointing=recipe.checkpointing,
         use_cpu=hardware.device == "cpu",
         bf16=precision == "bf16",
+        optim=OPTIMIZERS[recipe.optimizer].optim or "",
         train_sampling_strategy="sequential",
         dataloader_pin_memory=hardware.device == "cuda",
         seed=recipe.seed,
@@ -308,7 +296,7 @@ class _StepClock(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        if state.global_step == 0 and self._trainer._recipe.method != "full":
+        if state.global_step == 0 and not self._trainer._recipe.trains_all:
             self._trainer._without_gradient = without_gradient(model)
 
 

@@ -69,7 +69,7 @@ class RunFolder:
     @property
     def output(self) -> Path:
         """Return the folder for what is trained."""
-        return self.work / (MODEL_FOLDER if self.recipe.method == "full" else ADAPTER_FOLDER)
+        return self.work / (MODEL_FOLDER if self.recipe.trains_all else ADAPTER_FOLDER)
 
     @classmethod
     def claim(
