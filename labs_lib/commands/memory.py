@@ -7,39 +7,46 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from labs_lib import paths
+from labs_lib.commands import course_file
 from labs_lib.commands.numbers import DECIMAL, WHOLE
 from labs_lib.errors import LabError
 from labs_lib.memory.estimating import estimate, traced
 from labs_lib.memory.fitting import Fit, cards, describe, fit
 from labs_lib.memory.fitting import card as find_card
-from labs_lib.memory.request import (
-    ATTENTIONS,
-    METHODS,
-    OPTIMIZERS,
-    PRECISIONS,
-    QUANTIZATIONS,
-    request_of,
-)
 from labs_lib.memory.result import KINDS, Forecast, format_bytes
+from labs_lib.step.bases import QUANTIZED
+from labs_lib.step.methods import METHODS
+from labs_lib.step.optimizers import OPTIMIZERS
+from labs_lib.step.plan import ATTENTIONS, PRECISIONS, Step, step_of
+
+_RECIPES = (".yaml", ".yml")
+
+
+def _option(name: str, **how: Any) -> Any:
+    """Return a click option of this name, with the default that a step has."""
+    default = Step.model_fields[name.replace("-", "_")].default
+    return click.option(f"--{name}", default=default, **how)
 
 
 @click.command("memory", context_settings={"show_default": True})
 @click.argument("model")
-@click.option("--method", default="lora", help=" | ".join(METHODS))
-@click.option("--rank", type=WHOLE, default=8, help="Rank of the adapter.")
+@_option("method", help=" | ".join(METHODS))
+@_option("rank", type=WHOLE, help="Rank of the adapter.")
 @click.option("--targets", default=None, help="q_proj,v_proj | all-linear | …  [default: q and v]")
-@click.option("--batch", type=WHOLE, default=1, help="Sequences a step.")
-@click.option("--seq-len", type=WHOLE, default=512, help="Tokens a sequence.")
-@click.option("--precision", default="bf16", help=" | ".join(PRECISIONS))
-@click.option("--adapter-precision", default="fp32", help="bf16 | fp32 (PEFT's default)")
-@click.option("--optimizer", default="adamw", help=" | ".join(OPTIMIZERS))
-@click.option("--quantization", default="nf4", help=" | ".join(QUANTIZATIONS) + ", for qlora")
+@_option("batch", type=WHOLE, help="Sequences a step.")
+@_option("seq-len", type=WHOLE, help="Tokens a sequence.")
+@_option("precision", help=" | ".join(PRECISIONS))
+@_option("adapter-precision", help="bf16 | fp32 (PEFT's default)")
+@_option("optimizer", help=" | ".join(OPTIMIZERS))
+@_option("quantization", help=" | ".join(QUANTIZED) + ", for qlora")
 @click.option("--double-quant/--no-double-quant", default=True, help="8-bit absmax, for qlora.")
 @click.option("--prepare-kbit", is_flag=True, help="PEFT's prepare_model_for_kbit_training.")
-@click.option("--attention", default="sdpa", help=" | ".join(ATTENTIONS))
-@click.option("--accumulation", type=WHOLE, default=1, help="Micro-batches an optimiser step.")
-@click.option("--dropout", type=DECIMAL, default=0.0, help="LoRA dropout.")
+@_option("attention", help=" | ".join(ATTENTIONS))
+@_option("accumulation", type=WHOLE, help="Micro-batches an optimiser step.")
+@_option("dropout", type=DECIMAL, help="LoRA dropout.")
 @click.option("--rslora", is_flag=True, help="Scale by alpha/√rank (costs no memory).")
 @click.option("--dora", is_flag=True, help="Weight-decomposed LoRA.")
 @click.option("--checkpointing", is_flag=True, help="Recompute activations layer by layer.")
@@ -48,7 +55,9 @@ from labs_lib.memory.result import KINDS, Forecast, format_bytes
 @click.option("--card", default=None, help="Does it fit this GPU, and what to turn.")
 @click.option("--timeline", type=click.Path(path_type=Path), help="Draw the step to this PNG.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.pass_context
 def command(
+    context: click.Context,
     model: str,
     by_trace: bool,
     measured: bool,
@@ -57,12 +66,13 @@ def command(
     as_json: bool,
     **fields: Any,
 ) -> None:
-    """Forecast the memory of fine-tuning MODEL: a catalogue name, or a config.json.
+    """Forecast the memory of fine-tuning MODEL: a catalogue name, a config.json, or a recipe.
 
-    Without --trace the answer is a formula's, at once; a model that the formula does not know is
-    traced. Figures for people are in GiB (2³⁰ bytes); JSON holds bytes.
+    A recipe (NAME.yaml) says all of the step itself; options that are given change it. Without
+    --trace the answer is a formula's, at once; a model that the formula does not know is traced.
+    Figures for people are in GiB (2³⁰ bytes); JSON holds bytes.
     """
-    request = request_of(model, **fields)
+    request = _step(model, fields, context)
     on = find_card(card) if card is not None else None
     if timeline:
         _check_picture(timeline)
@@ -89,6 +99,20 @@ def command(
         click.echo(json.dumps(content, indent=2, allow_nan=False))
         return
     _print(result, content, fitted)
+
+
+def _step(model: str, fields: dict[str, Any], context: click.Context) -> Step:
+    """Return the step that is asked for, of a model or of a recipe."""
+    if Path(model).suffix.lower() not in _RECIPES:
+        return step_of(model, **fields)
+    from labs_lib.training.recipe import Recipe
+
+    given = {
+        name: value
+        for name, value in fields.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    return Recipe.from_yaml(course_file(paths.recipe_file, model)).step(**given)
 
 
 def _check_picture(path: Path) -> None:

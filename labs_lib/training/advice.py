@@ -61,4 +61,4 @@ def _saved_bytes(recipe: Recipe, change: dict[str, Any], precision: str) -> int 
 def _peak_bytes(recipe: Recipe, precision: str) -> int:
     from labs_lib.memory import forecast
 
-    return forecast(recipe.step(precision=precision)).peak_bytes
+    return forecast(recipe.step(precision)).peak_bytes

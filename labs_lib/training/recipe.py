@@ -12,6 +12,7 @@ from labs_lib.errors import LabError, choice_error, explain_validation, shorten
 from labs_lib.paths import recipe_file
 from labs_lib.step.adapters import AdapterSettings
 from labs_lib.step.bases import TRAINABLE
+from labs_lib.step.methods import METHODS
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.step.plan import MOST_TOKENS, Sequences, Step, StepSettings, listed, one_of, step_of
 from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
@@ -121,19 +122,19 @@ class Recipe(StepSettings):
         """Return what PEFT's configuration is made of."""
         return AdapterSettings(self.rank, self.alpha, self.dropout, self.bias, self.rslora)
 
-    def step(self, **changes: Any) -> Step:
+    def step(self, machine_precision: str = "bf16", **changes: Any) -> Step:
         """Return one step of this recipe as a forecast is asked for it, with `changes`.
 
-        Where the recipe leaves the precision to the machine it is bf16. Full fine-tuning in bf16
-        keeps its weights in fp32 ("mixed"); a quantized base is prepared as PEFT does.
+        `machine_precision` is "bf16" or "fp32": what the recipe trains in where it leaves that to
+        the machine. Full fine-tuning in bf16 keeps its weights in fp32 ("mixed"); a quantized base
+        is prepared as PEFT does.
         """
-        precision = changes.pop("precision", None) or self.precision
-        precision = "bf16" if precision == "auto" else precision
-        if self.trains_all and precision == "bf16":
-            precision = "mixed"
         fields = {name: getattr(self, name) for name in StepSettings.model_fields}
         fields |= {name: getattr(self, own) for name, own in STEP_NAMES.items()}
-        fields |= {"precision": precision, "prepare_kbit": self.quantizes}
+        how = METHODS.get(changes.get("method", self.method), self.how)
+        precision = machine_precision if self.precision == "auto" else self.precision
+        fields["precision"] = "mixed" if how.trains_all and precision == "bf16" else precision
+        fields["prepare_kbit"] = how.quantizes
         return step_of(**{**fields, **changes})
 
     @property
@@ -184,6 +185,14 @@ class Recipe(StepSettings):
             names = shorten(list(fields))
             raise LabError(f"recipe: {path.name}: field names must be words, got {names}")
         return cls.of(path.name, **{**fields, **overrides})
+
+    @classmethod
+    def recorded(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a recipe that was written down, today's defaults filled in.
+
+        A field that is younger than the note has had its default's effect.
+        """
+        return {**cls.model_construct().model_dump(), **fields}
 
     def but(self, **changes: Any) -> Recipe:
         """Return a copy with `changes`, checked again."""

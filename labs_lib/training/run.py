@@ -10,6 +10,7 @@ from labs_lib.errors import LabError
 from labs_lib.files import expanded
 from labs_lib.tables import Table
 from labs_lib.training.evaluation import Evaluation, kept
+from labs_lib.training.forecasting import in_words
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
 
@@ -47,7 +48,9 @@ class Run(Record):
     the answers to the same held-out rows. `folder` holds `adapter/` and `run.json`. `rows` counts
     for `train` and `validation` the rows `used`, those `cut` at `max_length` and those `dropped`;
     `loss_from` says which of `loss_check.WAYS` the loss was taken; `without_gradient` names the
-    adapter's tensors that no gradient reached in the first step.
+    adapter's tensors that no gradient reached in the first step. `forecast` holds the closed form's
+    bytes for the longest step, and their difference from the measured peak; empty in a run that is
+    older than this field.
     """
 
     recipe: Recipe
@@ -65,6 +68,7 @@ class Run(Record):
     rows: dict[str, Any] = field(default_factory=dict)
     loss_from: str = ""
     without_gradient: tuple[str, ...] = ()
+    forecast: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> Path:
@@ -141,6 +145,7 @@ class Run(Record):
                 f"{cost.peak_bytes / 2**30:.2f} GiB {cost.peak_kind}, "
                 f"{cost.process_peak_bytes / 2**30:.2f} GiB the whole process",
             ),
+            *([("forecast", in_words(self.forecast))] if self.forecast else []),
             (f"{saved} on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
             ("training loss", f"{self.losses[0]:.3f} → {self.losses[-1]:.3f}"),
         ]

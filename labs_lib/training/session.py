@@ -34,6 +34,7 @@ from labs_lib.training.failures import (
 from labs_lib.training.folder.provenance import start_of, versions
 from labs_lib.training.folder.run_folder import RunFolder, place, sole_writer
 from labs_lib.training.folder.saving import count_parameters, save_listing
+from labs_lib.training.forecasting import forecast_beside
 from labs_lib.training.held_out import HeldOut
 from labs_lib.training.learning import cut_off_in
 from labs_lib.training.progress import Progress, default_progress
@@ -193,12 +194,12 @@ def _record(
     trained: Any = trainer.accelerator.unwrap_model(trainer.model)
     trainable, total = count_parameters(trained)
     history = [line for line in trainer.state.log_history if "loss" in line]
-    output = plan.run_folder.output
+    cost = cost_of(history, plan.run_folder.output, plan.machine, peak_bytes)
     return Run(
         recipe=plan.recipe,
         trainable_parameters=trainable,
         total_parameters=total,
-        cost=cost_of(history, output, plan.machine, peak_bytes),
+        cost=cost,
         losses=tuple(line["loss"] for line in history),
         before=before,
         after=after,
@@ -210,4 +211,11 @@ def _record(
         rows=rows.counts,
         loss_from=trainer.loss_from,
         without_gradient=cut_off_in(history),
+        forecast=forecast_beside(
+            plan.recipe,
+            plan.precision,
+            plan.machine.device,
+            trainer.longest_row,
+            cost.peak_bytes,
+        ),
     )

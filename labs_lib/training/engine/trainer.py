@@ -112,7 +112,9 @@ class MeasuringTrainer(SFTTrainer):
         refuse_repacked(self.model)
         self._recipe = recipe
         self.loss_from = self._choose_way()
-        self._measured_step = _longest_step(self.train_dataset, recipe.rows_per_step)
+        self._measured_step, self.longest_row = _longest_step(
+            self.train_dataset, recipe.rows_per_step
+        )
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
         self._step_started = 0.0
@@ -312,10 +314,11 @@ class TellProgress(TrainerCallback):
             self._progress.step(state.global_step, state.max_steps, logs["loss"])
 
 
-def _longest_step(dataset: Any, rows_per_step: int) -> int:
+def _longest_step(dataset: Any, rows_per_step: int) -> tuple[int, int]:
+    """Return (the step with the longest row, the tokens of that row)."""
     lengths = [len(ids) for ids in dataset["input_ids"]]
     padded = [
         max(lengths[start : start + rows_per_step])
         for start in range(0, len(lengths), rows_per_step)
     ]
-    return padded.index(max(padded))
+    return padded.index(max(padded)), max(padded)

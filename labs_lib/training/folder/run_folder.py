@@ -85,9 +85,10 @@ class RunFolder:
         _finish_replacing(path)
         works = [each for each in (path / UNFINISHED, path) if (each / RECIPE_FILE).is_file()]
         if resume and works:
-            same = [each for each in works if _read(each / RECIPE_FILE) == recipe.model_dump()]
+            notes = {each: _recipe_in(each) for each in works}
+            same = [each for each in works if notes[each] == recipe.model_dump()]
             if not same:
-                _same_recipe(recipe, _read(works[0] / RECIPE_FILE))
+                _same_recipe(recipe, notes[works[0]])
             _same_start(started_with, _read(same[0] / MARK).get("started_with"))
             return cls(path, same[0], recipe, started_with, resumed=True, _begun=True)
         of_worth = _holds_something(path)
@@ -334,6 +335,12 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _recipe_in(work: Path) -> dict[str, Any]:
+    """Return the fields of the recipe that a run wrote down; empty where they are damaged."""
+    fields = _read(work / RECIPE_FILE)
+    return Recipe.recorded(fields) if fields else {}
 
 
 def _same_recipe(recipe: Recipe, earlier: dict[str, Any]) -> None:
