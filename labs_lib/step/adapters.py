@@ -203,11 +203,23 @@ def _ia3_tensors(linear: Linear, rank: int) -> list[Shape]:
     return [(linear.out_features, 1)]
 
 
+def _ia3_saved(at: AdaptedInput) -> int:
+    # What is scaled, and the factors: a map's result, or in the adapter's precision its input.
+    a, c = at.adapter_itemsize, at.compute_itemsize
+    return sum(
+        (a * at.tokens + a) * each.in_features
+        if _scales_its_input(each.module)
+        else (c * at.tokens + a) * each.out_features
+        for each in at.linears
+    )
+
+
 IA3 = Adapter(
     title="IA³",
     prefix="ia3_",
     config=_ia3_config,
     tensors=_ia3_tensors,
+    saved=_ia3_saved,
     has_rank=False,
 )
 

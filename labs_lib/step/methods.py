@@ -13,9 +13,9 @@ FULL_RATE = 0.1
 """Full fine-tuning's learning rate as a share of LoRA's: about a tenth was best for each
 ("LoRA Without Regret", Thinking Machines, 2025); at LoRA's own rate it diverges."""
 
-IA3_RATE = 10.0
-"""IA³'s: it has a hundredth of LoRA's parameters, each of which starts at 1 and has to move far;
-the paper trains at 3e-3 with Adafactor (arXiv 2205.05638 §3.4)."""
+IA3_RATE = 20.0
+"""IA³'s: its few factors start at 1 and have far to go. On sea-captain, where LoRA takes 1e-3, 2e-2
+brought the held-out loss from 3.9 to 0.2 in 12 steps, and 1e-1 to 2.6 (seed 0, fp32)."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """A method, a base and an adapter are entries of tables, and nothing else asks for their names."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import labs_lib
-from labs_lib.memory import forecast
+from labs_lib.memory import estimate, forecast, trace
+from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.models.catalogue import catalogue
-from labs_lib.step.adapters import AdapterSettings, is_adapter_tensor
+from labs_lib.step.adapters import IA3, AdapterSettings, is_adapter_tensor
 from labs_lib.step.bases import PLAIN, QUANTIZED, TRAINABLE
 from labs_lib.step.families import FAMILIES, family_of, parts_of
 from labs_lib.step.methods import METHODS, USUAL
@@ -114,6 +116,36 @@ def test_an_adapter_has_the_tensors_that_peft_makes(name, model):
     assert all(is_adapter_tensor(p) for p, each in made.named_parameters() if each.requires_grad)
     expected = [s for linear in shapes.linears for s in adapter.tensors(linear, rank)]
     assert sorted(expected) == found
+
+
+@pytest.mark.parametrize("name", ["dora", "ia3"])
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("gpt2", {"batch": 2}),
+        ("smollm2-135m-instruct", {"targets": "k_proj,v_proj,down_proj", "precision": "mixed"}),
+        ("smollm2-135m-instruct", {"targets": "all-linear", "checkpointing": True}),
+        ("falcon-7b", {"targets": "all-linear", "precision": "fp32"}),
+    ],
+)
+def test_the_formula_of_an_adapter_is_its_trace(name, model, fields):
+    by_formula, by_trace = (
+        way(model, method=name, seq_len=128, **fields) for way in (forecast, trace)
+    )
+    for part in ("weights_bytes", "adapter_bytes", "gradients_bytes", "optimizer_bytes"):
+        assert getattr(by_formula, part) == getattr(by_trace, part)
+    assert by_formula.trainable_parameters == by_trace.trainable_parameters
+    assert by_formula.activations_bytes == pytest.approx(by_trace.activations_bytes, rel=0.06)
+    assert by_formula.peak_bytes == pytest.approx(by_trace.peak_bytes, rel=0.03)
+
+
+def test_an_adapter_without_a_formula_is_traced(monkeypatch):
+    bare = replace(METHODS["ia3"], adapter=replace(IA3, saved=None))
+    monkeypatch.setitem(METHODS, "ia3", bare)
+    with pytest.raises(NoFormulaError, match="no term for IA³"):
+        forecast("gpt2", method="ia3", seq_len=32)
+    found = estimate("gpt2", method="ia3", seq_len=32)
+    assert found.source == "trace" and "no term for IA³" in found.notes[0]
 
 
 def test_families_are_those_of_the_catalogue():

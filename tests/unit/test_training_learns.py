@@ -18,6 +18,8 @@ METHODS = {
     "qlora fp4": {"method": "qlora", "quantization": "fp4", "double_quantization": False},
     "qlora fp32": {"method": "qlora", "precision": "fp32"},
     "full": {"method": "full", "learning_rate": 1e-4},
+    "dora": {"method": "dora"},
+    "ia3": {"method": "ia3", "learning_rate": 2e-2},
 }
 
 

@@ -1,0 +1,93 @@
+"""Methods beyond LoRA and QLoRA: trained, saved, read back and compared by their names alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from test_training_session import tiny_recipe
+
+from labs_lib import cli
+from labs_lib.training import Run, load_run, train
+from labs_lib.training.progress import Silent
+
+# Method → learning rate, and by how much the held-out loss has to fall: the tiny model is random,
+# and a factor for each of its numbers can do little with that.
+NEW = {"ia3": (5e-2, 0.1), "dora": (1e-2, 0.5)}
+
+
+@pytest.fixture(scope="module", params=NEW)
+def run(request, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a finished run of each method."""
+    recipe = tiny_recipe(
+        tiny_model,
+        method=request.param,
+        learning_rate=NEW[request.param][0],
+        dropout=0.0,
+        target_modules="all-linear",
+        checkpoint_every=0,
+    )
+    return train(recipe, tmp_path_factory.mktemp("methods") / "run", progress=Silent())
+
+
+def test_it_learns(run: Run) -> None:
+    assert run.before.loss is not None and run.after.loss is not None
+    assert run.after.loss < run.before.loss - NEW[run.recipe.method][1]
+    assert run.without_gradient == ()
+
+
+def test_only_its_adapter_is_trained_and_saved(run: Run) -> None:
+    from safetensors import safe_open
+
+    adapter = run.recipe.adapter
+    assert adapter is not None
+    with safe_open(run.output / "adapter_model.safetensors", "pt") as file:
+        assert all(f".{adapter.prefix}" in name for name in file.keys())  # noqa: SIM118
+        elements = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
+    assert elements == run.trainable_parameters
+    assert run.cost.memory["adapter_bytes"] == 4 * elements == run.forecast["adapter_bytes"]
+
+
+def test_it_is_read_back_with_every_tensor_and_answers_as_the_base_does_not(run: Run) -> None:
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    tuned, tokenizer = load_run(run)
+    base, _ = load_run(run, tuned=False)
+    saved = load_file(run.output / "adapter_model.safetensors")
+    read = get_peft_model_state_dict(tuned)
+    assert read.keys() == saved.keys()
+    assert all(torch.equal(read[name].float(), saved[name].float()) for name in saved)
+    ids = tokenizer("What is the capital of France?", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        assert not torch.allclose(tuned(ids).logits, base(ids).logits, atol=1e-2)
+
+
+def test_the_command_line_trains_and_compares_by_name(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = tiny_recipe(
+        tiny_model, steps=2, dropout=0.0, checkpoint_every=0, eval_rows=1
+    ).model_dump()
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        out = str(tmp_path / "run")
+        cli.main(["train", str(file), "--set", "method=ia3", "--out", out, "--json"])
+    assert ended.value.code == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["recipe"]["method"] == "ia3" and trained["forecast"]["peak_bytes"] > 0
+
+    with pytest.raises(SystemExit) as ended:
+        where = ("--out", str(tmp_path / "compare"))
+        cli.main(
+            ["compare", str(file), "--methods", "lora,ia3", "--probe-rows", "1", *where, "--json"]
+        )
+    assert ended.value.code == 0
+    arms = {arm["method"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
+    assert set(arms) == {"lora", "ia3"}
+    assert arms["ia3"]["trainable_parameters"] < arms["lora"]["trainable_parameters"]
+    assert arms["ia3"]["learning_rate"] == 20 * arms["lora"]["learning_rate"]
