@@ -11,14 +11,10 @@ from labs_lib.models.catalogue import Entry
 from labs_lib.models.catalogue import entry as catalogue_entry
 from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
-from labs_lib.step.families import ends_with
+from labs_lib.step.families import ends_with, family_of
 
 if TYPE_CHECKING:
     from torch import nn
-
-# Layer norms with a bias in one layer; where there are any, the model ends with one more.
-# RMSNorm, of the other families, has none.
-_BIASED_NORMS = {"gpt2": 2, "falcon": 1}
 
 
 def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -> int:
@@ -54,8 +50,9 @@ def count_bias_parameters(model: str | Entry, targets: str | Sequence[str], bias
     if bias != "all":
         raise choice_error("bias", bias, ("none", "lora_only", "all"))
     in_a_layer = sum(linear.out_features for linear in chosen.linears if linear.bias)
-    norms = _BIASED_NORMS.get(chosen.family.model_type, 0)
-    final = chosen.hidden_size if norms else 0
+    family = family_of(chosen.family.model_type)
+    norms = family.norms if family.biased_norms else 0
+    final = chosen.hidden_size if family.biased_norms else 0
     return chosen.layers * (in_a_layer + norms * chosen.hidden_size) + final
 
 

@@ -48,7 +48,7 @@ class Sizes:
 
     def norm_parameters(self) -> int:
         """Return the elements of a layer's norms."""
-        return self.family.layer_norms * self.h
+        return self.family.norms * self.family.vectors_per_norm * self.h
 
     def outer_tensors(self) -> list[Shape]:
         """Return the shape of each tensor outside the layers; a tied head is the embedding."""
@@ -57,7 +57,7 @@ class Sizes:
             shapes.append((self.v, self.h))
         if self.family.learned_positions:
             shapes.append((self.shapes.max_positions, self.h))
-        return shapes + [(self.h,)] * self.family.final_norms
+        return shapes + [(self.h,)] * self.family.vectors_per_norm
 
     def layer_tensors(self) -> list[Shape]:
         """Return the shape of each parameter tensor of a layer."""

@@ -1,7 +1,7 @@
 """The adapters of the course, each with PEFT's configuration of it and what it costs.
 
-A new one is one `Adapter` here and its name in `labs_lib.step.methods`. One without `saved` has
-no formula: its forecast is traced.
+A new one is one `Adapter` in `ADAPTERS` and its name in `labs_lib.step.methods`. One without
+`saved` has no formula: its forecast is traced.
 """
 
 from __future__ import annotations
@@ -223,10 +223,9 @@ IA3 = Adapter(
     has_rank=False,
 )
 
-PREFIXES = tuple(sorted({adapter.prefix for adapter in (LORA, DORA, IA3)}))
-"""What the names of adapters' tensors begin with, in a wrapped model's paths."""
+ADAPTERS = [LORA, DORA, IA3]
 
 
 def is_adapter_tensor(name: str) -> bool:
     """Return whether a parameter's name is that of an adapter's tensor."""
-    return any(prefix in name for prefix in PREFIXES)
+    return any(adapter.prefix in name for adapter in ADAPTERS)

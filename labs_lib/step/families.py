@@ -12,8 +12,8 @@ class Family:
 
     `gated`: RMSNorm, rotary positions, grouped queries and a gated MLP, as Llama has them.
     `plainly_causal`: a token's output depends on its row only by the mask and the positions, so
-    rows may be packed. `learned_positions`: one trained vector for each position. `layer_norms`
-    counts the vectors of a layer's norms, `final_norms` those of the last norm. With a
+    rows may be packed. `learned_positions`: one trained vector for each position. A layer has
+    `norms`; `biased_norms` have a bias beside their weight, the last one too. With a
     `sliding_window` a token sees only so many before it. `dropout` is transformers' default.
     `quantizable` is False where transformers' replacement of linear layers finds none: the base
     stays in 16 bits.
@@ -22,11 +22,16 @@ class Family:
     gated: bool = False
     plainly_causal: bool = False
     learned_positions: bool = False
-    layer_norms: int = 2
-    final_norms: int = 1
+    norms: int = 2
+    biased_norms: bool = False
     sliding_window: bool = False
     dropout: float = 0.0
     quantizable: bool = True
+
+    @property
+    def vectors_per_norm(self) -> int:
+        """Return 1, or 2 where a norm has a bias."""
+        return 2 if self.biased_norms else 1
 
 
 _LLAMA = Family(gated=True, plainly_causal=True)
@@ -35,9 +40,9 @@ FAMILIES: dict[str, Family] = {
     "llama": _LLAMA,
     "mistral": replace(_LLAMA, sliding_window=True),
     "qwen2": _LLAMA,
-    "gpt2": Family(learned_positions=True, layer_norms=4, final_norms=2, dropout=0.1),
+    "gpt2": Family(learned_positions=True, biased_norms=True, dropout=0.1),
     # FalconLinear is a class of its own, which transformers 5.23 does not replace.
-    "falcon": Family(final_norms=2, quantizable=False),
+    "falcon": Family(norms=1, biased_norms=True, quantizable=False),
 }
 
 _UNKNOWN = Family()

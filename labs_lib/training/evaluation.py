@@ -13,6 +13,7 @@ import torch
 from labs_lib.models.chat import chat_text as chat_text
 from labs_lib.models.chat import chat_texts
 from labs_lib.models.windows import check_tokens, room_for
+from labs_lib.step.families import family_of
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.records import Record
 
@@ -142,10 +143,10 @@ def _shared_tokens(model: Any, rows: list[list[int]], max_new_tokens: int) -> in
     distance bias or a state), where it sees a window alone, which the padding would fill, or
     where trained embeddings stand in front of a row.
     """
-    from labs_lib.training.engine.layout import PLAINLY_CAUSAL, sees_whole
+    from labs_lib.training.engine.layout import sees_whole
 
     adapter = getattr(model, "active_peft_config", None)
-    if len(rows) == 1 or model.config.model_type not in PLAINLY_CAUSAL:
+    if len(rows) == 1 or not family_of(model.config.model_type).plainly_causal:
         return 0
     if not sees_whole(model.config, max(map(len, rows)) + max_new_tokens):
         return 0

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.step.families import ending_with
 from labs_lib.training.recipe import Recipe
 
 
@@ -37,7 +38,7 @@ def check_targets(model: Any, targets: Sequence[str], recipe: Recipe) -> None:
     head = model.get_output_embeddings()
     paths = [path for path, module in model.named_modules() if module is head]
     for target in targets:
-        if any(path == target or path.endswith(f".{target}") for path in paths):
+        if ending_with(target, paths):
             raise LabError(
                 f"target_modules: {target!r} is the output head, on which no adapter is trained "
                 "here; leave it out, or give 'all-linear', which is every linear map but the head"

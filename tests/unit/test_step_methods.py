@@ -153,3 +153,22 @@ def test_families_are_those_of_the_catalogue():
     assert family_of("of-tomorrow") == family_of("unheard-of")
     assert parts_of("transformer.h.0.attn.c_attn") == ("q", "k", "v")
     assert parts_of("c_proj") == ()  # attention's or the MLP's: its name alone does not say
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("a PEFT method", 3), ("an optimizer", 1), ("a quantization type", 2)]
+)
+def test_a_walk_through_names_files_that_exist(kind, most):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    _, _, section = text.partition("## Add a part of a training step\n")
+    files, current = [], ""
+    for line in section.partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3:
+            current = cells[0] or current
+            files += re.findall(r"`([\w/]+\.py)`", cells[1]) if current == kind else []
+    assert 0 < len(files) <= most
+    assert all((ROOT / file).is_file() for file in files)

@@ -11,6 +11,10 @@ import yaml
 from test_training_session import tiny_recipe
 
 from labs_lib import cli
+from labs_lib.memory import estimate
+from labs_lib.step import adapters
+from labs_lib.step.adapters import Adapter, AdapterSettings, Linear
+from labs_lib.step.methods import METHODS, Method
 from labs_lib.training import Run, load_run, train
 from labs_lib.training.progress import Silent
 
@@ -64,6 +68,34 @@ def test_it_is_read_back_with_every_tensor_and_answers_as_the_base_does_not(run:
     ids = tokenizer("What is the capital of France?", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         assert not torch.allclose(tuned(ids).logits, base(ids).logits, atol=1e-2)
+
+
+def test_an_entry_of_the_tables_is_forecast_and_trained(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MiSS, a method that the course does not have: an adapter, a name, nothing else."""
+
+    def config(settings: AdapterSettings, targets: object, common: dict) -> object:
+        from peft import MissConfig
+
+        return MissConfig(r=settings.rank, target_modules=targets, task_type=common["task_type"])
+
+    def tensors(linear: Linear, rank: int) -> list[tuple[int, ...]]:
+        return [(rank, linear.out_features)]
+
+    miss = Adapter("MiSS", "miss_", config, tensors)
+    monkeypatch.setattr(adapters, "ADAPTERS", [*adapters.ADAPTERS, miss])
+    monkeypatch.setitem(METHODS, "miss", Method("MiSS", miss))
+
+    recipe = tiny_recipe(tiny_model, method="miss", steps=2, checkpoint_every=0)
+    run = train(recipe, tmp_path / "run", progress=Silent())
+    forecast = estimate(recipe.step("fp32", device="cpu", seq_len=32))
+    assert forecast.source == "trace"
+    assert forecast.trainable_parameters == run.trainable_parameters
+    assert (
+        forecast.adapter_bytes == run.cost.memory["adapter_bytes"] == 4 * run.trainable_parameters
+    )
+    assert "no term for MiSS" in run.forecast["why_none"]
 
 
 def test_the_command_line_trains_and_compares_by_name(

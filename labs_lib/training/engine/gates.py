@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 from transformers.activations import ACT2FN
 
-from labs_lib.training.engine.layout import PLAINLY_CAUSAL
+from labs_lib.step.families import family_of
 
 SILU = (nn.SiLU, type(ACT2FN["silu"]))  # newer versions have a class of their own
 
@@ -24,7 +24,7 @@ def recompute_gates(model: Any) -> None:
     `model` may be PEFT's. It is left as it is where its family is not known to multiply silu(gate)
     and up.
     """
-    if model.config.model_type in PLAINLY_CAUSAL:
+    if family_of(model.config.model_type).plainly_causal:
         for module in model.modules():
             if isinstance(getattr(module, "act_fn", None), SILU):
                 module.forward = MethodType(_feed_forward, module)

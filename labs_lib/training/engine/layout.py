@@ -16,8 +16,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-PLAINLY_CAUSAL = ("llama", "mistral", "qwen2")
-"""Families whose tokens know of their row only what mask and position tell: no distance bias."""
+from labs_lib.step.families import family_of
+
 NOT_LEARNT = -100
 BY_ROWS = "labs_by_rows"
 """The name under which transformers knows the attention that takes rows laid end to end."""
@@ -81,7 +81,7 @@ def attend_by_rows(model: Any) -> None:
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     if (
-        inner.config.model_type in PLAINLY_CAUSAL
+        family_of(inner.config.model_type).plainly_causal
         and getattr(inner.config, "_attn_implementation", None) == "sdpa"
     ):
         inner.set_attn_implementation(BY_ROWS)
@@ -108,7 +108,7 @@ def lay_out(
     targets = next_labels(labels)
     length = int(_up_to_the_last_answer(targets).any(dim=0).sum())
     left_padded = bool((attention_mask.diff(dim=1) > 0).any())
-    if config.model_type not in PLAINLY_CAUSAL or left_padded or not length:
+    if not family_of(config.model_type).plainly_causal or left_padded or not length:
         return rows, targets
     if takes_packed_rows(config, length):
         together = packed(input_ids, attention_mask, labels)
