@@ -21,11 +21,19 @@ class Linear(Protocol):
     """A linear map of a decoder layer: its path in the layer, and its sizes."""
 
     @property
-    def module(self) -> str: ...
+    def module(self) -> str:
+        """Return the path inside the layer."""
+        ...
+
     @property
-    def in_features(self) -> int: ...
+    def in_features(self) -> int:
+        """Return the width of the input."""
+        ...
+
     @property
-    def out_features(self) -> int: ...
+    def out_features(self) -> int:
+        """Return the width of the result."""
+        ...
 
 
 class LinearSize(NamedTuple):

@@ -28,6 +28,11 @@ class StateBytes(NamedTuple):
 class States(Protocol):
     """A way to store an optimizer's states."""
 
+    @property
+    def per_element(self) -> int:
+        """Return how many states have the shape of the parameter itself."""
+        ...
+
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor whose elements take `itemsize` bytes."""
         ...
@@ -48,6 +53,11 @@ class WholeStates:
     itemsize: int | None = None
     counter_bytes: int = 0
 
+    @property
+    def per_element(self) -> int:
+        """Return the values for each element."""
+        return self.count
+
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""
         size = itemsize if self.itemsize is None else self.itemsize
@@ -66,6 +76,11 @@ class EightBitStates:
     """
 
     count: int
+
+    @property
+    def per_element(self) -> int:
+        """Return the values for each element."""
+        return self.count
 
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""
@@ -86,6 +101,11 @@ class FactoredStates:
 
     Beside them stands the root mean square of the parameter (Adafactor, arXiv 1804.04235 §3).
     """
+
+    @property
+    def per_element(self) -> int:
+        """Return 0: a matrix's states are its rows' and its columns'."""
+        return 0
 
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""

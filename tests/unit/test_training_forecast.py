@@ -14,6 +14,8 @@ from labs_lib.training.forecasting import forecast_beside
 from labs_lib.training.progress import Silent
 from labs_lib.training.run import RUN_FILE
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("forecast")]
+
 
 @pytest.fixture(scope="module")
 def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:

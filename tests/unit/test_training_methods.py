@@ -15,8 +15,12 @@ from labs_lib.memory import estimate
 from labs_lib.step import adapters
 from labs_lib.step.adapters import Adapter, AdapterSettings, Linear
 from labs_lib.step.methods import METHODS, Method
+from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.training import Run, load_run, train
 from labs_lib.training.progress import Silent
+
+# One worker trains them all, once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 
 # Method → learning rate, and by how much the held-out loss has to fall: the tiny model is random,
 # and a factor for each of its numbers can do little with that.
@@ -68,6 +72,34 @@ def test_it_is_read_back_with_every_tensor_and_answers_as_the_base_does_not(run:
     ids = tokenizer("What is the capital of France?", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         assert not torch.allclose(tuned(ids).logits, base(ids).logits, atol=1e-2)
+
+
+class StopAfter(Silent):
+    """Interrupts the run after so many steps."""
+
+    def __init__(self, steps: int):
+        self._steps = steps
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        if done == self._steps:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "optimizer", [name for name, each in OPTIMIZERS.items() if each.optim and not each.paged]
+)
+def test_a_run_with_any_optimizer_goes_on_where_it_stopped(
+    optimizer: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(
+        tiny_model, optimizer=optimizer, rank=64, steps=4, checkpoint_every=2, eval_rows=0
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "stopped", progress=StopAfter(3))
+    resumed = train(recipe, tmp_path / "stopped", resume=True, progress=Silent())
+    whole = train(recipe, tmp_path / "whole", progress=Silent())
+    assert resumed.losses == pytest.approx(whole.losses, abs=1e-4)
+    assert whole.cost.memory["optimizer_bytes"] == whole.forecast["optimizer_bytes"]
 
 
 def test_an_entry_of_the_tables_is_forecast_and_trained(
