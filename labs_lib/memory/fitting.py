@@ -16,7 +16,7 @@ from labs_lib.memory.estimating import estimate
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
-from labs_lib.step.optimizers import OPTIMIZERS
+from labs_lib.step.savings import SAVINGS
 from labs_lib.yamls import read_yaml
 
 # What the driver, the CUDA context, the allocator's rounding and fragmentation take.
@@ -212,8 +212,8 @@ def changes_to_fit(
     """Turn settings, the cheapest in quality and time first, until the request fits."""
     turned: list[Change] = []
     peak = now.peak_bytes
-    for words, costs, change in _ladder(request):
-        fields = change(request)
+    for saving in SAVINGS:
+        fields = saving.turn(request)
         if not fields:
             continue
         try:
@@ -223,75 +223,11 @@ def changes_to_fit(
             continue
         if after >= peak:
             continue
-        turned.append(Change(words(candidate), peak - after, after, costs))
+        turned.append(Change(saving.words(candidate), peak - after, after, saving.costs))
         request, peak = candidate, after
         if peak <= room:
             break
     return tuple(turned)
-
-
-_Words = Callable[[MemoryRequest], str]
-_Turn = Callable[[MemoryRequest], dict[str, Any]]
-
-
-def _ladder(request: MemoryRequest) -> list[tuple[_Words, str, _Turn]]:
-    def when(condition: bool, **fields: Any) -> dict[str, Any]:
-        return fields if condition else {}
-
-    def fused(r: MemoryRequest) -> dict[str, Any]:
-        name = OPTIMIZERS[r.optimizer].fused
-        return when(bool(name), optimizer=name)
-
-    def rounded_states(r: MemoryRequest) -> dict[str, Any]:
-        name = OPTIMIZERS[r.optimizer].eight_bit
-        return when(bool(name), optimizer=name)
-
-    def smaller_batch(r: MemoryRequest) -> dict[str, Any]:
-        return when(r.batch > 1, batch=1, accumulation=r.accumulation * r.batch)
-
-    return [
-        (lambda r: "fused AdamW", "nothing: one kernel in place of many", fused),
-        (
-            lambda r: f"batch 1 with {r.accumulation} accumulation steps",
-            "some speed; the same gradient",
-            smaller_batch,
-        ),
-        (
-            lambda r: "gradient checkpointing",
-            "about a third more computing: every layer runs forward twice",
-            lambda r: when(not r.checkpointing, checkpointing=True),
-        ),
-        (
-            lambda r: "LoRA in place of full fine-tuning",
-            "the update has low rank",
-            lambda r: when(r.trains_all, method="lora"),
-        ),
-        (
-            lambda r: "QLoRA: the base in NF4, double-quantised",
-            "slower steps; a rounded base",
-            lambda r: when(
-                not r.quantizes or not r.double_quant or r.base.bits != 4,
-                method="qlora",
-                quantization="nf4",
-                double_quant=True,
-            ),
-        ),
-        (
-            lambda r: "8-bit AdamW",
-            "rounded optimiser states",
-            rounded_states,
-        ),
-        (
-            lambda r: f"sequences of {r.seq_len}",
-            "long examples are cut",
-            lambda r: when(r.seq_len >= 512, seq_len=r.seq_len // 4),
-        ),
-        (
-            lambda r: "rank 8",
-            "a smaller adapter",
-            lambda r: when(not r.trains_all and r.rank > 8, rank=8),
-        ),
-    ]
 
 
 def describe(result: Fit) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.training.recipe import Recipe
+from labs_lib.step.savings import ADAPTER, CHECKPOINTING, QUANTIZED_BASE, fewer_at_once, shorter
+from labs_lib.training.recipe import STEP_NAMES, Recipe
 
 
 def does_not_fit(recipe: Recipe, precision: str, reason: str, on_gpu: bool = True) -> LabError:
@@ -36,19 +37,20 @@ def changes(recipe: Recipe) -> list[dict[str, Any]]:
 
     Checkpointing and accumulation give the same training; a frozen or 4-bit base another one.
     """
-    found: list[dict[str, Any]] = []
-    if not recipe.checkpointing:
-        found.append({"checkpointing": True})
-    if recipe.batch_size > 1:
-        half = -(-recipe.batch_size // 2)
-        found.append({"batch_size": half, "accumulation": recipe.accumulation * 2})
-    if recipe.trains_all:
-        found.append({"method": "lora"})
-    if not recipe.quantizes:
-        found.append({"method": "qlora"})
-    if recipe.max_length > 128:
-        found.append({"max_length": recipe.max_length // 2})
-    return found
+    step = recipe.step()
+    turns = (
+        CHECKPOINTING.turn(step),
+        fewer_at_once(step, -(-step.batch // 2)),
+        ADAPTER.turn(step),
+        QUANTIZED_BASE.turn(step),
+        shorter(step, divisor=2, spared_tokens=128),
+    )
+    named = [{STEP_NAMES.get(name, name): turn[name] for name in turn} for turn in turns]
+    differing = [
+        {name: value for name, value in fields.items() if getattr(recipe, name) != value}
+        for fields in named
+    ]
+    return [fields for fields in differing if fields]
 
 
 def _saved_bytes(recipe: Recipe, change: dict[str, Any], precision: str) -> int | None:
