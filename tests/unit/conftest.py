@@ -3,9 +3,39 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import coverage
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count no statements while a slow test runs, where counting takes a third of the time."""
+    counting = None
+    if sys.version_info < (3, 12) and item.get_closest_marker("slow") is not None:
+        counting = running_coverage(item.config)
+    if counting is not None:
+        counting.stop()
+    try:
+        return (yield)
+    finally:
+        if counting is not None:
+            counting.start()
+
+
+def running_coverage(config: pytest.Config) -> coverage.Coverage | None:
+    """Return what counts the statements that this run's tests reach; None where nothing does."""
+    if not config.pluginmanager.hasplugin("_cov"):
+        return None
+    import coverage
+
+    return coverage.Coverage.current()
 
 
 @pytest.fixture

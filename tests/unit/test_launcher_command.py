@@ -53,6 +53,19 @@ def test_fast_leaves_out_training_and_the_browser():
     assert all("not slow" in arguments for _, arguments in checks.test_parts(fast=True)[3:])
 
 
+@pytest.mark.parametrize(
+    ("version", "fast", "counts"),
+    [((3, 11), True, False), ((3, 11), False, True), ((3, 12), True, True), ((3, 14), False, True)],
+)
+def test_statements_are_counted_where_that_costs_little(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], fast: bool, counts: bool
+):
+    monkeypatch.setattr(sys, "version_info", version)
+    parts = dict(checks.test_parts(fast))
+    assert ("--cov" in parts["unit tests"]) is counts
+    assert all("--cov" not in parts[name] for name in parts if name != "unit tests")
+
+
 def test_an_old_python_is_told_in_one_line(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
