@@ -83,7 +83,4 @@ def _assignments(text: str) -> dict[str, Any]:
     """Read "rank=8,alpha=16"; a comma within brackets belongs to its value."""
     from labs_lib.training.recipe import parse_assignment
 
-    try:
-        return dict(parse_assignment(part) for part in re.split(r",(?![^\[]*\])", text))
-    except LabError as error:
-        raise LabError(str(error).replace("--set", "--only", 1)) from None
+    return dict(parse_assignment(part, "--only") for part in re.split(r",(?![^\[]*\])", text))

@@ -199,18 +199,21 @@ class Recipe(StepSettings):
         return Recipe.of("recipe", **{**self.model_dump(), **changes})
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Read one `--set key=value`; the value is YAML (`8`, `true`, `[q_proj, v_proj]`)."""
+def parse_assignment(text: str, option: str = "--set") -> tuple[str, Any]:
+    """Read one `--set key=value`; the value is YAML (`8`, `true`, `[q_proj, v_proj]`).
+
+    `option` is the one that it was given to, which an error names.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise LabError(f"--set: {text!r} is not key=value")
+        raise LabError(f"{option}: {text!r} is not key=value")
     if key.strip() not in Recipe.model_fields:
-        raise choice_error("--set", key.strip(), Recipe.model_fields)
+        raise choice_error(option, key.strip(), Recipe.model_fields)
     try:
         return key.strip(), parse_yaml(value)
     except NotYamlError as error:
         value = shorten(value)
-        raise LabError(f"--set {key}: {value} is not a value that YAML reads: {error}") from None
+        raise LabError(f"{option} {key}: {value} is not a value that YAML reads: {error}") from None
 
 
 def _one_line(error: ValidationError, where: str) -> LabError:
