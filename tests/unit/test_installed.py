@@ -15,6 +15,9 @@ import pytest
 
 import labs_lib
 
+# One worker makes what the whole file reads.
+pytestmark = pytest.mark.xdist_group("installed")
+
 BROUGHT = ("labs_lib", "recipes", "quizzes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 

@@ -20,6 +20,9 @@ from labs_lib.assessment.export.revisions import EARLIEST, revised
 from labs_lib.assessment.kinds import CodeQuestion, NumericQuestion
 from labs_lib.assessment.show import markdown_html
 
+# One worker makes what the whole file reads.
+pytestmark = pytest.mark.xdist_group("quiz_export_anki")
+
 BANKS = list(load_banks().values())
 
 

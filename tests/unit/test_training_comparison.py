@@ -18,6 +18,9 @@ from labs_lib.training.comparison import PARTS, method_recipe
 from labs_lib.training.progress import Silent
 from labs_lib.training.run import Run
 
+# One worker makes what the whole file reads.
+pytestmark = pytest.mark.xdist_group("training_comparison")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,9 @@ from labs_lib.training import Merges, compare_merges, merge, save, train
 from labs_lib.training.merging import WAYS
 from labs_lib.training.progress import Silent
 
+# One worker makes what the whole file reads.
+pytestmark = pytest.mark.xdist_group("training_merging")
+
 
 @pytest.fixture(scope="module")
 def found(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Merges:

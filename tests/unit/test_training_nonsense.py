@@ -37,7 +37,9 @@ def diverging(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     return diverge
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "value", ["nan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("inf", "-inf"))]
+)
 def test_a_diverged_run_is_one_line_and_leaves_an_earlier_one(
     value: str, tiny_model: Path, tmp_path: Path, diverging: Any
 ) -> None:
@@ -59,6 +61,7 @@ def test_a_base_whose_loss_is_no_number_is_damaged(tiny_model: Path, tmp_path: P
         train(short(folder), tmp_path / "run", progress=Silent())
 
 
+@pytest.mark.slow
 def test_one_diverged_arm_does_not_end_a_comparison(
     tiny_model: Path, tmp_path: Path, diverging: Any
 ) -> None:
@@ -79,6 +82,7 @@ def test_one_diverged_arm_does_not_end_a_comparison(
         compare(recipe, tmp_path / "all", ["lora"], [0], 2, progress=Silent())
 
 
+@pytest.mark.slow
 def test_one_diverged_point_does_not_end_a_sweep(
     tiny_model: Path, tmp_path: Path, diverging: Any
 ) -> None:

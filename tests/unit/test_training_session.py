@@ -22,6 +22,9 @@ from labs_lib.errors import LabError
 from labs_lib.training import Recipe, Run, session, train
 from labs_lib.training.progress import Silent
 
+# One worker makes what the whole file reads.
+pytestmark = pytest.mark.xdist_group("training_session")
+
 
 def tiny_recipe(model: Path, **changes: Any) -> Recipe:
     """Return a recipe that trains the tiny model in about a second, dropout included."""
@@ -109,6 +112,7 @@ def test_a_home_folder_may_be_written_short(
     assert train(run.recipe, "~/runs/one", reuse=True, progress=Silent()) == run
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     whole_run: Run, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +122,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     assert output_bytes(other.folder) != output_bytes(whole_run.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -161,6 +166,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX")
 @pytest.mark.parametrize(("method", "kills"), [("lora", 10), ("qlora", 6)])
 def test_killed_at_random_moments_it_resumes_to_the_same_adapter(
