@@ -32,16 +32,6 @@ def states_on_device(optimizer: Any, request: MemoryRequest) -> list[torch.Tenso
     return kept
 
 
-def all_states(optimizer: Any) -> list[torch.Tensor]:
-    """Return every state tensor of the optimiser."""
-    return [
-        value
-        for state in optimizer.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    ]
-
-
 def create_states(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Step once with zero gradients, so that the optimiser's states exist as they do later."""
     for parameter in model.parameters():

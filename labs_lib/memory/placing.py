@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
+from labs_lib.memory.tensors import statistics_of
 from labs_lib.step.adapters import is_adapter_tensor
 
 
@@ -130,18 +131,9 @@ def weights_of(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]
             if parameter is None:
                 continue
             (adapter if adapted and parameter.requires_grad else base).append(parameter)
-            base.extend(_statistics(getattr(parameter, "quant_state", None)))
+            base.extend(statistics_of(getattr(parameter, "quant_state", None)))
         state = getattr(module, "state", None)
         scale = getattr(state, "SCB", None)
         if isinstance(scale, torch.Tensor):
             base.append(scale)
     return base, adapter
-
-
-def _statistics(state: Any) -> list[torch.Tensor]:
-    if state is None:
-        return []
-    own = [state.absmax, state.code, getattr(state, "offset", None)]
-    return [t for t in own if isinstance(t, torch.Tensor)] + _statistics(
-        getattr(state, "state2", None)
-    )

@@ -106,7 +106,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from labs_lib.memory import building, fakes, optimizers, placing, step
+    from labs_lib.memory import building, fakes, optimizers, placing, step, tensors
     from labs_lib.memory.recorder import StepRecorder
     from labs_lib.memory.stacks import main_stack
 
@@ -127,7 +127,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
                 recorder.adopt(inputs.values(), "activations")
                 step.run_step(model, optimizer, request, inputs, recorder)
             sizes = {
-                "optimizer": _size(optimizers.all_states(optimizer)),
+                "optimizer": tensors.storage_bytes(tensors.states_of(optimizer)),
                 "gradients": sum(
                     p.numel() * p.element_size() for p in model.parameters() if p.requires_grad
                 ),
@@ -361,8 +361,3 @@ def _moment_name(key: Key) -> str:
         ("step", "optimizer"): "the optimiser's step",
         ("backward", "embedding"): "backward of the embedding",
     }.get((phase, where), f"{phase} of the {where}" if "layer" in where else f"{phase}, {where}")
-
-
-def _size(tensors: list[Any]) -> int:
-    storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
-    return sum(storages.values())

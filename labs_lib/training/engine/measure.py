@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from labs_lib.memory.tensors import states_of, statistics_of, storage_bytes
 from labs_lib.step.adapters import is_adapter_tensor
 
 
@@ -57,7 +57,7 @@ def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, 
 
     After full fine-tuning there is no adapter: what is trained counts as weights.
     """
-    adapter = _storage_bytes(
+    adapter = storage_bytes(
         p for name, p in model.named_parameters() if p.requires_grad and is_adapter_tensor(name)
     )
     return {
@@ -72,24 +72,19 @@ def resident_bytes(model: Any) -> int:
     """Return the bytes of parameters, buffers and 4-bit statistics, each storage once."""
     tensors = [*model.parameters(), *model.buffers()]
     for parameter in model.parameters():
-        tensors += _quantization_statistics(getattr(parameter, "quant_state", None))
-    return _storage_bytes(tensors)
+        tensors += statistics_of(getattr(parameter, "quant_state", None))
+    return storage_bytes(tensors)
 
 
 def grad_bytes(model: Any) -> int:
     """Return the bytes of the gradients that exist now."""
-    return _storage_bytes(p.grad for p in model.parameters() if p.grad is not None)
+    return storage_bytes(p.grad for p in model.parameters() if p.grad is not None)
 
 
 def optimizer_bytes(optimizer: Any) -> int:
     """Return the bytes of the optimiser's states."""
     inner = getattr(optimizer, "optimizer", optimizer)
-    return _storage_bytes(
-        value
-        for state in inner.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    )
+    return storage_bytes(states_of(inner))
 
 
 def process_peak_bytes() -> int:
@@ -102,17 +97,3 @@ def process_peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _quantization_statistics(quant_state: Any) -> list[torch.Tensor]:
-    if quant_state is None:
-        return []
-    own = [quant_state.absmax, quant_state.code, getattr(quant_state, "offset", None)]
-    return [t for t in own if isinstance(t, torch.Tensor)] + _quantization_statistics(
-        getattr(quant_state, "state2", None)
-    )
-
-
-def _storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
-    return sum(storage.nbytes() for storage in storages.values())
