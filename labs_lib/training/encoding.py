@@ -94,7 +94,10 @@ class Encoder:
 
     def prompt_ids(self, row: Row) -> list[int]:
         """Return the tokens of the prompt alone, as an answer to it is begun."""
-        text = self._rendered(row, chat_text, self.tokenizer, row.prompt_messages())
+        try:
+            text = chat_text(self.tokenizer, row.prompt_messages())
+        except LabError as error:
+            raise self._refusal(row, error) from None
         with_special = not self.tokenizer.chat_template
         return self.tokenizer(text, add_special_tokens=with_special)["input_ids"]
 
@@ -104,14 +107,8 @@ class Encoder:
         return Encoded(whole[: self.max_length], labels[: self.max_length], len(whole))
 
     def _templated(self, row: Row) -> tuple[list[int], int]:
-        def ids(messages: list[dict[str, str]], **options: Any) -> list[int]:
-            made = self.tokenizer.apply_chat_template(
-                messages, tokenize=True, return_dict=True, **options
-            )
-            return list(made["input_ids"])
-
-        prompt = self._rendered(row, ids, row.prompt_messages(), add_generation_prompt=True)
-        whole = self._rendered(row, ids, row.messages())
+        prompt = self._rendered(row, row.prompt_messages(), add_generation_prompt=True)
+        whole = self._rendered(row, row.messages())
         # Some templates frame a prompt otherwise once an answer follows; the answer starts where
         # the two part.
         pairs = zip(prompt, whole, strict=False)
@@ -125,16 +122,23 @@ class Encoder:
             prompt
         )
 
-    def _rendered(self, row: Row, make: Any, *arguments: Any, **options: Any) -> Any:
+    def _rendered(self, row: Row, messages: list[dict[str, str]], **options: Any) -> list[int]:
         try:
-            return make(*arguments, **options)
-        except Exception as error:  # a chat template is a program from a stranger
-            reason = shorten(last_line(error), 120)
-            what = "a system message, and the" if row.system else "a form that the"
-            raise LabError(
-                f"dataset: the row {shorten(row.prompt)} has {what} chat template of "
-                f"{self._model} refuses: {reason}"
-            ) from None
+            encoding = self.tokenizer.apply_chat_template(
+                messages, tokenize=True, return_dict=True, **options
+            )
+        except Exception as error:  # a stranger's template in a library's hands
+            raise self._refusal(row, error) from None
+        return list(encoding["input_ids"])
+
+    def _refusal(self, row: Row, error: Exception) -> LabError:
+        """Return the line on a row that the chat template does not take."""
+        reason = shorten(last_line(error), 120)
+        what = "a system message, and the" if row.system else "a form that the"
+        return LabError(
+            f"dataset: the row {shorten(row.prompt)} has {what} chat template of "
+            f"{self._model} refuses: {reason}"
+        )
 
 
 def check_rows_within_tables(model: Any, name: str, encoder: Encoder, rows: Sequence[Row]) -> None:

@@ -8,7 +8,7 @@ from transformers import set_seed
 from labs_lib.errors import LabError, last_line
 from labs_lib.hardware import Hardware
 from labs_lib.training.engine.trainer import MeasuringTrainer
-from labs_lib.training.failures import ran_out_of_memory, storage_errors
+from labs_lib.training.failures import storage_errors
 from labs_lib.training.folder.checkpoints import NotWholeError, latest_whole_checkpoint
 from labs_lib.training.folder.run_folder import RunFolder
 from labs_lib.training.folder.saving import adapter_shapes
@@ -43,12 +43,9 @@ def take_steps(
     try:
         with storage_errors(run_folder.checkpoints, KEPT):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Exception as error:
-        # A checkpoint is a stranger's file; what it broke shows before the first step.
-        ours = isinstance(error, LabError) and not isinstance(error, NotWholeError)
-        if checkpoint is None or trainer.began or ours or ran_out_of_memory(error):
-            raise
+    except NotWholeError as error:
+        name = checkpoint.name if checkpoint else "a checkpoint"
         raise LabError(
-            f"--resume: {checkpoint.name} cannot be gone on from: {last_line(error)}; remove it to "
-            "go on from the one before"
+            f"--resume: {name} cannot be gone on from: {last_line(error)}; remove it to go on from "
+            "the one before"
         ) from error

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig
 from transformers import TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import PrinterCallback, TrainerState
+from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from labs_lib.hardware import Hardware
 from labs_lib.quantization import refuse_repacked
 from labs_lib.step.optimizers import OPTIMIZERS
+from labs_lib.training.engine.checkpointing import CheckpointingTrainer
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
@@ -37,8 +36,7 @@ from labs_lib.training.engine.loss_check import (
 )
 from labs_lib.training.engine.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
 from labs_lib.training.failures import StopWhenDiverged
-from labs_lib.training.folder.checkpoints import NotWholeError, written_whole
-from labs_lib.training.learning import cut_off_in, without_gradient
+from labs_lib.training.learning import without_gradient
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.refusals import refused_by_libraries
@@ -88,8 +86,8 @@ def sft_config(
     return config
 
 
-class MeasuringTrainer(SFTTrainer):
-    """`SFTTrainer` that times its steps, counts live bytes and marks whole checkpoints.
+class MeasuringTrainer(CheckpointingTrainer):
+    """`SFTTrainer` that times its steps, counts live bytes and writes whole checkpoints.
 
     Each log line gains `step_seconds`; the first also names the adapter's tensors that are
     `without_gradient`, and that of the longest batch gains `peak_bytes` and what it is made of.
@@ -118,7 +116,6 @@ class MeasuringTrainer(SFTTrainer):
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
         self._step_started = 0.0
-        self.began = False
         self._without_gradient: list[str] | None = None
         self.add_callback(_StepClock(self))
         self.add_callback(StopWhenDiverged(recipe))
@@ -229,64 +226,6 @@ class MeasuringTrainer(SFTTrainer):
                     logs["peak_bytes"] = self._live_peak_bytes + parts["optimizer_bytes"]
         super().log(logs, start_time)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # SFTTrainer's own version writes a model card into the run's folder at every checkpoint;
-        # go past it.
-        folder = self.args.output_dir
-        try:
-            with written_whole(Path(folder or ""), f"checkpoint-{self.state.global_step}") as aside:
-                self.args.output_dir = str(aside)
-                super(SFTTrainer, self)._save_checkpoint(model, trial)
-        finally:
-            self.args.output_dir = folder
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if isinstance(self.model, PeftModel) or output_dir is None:
-            super()._save(output_dir, state_dict)
-            return
-        # A checkpoint is read back by the names that the weights have in memory; transformers
-        # would save those of some models, experts above all, under the names they came with.
-        model: Any = self.accelerator.unwrap_model(self.model)
-        model.save_pretrained(output_dir, state_dict=state_dict, save_original_format=False)
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Raise `NotWholeError` where a checkpoint leaves a weight as the base model has it."""
-        model: Any = self.accelerator.unwrap_model(self.model)
-        missing = set(load_result.missing_keys)
-        tensors = model.state_dict(keep_vars=True)
-        read = {id(tensor) for name, tensor in tensors.items() if name not in missing}
-        missing -= {name for name in missing if id(tensors.get(name)) in read}  # tied
-        wrong = sorted([*missing, *load_result.unexpected_keys])
-        if wrong:
-            raise NotWholeError(
-                f"{len(wrong)} of its weights do not fit the model (first: {wrong[0]})"
-            )
-
-    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            self._check_optimizer(Path(checkpoint))
-
-    def _check_optimizer(self, checkpoint: Path) -> None:
-        """Raise `NotWholeError` unless the optimiser knows of every parameter that is trained."""
-        name = checkpoint.name
-        history = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).log_history
-        cut_off = cut_off_in(history)
-        model: Any = self.model
-        names = {parameter: name for name, parameter in model.named_parameters()}
-        optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)
-        needed = OPTIMIZERS[self._recipe.optimizer].states.per_element
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                known = optimizer.state.get(parameter, {}).values()
-                tables = [each for each in known if isinstance(each, torch.Tensor) and each.dim()]
-                if not tables and names.get(parameter) in cut_off:  # an expert that had no token
-                    continue
-                if sum(each.shape == parameter.shape for each in tables) < needed:
-                    raise NotWholeError(f"{name}: optimizer.pt does not fit what is trained")
-                if not all(bool(torch.isfinite(each).all()) for each in tables):
-                    raise NotWholeError(f"{name}: optimizer.pt holds numbers that are not finite")
-
 
 class _StepClock(TrainerCallback):
     def __init__(self, trainer: MeasuringTrainer):
@@ -294,7 +233,6 @@ class _StepClock(TrainerCallback):
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._trainer._step_started = time.perf_counter()
-        self._trainer.began = True
 
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any

@@ -183,6 +183,10 @@ def _check_state(checkpoint: Path, steps: int | None, batch_size: int | None) ->
     known = {field.name for field in dataclasses.fields(TrainerState)}
     if not isinstance(state, dict) or not set(state) <= known:
         raise NotWholeError(f"{where} is not the trainer's")
+    try:
+        TrainerState(**state)
+    except (TypeError, ValueError) as error:
+        raise NotWholeError(f"{where} is not the trainer's ({first_line(error)})") from None
     done = number_of(checkpoint)
     for name, wanted in (
         ("global_step", done),
