@@ -200,6 +200,9 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "an epoch that is text": edit("trainer_state.json", epoch="x"),
     "an epoch of 400 digits": edit("trainer_state.json", epoch=10**400),
     "a field that is none": edit("trainer_state.json", surprise=1),
+    "callbacks that are none": edit("trainer_state.json", stateful_callbacks=[1]),
+    "logging never": edit("trainer_state.json", logging_steps=0),
+    "saving at times that are text": edit("trainer_state.json", save_steps="x"),
     "no log": edit("trainer_state.json", log_history=None),
     "a log of nothing": edit("trainer_state.json", log_history=[]),
     "a log without its fields": edit("trainer_state.json", log_history=[{"loss": 1}] * 6),
@@ -280,6 +283,24 @@ def test_an_optimizer_of_other_shapes_is_one_line(folder: Path, whole: Run) -> N
     with pytest.raises(LabError, match=r"^--resume: checkpoint-6 .*optimizer.*remove it"):
         train(whole.recipe, folder, resume=True, progress=Silent())
     assert len(checkpoints_in(folder / "checkpoints")) == 2
+
+
+def test_a_random_state_that_cannot_be_set_is_one_line(folder: Path, whole: Run) -> None:
+    newest = checkpoints_in(folder / "checkpoints")[0]
+    content = torch.load(newest / "rng_state.pth", weights_only=False)
+    save_as("rng_state.pth", content | {"cpu": torch.zeros(3, dtype=torch.uint8)})(newest)
+    with pytest.raises(LabError, match=r"^--resume: checkpoint-6 cannot be gone on from: .*RNG"):
+        train(whole.recipe, folder, resume=True, progress=Silent())
+
+
+def test_a_slip_of_ours_is_not_blamed_on_the_checkpoint(
+    folder: Path, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labs_lib.training.engine.checkpointing import CheckpointingTrainer
+
+    monkeypatch.setattr(CheckpointingTrainer, "_check_optimizer", lambda self, path: path.gone)
+    with pytest.raises(AttributeError, match="gone"):
+        train(whole.recipe, folder, resume=True, progress=Silent())
 
 
 def test_after_the_data_changed_it_is_not_resumed(tiny_model: Path, tmp_path: Path) -> None:

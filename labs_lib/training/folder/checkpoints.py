@@ -54,8 +54,10 @@ def number_of(checkpoint: Path) -> int:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Return the checkpoints in `folder`, whole or not, the newest first."""
-    found = [each for each in folder.glob("checkpoint-*") if number_of(each) > 0 and each.is_dir()]
-    return sorted(found, key=number_of, reverse=True)
+    folders = [
+        path for path in folder.glob("checkpoint-*") if number_of(path) > 0 and path.is_dir()
+    ]
+    return sorted(folders, key=number_of, reverse=True)
 
 
 @contextmanager
@@ -156,7 +158,7 @@ def check_whole(
 def _check_list(checkpoint: Path) -> None:
     listed = _read_json(checkpoint / COMPLETE)
     files = listed.get("files") if isinstance(listed, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(each, dict) for each in files.values()):
+    if not isinstance(files, dict) or not all(isinstance(size, dict) for size in files.values()):
         raise NotWholeError(f"{checkpoint.name} is not whole: it has no list of its files")
     weights = [name for name in files if name.endswith(".safetensors")]
     for name in (*_TORCH_FILES, STATE):
@@ -180,22 +182,23 @@ def _check_list(checkpoint: Path) -> None:
 def _check_state(checkpoint: Path, steps: int | None, batch_size: int | None) -> None:
     """Hold the trainer's notes against the checkpoint's name and the run."""
     state, where = _read_json(checkpoint / STATE), f"{checkpoint.name}: {STATE}"
-    known = {field.name for field in dataclasses.fields(TrainerState)}
-    if not isinstance(state, dict) or not set(state) <= known:
+    fields = {field.name for field in dataclasses.fields(TrainerState)}
+    if not isinstance(state, dict) or not set(state) <= fields:
         raise NotWholeError(f"{where} is not the trainer's")
     try:
         TrainerState(**state)
     except (TypeError, ValueError) as error:
         raise NotWholeError(f"{where} is not the trainer's ({first_line(error)})") from None
     done = number_of(checkpoint)
-    for name, wanted in (
+    for name, expected in (
         ("global_step", done),
         ("max_steps", steps),
         ("train_batch_size", batch_size),
+        ("logging_steps", 1),
     ):
-        if wanted is not None and state.get(name) != wanted:
-            raise NotWholeError(f"{where}: {name} is {state.get(name)!r}; expected {wanted}")
-    for name in ("epoch", "num_train_epochs", "total_flos", "num_input_tokens_seen"):
+        if expected is not None and state.get(name) != expected:
+            raise NotWholeError(f"{where}: {name} is {state.get(name)!r}; expected {expected}")
+    for name in ("epoch", "num_train_epochs", "save_steps", "total_flos", "num_input_tokens_seen"):
         if not _is_number(state.get(name, 0)):
             raise NotWholeError(f"{where}: {name} is no number")
     history = state.get("log_history")
@@ -214,7 +217,7 @@ def _are_bytes(lines: list[dict[str, Any]]) -> bool:
         parts = line.get("memory", {})
         if not isinstance(parts, dict) or not _is_number(line.get("peak_bytes", 0)):
             return False
-        if not all(_is_number(each) for each in parts.values()):
+        if not all(_is_number(size) for size in parts.values()):
             return False
     return True
 
@@ -289,7 +292,7 @@ def remove_all(folder: Path) -> None:
 
 
 def _move_files(source: Path, target: Path) -> None:
-    for path in sorted(source.iterdir(), key=lambda each: each.name == COMPLETE):
+    for path in sorted(source.iterdir(), key=lambda path: path.name == COMPLETE):
         path.replace(target / path.name)
 
 
