@@ -101,8 +101,8 @@ class Comparison(Record):
         if value not in legal:
             raise choice_error("value", value, dict.fromkeys(legal))
         # An arm that diverged has no rates and no parts of the memory.
-        found = [(vars(arm) | arm.memory | arm.rates).get(value) for arm in self.of(method)]
-        return [math.nan if each is None else float(each) for each in found]
+        numbers = [(vars(arm) | arm.memory | arm.rates).get(value) for arm in self.of(method)]
+        return [math.nan if number is None else float(number) for number in numbers]
 
     def table(self) -> Table:
         """Return a table for people: a column a method, mean over seeds (lowest to highest)."""
@@ -115,7 +115,7 @@ class Comparison(Record):
             ("seconds a step", "seconds_per_step", 1, "{:.2f}"),
             ("tokens a second", "tokens_per_second", 1, "{:,.0f}"),
             ("held-out loss (nats/token)", "loss", 1, "{:.3f}"),
-            *((f"{each.replace('_', ' ')} (%)", each, 0.01, "{:.0f}") for each in metrics),
+            *((f"{metric.replace('_', ' ')} (%)", metric, 0.01, "{:.0f}") for metric in metrics),
             ("general knowledge before (%)", "probe_before", 0.01, "{:.0f}"),
             ("general knowledge after (%)", "probe_after", 0.01, "{:.0f}"),
             ("of what was known, kept (%)", "probe_kept", 0.01, "{:.0f}"),
@@ -132,16 +132,16 @@ class Comparison(Record):
         return [arm for arm in self.arms if arm.diverged_at_step is None]
 
     def _cell(self, method: str, value: str, unit: float, form: str) -> str:
-        gone = [arm for arm in self.of(method) if arm.diverged_at_step is not None]
-        if gone:
-            arms = self.of(method)
-            return "diverged" if len(gone) == len(arms) else f"{len(gone)} of {len(arms)} diverged"
-        found = [each / unit for each in self.values(method, value)]
-        if any(map(math.isnan, found)):
+        arms = self.of(method)
+        diverged = sum(arm.diverged_at_step is not None for arm in arms)
+        if diverged:
+            return "diverged" if diverged == len(arms) else f"{diverged} of {len(arms)} diverged"
+        numbers = [number / unit for number in self.values(method, value)]
+        if any(map(math.isnan, numbers)):
             return "–"
-        low, high = form.format(min(found)), form.format(max(found))
+        low, high = form.format(min(numbers)), form.format(max(numbers))
         spread = f" ({low} to {high})" if low != high else ""
-        return form.format(statistics.fmean(found)) + spread
+        return form.format(statistics.fmean(numbers)) + spread
 
     @classmethod
     def load(cls, path: Any) -> Comparison:
@@ -157,13 +157,13 @@ class Comparison(Record):
 def recorded_comparison(name: str) -> Comparison:
     """Return a comparison that ships with the course, with its versions, machine and date."""
     folder = resources.files("labs_lib.training") / RECORDED
-    known = sorted(
+    names = sorted(
         file.name.removeprefix("compare-").removesuffix(".json")
         for file in folder.iterdir()
         if file.name.startswith("compare-")
     )
-    if name not in known:
-        raise choice_error("recorded comparison", name, known)
+    if name not in names:
+        raise choice_error("recorded comparison", name, names)
     return Comparison.load(folder / f"compare-{name}.json")
 
 
@@ -235,7 +235,7 @@ def compare(
     if run is None:
         assert failed is not None  # there is at least one arm
         raise failed
-    found = Comparison(
+    comparison = Comparison(
         recipe=recipe,
         arms=tuple(arms),
         prompts=run.after.prompts,
@@ -245,8 +245,8 @@ def compare(
         data_fingerprint=run.data_fingerprint,
         finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    write_json(folder / COMPARISON_FILE, found.as_dict())
-    return found
+    write_json(folder / COMPARISON_FILE, comparison.as_dict())
+    return comparison
 
 
 def _check_own(path: Path) -> None:
@@ -294,17 +294,17 @@ def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     from labs_lib.training.evaluation import evaluate
     from labs_lib.training.folder.before import read_before
 
-    kept_file = run.folder / f"probe-{when}.json"
+    file = run.folder / f"probe-{when}.json"
     scorers = data.scorers(PROBE)
-    found = read_before(kept_file, probe, scorers, with_loss=False)
-    if found is not None:
-        return found
+    evaluation = read_before(file, probe, scorers, with_loss=False)
+    if evaluation is not None:
+        return evaluation
     with quiet_libraries():
         model, tokenizer = load_run(run, tuned=when == "after")
         with evaluating(model, fold=True):
-            found = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS)
-    write_json(kept_file, found.as_dict())
-    return found
+            evaluation = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS)
+    write_json(file, evaluation.as_dict())
+    return evaluation
 
 
 def load_run(run: Run, tuned: bool = True) -> tuple[Any, Any]:

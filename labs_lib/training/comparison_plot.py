@@ -39,10 +39,10 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
     bars = [(-0.5, metric, metric.replace("_", " "))] if metric else []
     for shift, name, label in (*bars, (0.5, "probe_kept", "kept")):
         values = [[100 * v for v in comparison.values(m, name)] for m in methods]
-        means = [statistics.fmean(each) for each in values]
+        means = [statistics.fmean(seeds) for seeds in values]
         reach = [
-            [mean - min(each) for mean, each in zip(means, values, strict=True)],
-            [max(each) - mean for mean, each in zip(means, values, strict=True)],
+            [mean - min(seeds) for mean, seeds in zip(means, values, strict=True)],
+            [max(seeds) - mean for mean, seeds in zip(means, values, strict=True)],
         ]
         score.bar(
             [at + shift * wide for at in range(len(methods))], means, width=wide, yerr=reach,

@@ -67,9 +67,14 @@ class Encoder:
     def fitting(self, rows: Sequence[Row]) -> tuple[list[Row], Fit]:
         """Return the rows of whose answer a token at least fits, and the count of all."""
         encoded = [self.encode(row) for row in rows]
-        kept = [row for row, each in zip(rows, encoded, strict=True) if _learns(each)]
-        cut = sum(each.cut for each in encoded if _learns(each))
-        return kept, Fit(used=len(kept), cut=cut, dropped=len(rows) - len(kept))
+        pairs = zip(rows, encoded, strict=True)
+        usable = [(row, tokens) for row, tokens in pairs if _learns(tokens)]
+        fit = Fit(
+            used=len(usable),
+            cut=sum(tokens.cut for _, tokens in usable),
+            dropped=len(rows) - len(usable),
+        )
+        return [row for row, _ in usable], fit
 
     def dataset(self, rows: Sequence[Row]) -> Any:
         """Return a `datasets.Dataset` with `input_ids` and `labels`, in the rows' order."""
@@ -78,8 +83,8 @@ class Encoder:
         encoded = [self.encode(row) for row in rows]
         return datasets.Dataset.from_dict(
             {
-                "input_ids": [each.input_ids for each in encoded],
-                "labels": [each.labels for each in encoded],
+                "input_ids": [row.input_ids for row in encoded],
+                "labels": [row.labels for row in encoded],
             }
         )
 

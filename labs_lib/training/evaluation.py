@@ -116,11 +116,11 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     beginning = torch.tensor(encoded[0][:shared], dtype=torch.long, device=model.device)
     beginning = beginning.expand(len(texts), shared)
     ids = torch.cat([beginning, own["input_ids"]], dim=1)
-    known = {}
+    cached = {}
     if shared:
         cache = model(input_ids=beginning[:1], use_cache=True, logits_to_keep=1).past_key_values
         cache.batch_repeat_interleave(len(texts))
-        known["past_key_values"] = cache
+        cached["past_key_values"] = cache
     output = model.generate(
         input_ids=ids,
         attention_mask=torch.cat([torch.ones_like(beginning), own["attention_mask"]], dim=1),
@@ -130,18 +130,19 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
         top_p=None,
         top_k=None,
         pad_token_id=tokenizer.pad_token_id,
-        **known,
+        **cached,
     )
     new = output[:, ids.shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
 def _shared_tokens(model: Any, rows: list[list[int]], max_new_tokens: int) -> int:
-    """Return how many tokens all rows begin with, each keeping one of its own at least.
+    """Return how many tokens all rows begin with; every row keeps at least one of its own.
 
-    0 where a token knows of more than the tokens before it and its position (families with a
-    distance bias or a state), where it sees a window alone, which the padding would fill, or
-    where trained embeddings stand in front of a row.
+    0 where the beginning cannot be computed once for all rows: in families whose tokens depend
+    on more than position and the tokens before them (a distance bias, a recurrent state), where
+    attention reaches back only so far that padding would use up its window, and where an adapter
+    puts trained embeddings in front of each row.
     """
     from labs_lib.training.engine.layout import sees_whole
 

@@ -66,8 +66,8 @@ def check_finite_weights(model: Any, recipe: Recipe, step: int) -> None:
 
 
 @contextmanager
-def storage_errors(path: Path, kept: str = "") -> Iterator[None]:
-    """Turn what the libraries raise on a full disk into one line; `kept` says what is left.
+def storage_errors(path: Path, remark: str = "") -> Iterator[None]:
+    """Turn what the libraries raise on a full disk into one line; `remark` ends it.
 
     torch and safetensors write files by themselves and raise errors of their own kinds.
     """
@@ -77,11 +77,11 @@ def storage_errors(path: Path, kept: str = "") -> Iterator[None]:
     except (RuntimeError, SafetensorError) as error:
         if not _is_about_writing(error):
             raise
-        raise LabError(f"cannot write {path}: {last_line(error)}{kept}") from error
+        raise LabError(f"cannot write {path}: {last_line(error)}{remark}") from error
     except LabError as error:
-        if not isinstance(error.__cause__, OSError) or not kept:
+        if not isinstance(error.__cause__, OSError) or not remark:
             raise
-        raise LabError(f"{error}{kept}") from error.__cause__
+        raise LabError(f"{error}{remark}") from error.__cause__
 
 
 def _is_about_writing(error: Exception) -> bool:

@@ -67,7 +67,7 @@ class Merges(Record):
 
     def of(self, way: str) -> Merged:
         """Return one way by its name in `WAYS`."""
-        return next(each for each in self.ways if each.way == way)
+        return next(merged for merged in self.ways if merged.way == way)
 
     def table(self) -> Table:
         """Return a table for people, a row a way."""
@@ -82,21 +82,21 @@ class Merges(Record):
                 "logits off (%)",
                 "loss (nats/token)",
                 "same answers (%)",
-                *(f"{each.replace('_', ' ')} (%)" for each in metrics),
+                *(f"{metric.replace('_', ' ')} (%)" for metric in metrics),
             ),
             [
                 (
-                    each.way,
-                    each.dtype,
-                    f"{each.weights_bytes / 1e6:,.0f}",
-                    f"{100 * each.update_kept:.0f}",
-                    f"{each.update_error:.2f}",
-                    f"{100 * each.logit_change:.1f}",
-                    f"{each.loss:.3f}",
-                    f"{100 * each.same_answers:.0f}",
-                    *(f"{100 * each.rates[metric]:.0f}" for metric in metrics),
+                    merged.way,
+                    merged.dtype,
+                    f"{merged.weights_bytes / 1e6:,.0f}",
+                    f"{100 * merged.update_kept:.0f}",
+                    f"{merged.update_error:.2f}",
+                    f"{100 * merged.logit_change:.1f}",
+                    f"{merged.loss:.3f}",
+                    f"{100 * merged.same_answers:.0f}",
+                    *(f"{100 * merged.rates[metric]:.0f}" for metric in metrics),
                 )
-                for each in self.ways
+                for merged in self.ways
             ],
         )
 
@@ -166,13 +166,13 @@ def _judged(model: Any, tokenizer: Any, rows: Sequence[Row], recipe: Recipe) -> 
 
 
 def _way(
-    way: str, model: Any, moved: tuple[float, float], found: _Judged, first: _Judged
+    way: str, model: Any, moved: tuple[float, float], judged: _Judged, first: _Judged
 ) -> Merged:
     from labs_lib.training.engine.measure import resident_bytes
 
-    answers = found.evaluation.answers
+    answers = judged.evaluation.answers
     same = [one == other for one, other in zip(first.evaluation.answers, answers, strict=True)]
-    change = (found.logits - first.logits).square().mean().sqrt()
+    change = (judged.logits - first.logits).square().mean().sqrt()
     return Merged(
         way=way,
         dtype=_kind(model),
@@ -180,19 +180,19 @@ def _way(
         update_kept=moved[0],
         update_error=moved[1],
         logit_change=(change / first.logits.std()).item(),
-        same_next=(found.logits.argmax(-1) == first.logits.argmax(-1)).float().mean().item(),
-        loss=found.loss,
+        same_next=(judged.logits.argmax(-1) == first.logits.argmax(-1)).float().mean().item(),
+        loss=judged.loss,
         same_answers=sum(same) / len(same),
-        rates=found.evaluation.rates(),
+        rates=judged.evaluation.rates(),
         answers=answers,
     )
 
 
 def _kind(model: Any) -> str:
-    weights = {type(module.weight).__name__: module.weight for _, module in _linears(model)}
-    if "Params4bit" in weights:
-        return weights["Params4bit"].quant_state.quant_type
-    return str(next(iter(weights.values())).dtype).removeprefix("torch.")
+    weights = [module.weight for _, module in _linears(model)]
+    states = [getattr(weight, "quant_state", None) for weight in weights]
+    quantized = next((state for state in states if state is not None), None)
+    return quantized.quant_type if quantized else str(weights[0].dtype).removeprefix("torch.")
 
 
 def _linears(model: Any) -> Iterator[tuple[str, Any]]:
@@ -202,7 +202,7 @@ def _linears(model: Any) -> Iterator[tuple[str, Any]]:
         plain = name.removeprefix("base_model.model.")
         if base is not None:
             yield plain, base
-        elif type(module).__name__ in ("Linear", "Linear4bit") and not _is_part(plain):
+        elif isinstance(module, torch.nn.Linear) and not _is_part(plain):
             yield plain, module
 
 
@@ -231,10 +231,10 @@ def _adapted(model: Any) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
 
 def _moved(trained: Any, model: Any) -> tuple[float, float]:
     """Return (update_kept, update_error) of `model`'s weights; see `Merged`."""
-    found = dict(_linears(model))
+    merged_layers = dict(_linears(model))
     sums = torch.zeros(3, dtype=torch.float64)
     for name, base, update in _adapted(trained):
-        moved = _weight(found[name]) - base
+        moved = _weight(merged_layers[name]) - base
         along, error = (moved * update).sum(), (moved - update).square().sum()
         sums += torch.stack([along, error, update.square().sum()]).double().cpu()
     along, error, size = sums.tolist()
@@ -249,8 +249,10 @@ def _logits(model: Any, tokenizer: Any, rows: Sequence[Row]) -> tuple[torch.Tens
         prompt = tokenizer(chat_text(tokenizer, row.prompt_messages()), add_special_tokens=False)
         answer = tokenizer(row.completion, add_special_tokens=False).input_ids
         ids = torch.tensor([prompt.input_ids + answer], device=model.device)
-        found = model(input_ids=ids).logits[0, len(prompt.input_ids) - 1 : -1].float().cpu()
-        logits.append(found)
-        losses.append(torch.nn.functional.cross_entropy(found, torch.tensor(answer)) * len(answer))
+        start = len(prompt.input_ids) - 1  # the position that predicts the first of them
+        row_logits = model(input_ids=ids).logits[0, start:-1].float().cpu()
+        logits.append(row_logits)
+        mean_loss = torch.nn.functional.cross_entropy(row_logits, torch.tensor(answer))
+        losses.append(mean_loss * len(answer))
     together = torch.cat(logits)
     return together, (torch.stack(losses).sum() / len(together)).item()

@@ -86,22 +86,22 @@ class Sweep(BaseModel):
         ]
         return (combined if self.grid else []) + self.points
 
-    def matching(self, **wanted: Any) -> list[dict[str, Any]]:
-        """Return the points whose changes include `wanted`; `LabError` if there is none."""
-        for field, value in wanted.items():
+    def matching(self, **values: Any) -> list[dict[str, Any]]:
+        """Return the points whose changes include `values`; `LabError` if there is none."""
+        for field, value in values.items():
             if field not in self.varied():
                 raise choice_error(f"sweep {self.name}", field, self.varied())
             legal = [changes[field] for changes in self.combinations() if field in changes]
-            if not any(_same(value, each) for each in legal):
+            if not any(_same(value, other) for other in legal):
                 raise choice_error(field, _words(value), dict.fromkeys(map(_words, legal)))
-        found = [
+        points = [
             changes
             for changes in self.combinations()
-            if all(_same(value, changes.get(field)) for field, value in wanted.items())
+            if all(_same(value, changes.get(field)) for field, value in values.items())
         ]
-        if not found:
-            raise LabError(f"sweep {self.name}: no point has {describe(wanted)} together")
-        return found
+        if not points:
+            raise LabError(f"sweep {self.name}: no point has {describe(values)} together")
+        return points
 
     def recipe_at(self, changes: dict[str, Any], seed: int) -> Recipe:
         """Return the recipe of one point and seed."""
@@ -159,21 +159,21 @@ class SweepResult(Record):
 
     def spread(self, metric: str) -> list[Spread]:
         """Return the metric's mean, lowest and highest value over the seeds of each point."""
-        found = []
+        spreads = []
         for changes in self.sweep.combinations():
             points = [point for point in self.points if point.changes == changes]
             values = [p.value(metric) for p in points if p.diverged_at_step is None]
-            gone = len(points) - len(values)
+            diverged = len(points) - len(values)
             if points:
                 some = values or [float("nan")]
                 mean = statistics.fmean(some)
-                found.append(Spread(changes, mean, min(some), max(some), len(values), gone))
-        return found
+                spreads.append(Spread(changes, mean, min(some), max(some), len(values), diverged))
+        return spreads
 
     def only(self, combinations: Sequence[dict[str, Any]], seeds: Sequence[int]) -> SweepResult:
         """Return the results of these points and seeds alone."""
-        kept = (p for p in self.points if p.changes in combinations and p.seed in seeds)
-        return replace(self, points=tuple(kept))
+        points = (p for p in self.points if p.changes in combinations and p.seed in seeds)
+        return replace(self, points=tuple(points))
 
     def table(self) -> Table:
         """Return a table: what was changed, then each metric's mean and lowest to highest."""
@@ -185,8 +185,8 @@ class SweepResult(Record):
             first = same_point[0]
             changed = [_words(first.changes.get(field, self._base(field))) for field in varied]
             cells = [
-                each.text("{:.3f}" if metric == "loss" else "{:.0%}")
-                for metric, each in zip(metrics, same_point, strict=True)
+                spread.text("{:.3f}" if metric == "loss" else "{:.0%}")
+                for metric, spread in zip(metrics, same_point, strict=True)
             ]
             rows.append((*changed, first.count, *cells))
         return Table.of((*varied, "seeds", *map(_heading, metrics)), rows)
@@ -226,9 +226,9 @@ def sweeps(folder: Path) -> list[str]:
 def recorded(name: str) -> SweepResult:
     """Return a sweep that ships with the course, with its versions, machine and date."""
     folder = resources.files("labs_lib.training") / RECORDED
-    known = sorted(file.name[: -len(".json")] for file in folder.iterdir() if _is_sweep(file.name))
-    if name not in known:
-        raise choice_error("recorded sweep", name, known)
+    names = sorted(file.name[: -len(".json")] for file in folder.iterdir() if _is_sweep(file.name))
+    if name not in names:
+        raise choice_error("recorded sweep", name, names)
     return SweepResult.load(folder / f"{name}.json")
 
 
@@ -342,14 +342,14 @@ def _earlier(
 ) -> SweepResult | None:
     if not out.exists():
         return None
-    found = SweepResult.load(out)
+    earlier = SweepResult.load(out)
     for what, same in (
-        ("of another recipe", found.sweep.recipe == sweep.recipe),
-        ("on other data", found.data_fingerprint == fingerprint),
-        ("of other library versions", found.versions == versions),
+        ("of another recipe", earlier.sweep.recipe == sweep.recipe),
+        ("on other data", earlier.data_fingerprint == fingerprint),
+        ("of other library versions", earlier.versions == versions),
     ):
         if not same:
             raise LabError(
                 f"sweep: {out.name} holds results {what}; give another --out or delete it"
             )
-    return replace(found, sweep=sweep)
+    return replace(earlier, sweep=sweep)

@@ -73,8 +73,8 @@ class Point(Record):
             return float("nan")
         if metric not in ("loss", "last_training_loss"):
             raise choice_error("metric", metric, ["loss", "last_training_loss", *self.rates])
-        found = getattr(self, metric)
-        return float("nan") if found is None else found
+        value = getattr(self, metric)
+        return float("nan") if value is None else value
 
 
 @dataclass(frozen=True)

@@ -143,26 +143,27 @@ def peft_config(config: dict[str, Any]) -> Any:
 
     kind = PEFT_TYPE_TO_CONFIG_MAPPING[config["peft_type"]]
     hints = typing.get_type_hints(kind)
-    known = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    legal = {field.name for field in dataclasses.fields(kind) if field.init}
     fields: dict[str, Any] = {}
     for name, value in config.items():
         if name in _NOT_TAKEN_OVER:
             continue
-        if name not in known:
+        if name not in legal:
             if value in (None, False, 0, "", [], {}):
                 continue  # of a newer PEFT, and not used
             raise _illegal(
-                name, value, f"this PEFT knows no such field{nearest(name, known)}; update PEFT"
+                name,
+                value,
+                f"this PEFT knows no such field{nearest(name, sorted(legal))}; update PEFT",
             )
         fields[name] = _typed(name, value, hints[name])
     _check_sizes(fields)
-    if "total_step" in known and not fields.get("total_step"):
+    if "total_step" in legal and not fields.get("total_step"):
         fields["total_step"] = 1  # AdaLoRA's schedule of training, which is over
     try:
-        made = kind(**fields, inference_mode=True)
+        return kind(**fields, inference_mode=True)
     except (ValueError, TypeError, ImportError, KeyError, NotImplementedError) as error:
         raise LabError(f"adapter: PEFT refuses its configuration: {last_line(error)}") from None
-    return made
 
 
 def _check_files(folder: Path) -> None:

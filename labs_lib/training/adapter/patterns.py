@@ -46,7 +46,7 @@ def check_patterns(config: dict[str, Any], names: Iterable[str]) -> None:
     their own, which is stopped after two seconds of computing: PEFT itself would never come back.
     """
     patterns = list(dict.fromkeys(patterns_of(config)))
-    odd = [each for each in patterns if not _PLAIN.fullmatch(each)]
+    odd = [pattern for pattern in patterns if not _PLAIN.fullmatch(pattern)]
     if not odd and len(patterns) <= _PLAIN_AT_MOST:
         return
     tried = patterns if len(patterns) > _PLAIN_AT_MOST else odd
@@ -63,4 +63,4 @@ def check_patterns(config: dict[str, Any], names: Iterable[str]) -> None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    yield from (each for each in value or () if isinstance(each, str))
+    yield from (text for text in value or () if isinstance(text, str))

@@ -157,11 +157,11 @@ def _check_shapes(
     sizes = _dimensions(module)
     if sizes is None:
         return  # an expert's parameters have shapes of their own; PEFT compares them
-    for factor, found in (("A", factors["A"][-1]), ("B", factors["B"][0])):
+    for factor, size in (("A", factors["A"][-1]), ("B", factors["B"][0])):
         expected, side = (sizes[0], "inputs") if factor == "A" else (sizes[1], "outputs")
-        if len(factors[factor]) == 2 and found != expected:
+        if len(factors[factor]) == 2 and size != expected:
             raise LabError(
-                f"adapter: {made_for}: {_readable(path)} there has {found} {side}, here {expected}"
+                f"adapter: {made_for}: {_readable(path)} there has {size} {side}, here {expected}"
             )
 
 
@@ -186,11 +186,11 @@ def _check_ranks(
     ranks = config.get("rank_pattern") or {}
     for path, factors in parts.items():
         declared = ranks.get(get_pattern_key(list(ranks), path), rank)
-        for factor, found in (("A", factors["A"][0]), ("B", factors["B"][-1])):
-            if len(factors[factor]) == 2 and found != declared:
+        for factor, size in (("A", factors["A"][0]), ("B", factors["B"][-1])):
+            if len(factors[factor]) == 2 and size != declared:
                 raise LabError(
                     f"adapter: r: {CONFIG_FILE} says {declared}, but lora_{factor} of "
-                    f"{_readable(path)} has rank {found}"
+                    f"{_readable(path)} has rank {size}"
                 )
 
 

@@ -30,7 +30,7 @@ def untie(model: Any) -> None:
 
 def is_tied(model: Any) -> bool:
     """Return whether the head of a plain or wrapped model was loaded as its embedding matrix."""
-    return any(getattr(each, "tie_word_embeddings", False) for each in _configs(model.config))
+    return any(getattr(config, "tie_word_embeddings", False) for config in _configs(model.config))
 
 
 def settle_tying(model: Any, was_tied: bool) -> None:

@@ -107,11 +107,11 @@ class CheckpointingTrainer(SFTTrainer):
         needed = OPTIMIZERS[self._recipe.optimizer].states.per_element
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                known = optimizer.state.get(parameter, {}).values()
-                tables = [each for each in known if isinstance(each, torch.Tensor) and each.dim()]
+                states = optimizer.state.get(parameter, {}).values()
+                tables = [state for state in states if torch.is_tensor(state) and state.dim()]
                 if not tables and names.get(parameter) in cut_off:  # an expert that had no token
                     continue
-                if sum(each.shape == parameter.shape for each in tables) < needed:
+                if sum(table.shape == parameter.shape for table in tables) < needed:
                     raise NotWholeError(f"{name}: optimizer.pt does not fit what is trained")
-                if not all(bool(torch.isfinite(each).all()) for each in tables):
+                if not all(bool(torch.isfinite(table).all()) for table in tables):
                     raise NotWholeError(f"{name}: optimizer.pt holds numbers that are not finite")

@@ -10,18 +10,18 @@ from labs_lib.training.adapter.tying import shared_weights
 
 
 @contextmanager
-def folded_in(model: Any, wanted: bool = True) -> Iterator[bool]:
+def folded_in(model: Any, fold: bool = True) -> Iterator[bool]:
     """Fold an adapter into its base's fp32 weights inside the block; yields whether it was.
 
     Writing an answer then costs what the base's own costs, without an adapter's two more
     products a layer. Only in fp32, where folding rounds no more than adding the products does;
     a 4-bit base has no weights to fold into, and a matrix that two modules share would change in
     both. Afterwards the weights are back up to a rounding error, exactly where B is zero: use it
-    on a model that is thrown away next, or untrained. `wanted` False leaves the model as it is.
+    on a model that is thrown away next, or untrained. `fold` False leaves the model as it is.
     """
     from peft import PeftModel
 
-    if not (wanted and isinstance(model, PeftModel) and _folds(model)):
+    if not (fold and isinstance(model, PeftModel) and _folds(model)):
         yield False
         return
     model.merge_adapter()

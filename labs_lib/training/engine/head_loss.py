@@ -25,7 +25,9 @@ def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
     body = getattr(inner, getattr(inner, "base_model_prefix", ""), None)
     head = inner.get_output_embeddings()
     configs = (inner.config, inner.config.get_text_config())
-    if any(getattr(each, name, None) is not None for each in configs for name in LOGITS_CHANGED):
+    if any(
+        getattr(config, name, None) is not None for config in configs for name in LOGITS_CHANGED
+    ):
         return None
     if body is None or type(head) is not nn.Linear or head.bias is not None:
         return None

@@ -37,9 +37,9 @@ class Rows:
     def apart(self, line: torch.Tensor) -> torch.Tensor:
         """Return (1, heads, tokens, width) as (rows, heads, length, width)."""
         _, heads, tokens, width = line.shape
-        each = line.transpose(1, 2).reshape(tokens, heads * width)
+        vectors = line.transpose(1, 2).reshape(tokens, heads * width)
         # A table's lookup: unlike indexing, its gradient is quick on a CPU.
-        return embedding(self.token_of, each).unflatten(-1, (heads, width)).transpose(1, 2)
+        return embedding(self.token_of, vectors).unflatten(-1, (heads, width)).transpose(1, 2)
 
     def in_line(self, apart: torch.Tensor) -> torch.Tensor:
         """Return (rows, length, heads, width) as (1, tokens, heads, width)."""

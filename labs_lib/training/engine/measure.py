@@ -29,10 +29,10 @@ class LiveBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count the storages of its results."""
-        known = {s._cdata for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
+        given = {s._cdata for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
         result = func(*args, **(kwargs or {}))
         for storage in map(_storage, tree_leaves(result)):
-            if storage is not None and storage._cdata not in known | self._seen:
+            if storage is not None and storage._cdata not in given | self._seen:
                 self._count(storage)
         return result
 

@@ -38,5 +38,5 @@ def _model_files(name: str) -> dict[str, list[Any]] | str:
     if not source.local:
         return source.location
     folder = Path(source.location)
-    found = sorted({path for pattern in _PARTS for path in folder.glob(pattern)})
-    return {path.name: [path.stat().st_size, crc32(path)] for path in found if path.is_file()}
+    files = sorted({path for pattern in _PARTS for path in folder.glob(pattern)})
+    return {path.name: [path.stat().st_size, crc32(path)] for path in files if path.is_file()}

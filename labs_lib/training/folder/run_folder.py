@@ -83,26 +83,26 @@ class RunFolder:
         """
         path = place(folder)
         _finish_replacing(path)
-        works = [each for each in (path / UNFINISHED, path) if (each / RECIPE_FILE).is_file()]
+        works = [work for work in (path / UNFINISHED, path) if (work / RECIPE_FILE).is_file()]
         if resume and works:
-            notes = {each: _recipe_in(each) for each in works}
-            same = [each for each in works if notes[each] == recipe.model_dump()]
+            notes = {work: _recipe_in(work) for work in works}
+            same = [work for work in works if notes[work] == recipe.model_dump()]
             if not same:
                 _same_recipe(recipe, notes[works[0]])
             _same_start(started_with, _read(same[0] / MARK).get("started_with"))
             return cls(path, same[0], recipe, started_with, resumed=True, _begun=True)
-        of_worth = _holds_something(path)
-        found = cls(path, path / UNFINISHED if of_worth else path, recipe, started_with)
-        if not _holds_something(found.work):
-            found.begin()
-        return found
+        work = path / UNFINISHED if _holds_something(path) else path
+        run_folder = cls(path, work, recipe, started_with)
+        if not _holds_something(work):
+            run_folder.begin()
+        return run_folder
 
     def begin(self) -> None:
         """Make `work` this run's own, in place of an unfinished one; once."""
         if self._begun:
             return
         with friendly_os_errors(self.work):
-            self._made = [each for each in (self.work, *self.work.parents) if not each.exists()]
+            self._made = [path for path in (self.work, *self.work.parents) if not path.exists()]
             self.work.mkdir(parents=True, exist_ok=True)
             _remove_own(self.work, keep=(MARK,))
             write_json(
@@ -160,7 +160,7 @@ def place(folder: Path) -> Path:
             raise LabError(f"run: {folder} is a file; give a folder")
         if not path.is_dir():
             return path
-        others = [each.name for each in path.iterdir() if not _is_aside(each.name)]
+        others = [entry.name for entry in path.iterdir() if not _is_aside(entry.name)]
         if others and not _made_here(path, others):
             raise LabError(
                 f"run: {folder} holds files that are no run of this course; give another --out"
@@ -294,16 +294,16 @@ def _remove_empty(folder: Path) -> None:
     """Remove `folder` and the folders in it, those that hold no file."""
     if not folder.is_dir() or folder.is_symlink():
         return
-    for each in folder.iterdir():
-        if each.is_dir():
-            _remove_empty(each)
+    for inner in folder.iterdir():
+        if inner.is_dir():
+            _remove_empty(inner)
     if not any(folder.iterdir()):
         folder.rmdir()
 
 
 def _is_aside(name: str) -> bool:
-    found = _ASIDE.match(name)
-    return found is not None and found["name"].lstrip(".") in {n.lstrip(".") for n in OWN_NAMES}
+    match = _ASIDE.match(name)
+    return match is not None and match["name"].lstrip(".") in {n.lstrip(".") for n in OWN_NAMES}
 
 
 def _marked(folder: Path) -> bool:
