@@ -203,6 +203,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
     "callbacks that are none": edit("trainer_state.json", stateful_callbacks=[1]),
     "logging never": edit("trainer_state.json", logging_steps=0),
     "saving at times that are text": edit("trainer_state.json", save_steps="x"),
+    "a best checkpoint elsewhere": edit("trainer_state.json", best_model_checkpoint="/"),
     "no log": edit("trainer_state.json", log_history=None),
     "a log of nothing": edit("trainer_state.json", log_history=[]),
     "a log without its fields": edit("trainer_state.json", log_history=[{"loss": 1}] * 6),

@@ -198,6 +198,8 @@ def _check_state(checkpoint: Path, steps: int | None, batch_size: int | None) ->
     ):
         if expected is not None and state.get(name) != expected:
             raise NotWholeError(f"{where}: {name} is {state.get(name)!r}; expected {expected}")
+    if state.get("best_model_checkpoint") is not None:  # a run here has none, and this is a path
+        raise NotWholeError(f"{where}: best_model_checkpoint leads elsewhere")
     for name in ("epoch", "num_train_epochs", "save_steps", "total_flos", "num_input_tokens_seen"):
         if not _is_number(state.get(name, 0)):
             raise NotWholeError(f"{where}: {name} is no number")
