@@ -211,30 +211,31 @@ def compare(
     _check_own(folder / COMPARISON_FILE)
     probe = data.load_set(PROBE).test[:probe_rows]
     run: Run | None = None
-    failed: DivergedError | None = None
-    base: dict[bool, tuple[Evaluation, Evaluation]] = {}
+    divergence: DivergedError | None = None
+    # By whether it is quantized, what the base model answers to the held-out rows and the probe.
+    bases: dict[bool, tuple[Evaluation, Evaluation]] = {}
     arms: list[Arm] = []
-    for number, each in enumerate(recipes, start=1):
-        progress.stage(f"{number} of {len(recipes)}: {each.method}, seed {each.seed}")
-        known = base.get(each.quantizes)
+    for number, arm_recipe in enumerate(recipes, start=1):
+        progress.stage(f"{number} of {len(recipes)}: {arm_recipe.method}, seed {arm_recipe.seed}")
+        base = bases.get(arm_recipe.quantizes)
         try:
             run = train(
-                each, folder / each.name, reuse=reuse, progress=progress,
-                before=known[0] if known else None,
+                arm_recipe, folder / arm_recipe.name, reuse=reuse, progress=progress,
+                before=base[0] if base else None,
             )  # fmt: skip
         except DivergedError as error:
-            failed = error
+            divergence = error
             progress.stage(str(error))
             arms.append(_diverged(error))
             continue
-        if known is None:
+        if base is None:
             progress.stage("asking the base model what it knows")
-            known = base[each.quantizes] = (run.before, _ask(run, probe, "before"))
+            base = bases[arm_recipe.quantizes] = (run.before, _ask(run, probe, "before"))
         progress.stage("asking the tuned model what it still knows")
-        arms.append(_arm(run, known[1], _ask(run, probe, "after")))
+        arms.append(_arm(run, base[1], _ask(run, probe, "after")))
     if run is None:
-        assert failed is not None  # there is at least one arm
-        raise failed
+        assert divergence is not None  # there is at least one arm
+        raise divergence
     comparison = Comparison(
         recipe=recipe,
         arms=tuple(arms),

@@ -282,59 +282,58 @@ def run_sweep(
     if out.is_dir():
         raise LabError(f"sweep: {out} is a folder; give a file, such as {out / sweep.name}.json")
     combinations = list(changes) if changes is not None else sweep.combinations()
-    for each in combinations:
-        if each not in sweep.combinations():
-            raise LabError(f"sweep {sweep.name}: {describe(each)} is none of its points")
-    course_set = data.resolve(sweep.recipe_at({}, sweep.seeds[0]).dataset)
-    earlier = _earlier(sweep, out, versions(), course_set.fingerprint)
-    points = list(earlier.points) if earlier else []
-    wanted = [(each, seed) for each in combinations for seed in sweep.seeds]
-    todo = [
-        (each, seed)
-        for each, seed in wanted
-        if not any(point.changes == each and point.seed == seed for point in points)
-    ]
-    if not todo and earlier:
-        return earlier
+    for combination in combinations:
+        if combination not in sweep.combinations():
+            raise LabError(f"sweep {sweep.name}: {describe(combination)} is none of its points")
+    data_set = data.resolve(sweep.recipe_at({}, sweep.seeds[0]).dataset)
+    result = _earlier(sweep, out, versions(), data_set.fingerprint)
+    points = list(result.points) if result else []
+    finished = [(point.changes, point.seed) for point in points]
+    runs = [(combination, seed) for combination in combinations for seed in sweep.seeds]
+    runs = [run for run in runs if run not in finished]
+    if not runs and result:
+        return result
     with friendly_os_errors(out):  # before minutes of training, not after
         out.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out.parent).close()
-    before: dict[tuple[Any, ...], Evaluation] = {}
-    result = earlier
-    for done, (each, seed) in enumerate(todo, start=1):
-        recipe = sweep.recipe_at(each, seed)
-        progress.stage(f"run {done} of {len(todo)}: {describe(each)}, seed {seed}")
-        # One base model answers alike before every run, whatever is trained on it afterwards.
-        rounded = recipe.quantizes and (recipe.quantization, recipe.double_quantization)
-        base = (rounded, recipe.precision, recipe.trains_all)
+    bases: dict[tuple[Any, ...], Evaluation] = {}
+    for number, (combination, seed) in enumerate(runs, start=1):
+        recipe = sweep.recipe_at(combination, seed)
+        progress.stage(f"run {number} of {len(runs)}: {describe(combination)}, seed {seed}")
+        base = _base_of(recipe)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder) / "run"
-                run = train(recipe, place, progress=progress, before=before.get(base))
-            points.append(Point.of(each, run))
-            base_model = run.before
+                run = train(recipe, place, progress=progress, before=bases.get(base))
+            points.append(Point.of(combination, run))
+            bases[base] = run.before
         except DivergedError as error:
             if error.before is None:
                 raise
             progress.stage(str(error))
-            points.append(Point.of_diverged(each, error))
-            base_model = error.before
-        before[base] = base_model
-        machine = hardware.detect()
+            points.append(Point.of_diverged(combination, error))
+            bases[base] = error.before
+        before, machine = bases[base], hardware.detect()
         result = SweepResult(
             sweep=sweep,
-            prompts=base_model.prompts,
-            loss_before=base_model.loss,
-            rates_before=base_model.rates() if base_model.prompts else {},
+            prompts=before.prompts,
+            loss_before=before.loss,
+            rates_before=before.rates() if before.prompts else {},
             points=tuple(points),
             hardware=machine.as_dict() | {"precision": recipe.precision_on(machine)},
             versions=versions(),
-            data_fingerprint=course_set.fingerprint,
+            data_fingerprint=data_set.fingerprint,
             finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         write_json(out, result.as_dict())
     assert result is not None  # there is at least one point
     return result
+
+
+def _base_of(recipe: Recipe) -> tuple[Any, ...]:
+    """Return what tells base models apart: one answers alike before every run, whatever follows."""
+    rounded = recipe.quantizes and (recipe.quantization, recipe.double_quantization)
+    return (rounded, recipe.precision, recipe.trains_all)
 
 
 def _earlier(
