@@ -15,10 +15,8 @@ import pytest
 PAGE = Path("labs_lib") / "assessment" / "AUTHORING.md"
 FILE = re.compile(r"^`(?P<path>[\w./-]+)`\n\n```\w+\n(?P<text>.*?)^```$", re.M | re.DOTALL)
 COMMANDS = re.compile(r"^Then, in this order:\n\n```\n(?P<lines>.*?)\n```$", re.M | re.DOTALL)
-COPIED = (
-    "benchmarks", "labs_lib", "notebooks", "quizzes", "recipes", "tests", "tools",
-    "course.py", "pyproject.toml", "setup.py", "README.md",
-)  # fmt: skip
+# What a course's folder gathers beside the course, and what no command of the page reads.
+NOT_COPIED = (".*", "__pycache__", "build", "dist", "images", "runs", "test-results", "workbook")
 # Its table of lessons is made from their sources; everything else stays as it was.
 RENEWED = {"README.md"}
 
@@ -27,13 +25,7 @@ RENEWED = {"README.md"}
 def course(root: Path, tmp_path: Path) -> Path:
     """A copy of the course, which finds itself and not the original."""
     folder = tmp_path / "course"
-    for name in COPIED:
-        if (root / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "images")
-            shutil.copytree(root / name, folder / name, ignore=ignored)
-        else:
-            folder.mkdir(exist_ok=True)
-            shutil.copy(root / name, folder / name)
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
     return folder
 
 
