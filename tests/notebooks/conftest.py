@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from grouping import group_of, groups
 
 from tools import notebooks
 
@@ -20,9 +21,9 @@ def student_home() -> Iterator[Path]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for `lesson` each notebook; those that train count as slow.
 
-    Side by side, a lesson stays with one worker, where its solved pass finds what it trained;
-    00 and 04 share their runs. The last lessons are the longest: they start first, or one worker
-    would end alone with them.
+    Side by side, a lesson stays with one worker, where its solved pass finds what it trained, and
+    so do lessons that share a run. The last lessons are the longest: they start first, or one
+    worker would end alone with them.
     """
     if "lesson" not in metafunc.fixturenames:
         return
@@ -31,16 +32,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         slow = notebooks.trains(notebooks.read(path)) and "runs_lesson" in metafunc.fixturenames
         marks = [pytest.mark.slow] if slow else []
         if "runs_lesson" in metafunc.fixturenames:
-            marks.append(pytest.mark.xdist_group(group_of(path)))
+            marks.append(pytest.mark.xdist_group(group_of(path.stem)))
         lessons.append(pytest.param(path, id=path.stem, marks=marks))
     metafunc.parametrize("lesson", lessons)
 
 
-def group_of(lesson: Path) -> str:
-    """Return the name of the lessons that one worker takes in order."""
-    return "00-04" if lesson.stem[:2] in ("00", "04") else lesson.stem[:2]
-
-
 def turn_of(lesson: Path) -> tuple[int, str]:
     """Return what sorts the lessons: late ones first, those of one group in their order."""
-    return -int(group_of(lesson)[-2:]), lesson.stem
+    order = [source.stem for source in notebooks.sources()]
+    last = groups()[group_of(lesson.stem)][-1]
+    return -order.index(last), lesson.stem

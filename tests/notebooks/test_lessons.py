@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from grouping import group_with
 
 from labs_lib.assessment.progress import read_events
 from labs_lib.training import Run, kept
 from tools import notebooks
 
+CAPTAIN = pytest.mark.xdist_group(group_with("sea-captain"))
 CELL_SECONDS = notebooks.CELL_SECONDS
 
 
@@ -45,16 +47,16 @@ def test_lesson_runs_as_given_and_counts_nothing_as_attempted(
         assert [event for event in read_events()[0] if event["event"] == "answer"] == []
 
 
-@pytest.mark.xdist_group("00-04")
+@CAPTAIN
 def test_side_by_side_a_lessons_passes_stay_with_one_worker(request: pytest.FixtureRequest):
     """An xdist that does not know the groups trains every run again, and says nothing."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         pytest.skip("the tests run one at a time")
-    assert request.node.nodeid.endswith("@00-04")
+    assert request.node.nodeid.endswith("@" + group_with("sea-captain"))
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("00-04")
+@CAPTAIN
 def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
     run = Run.load(student_home / "data" / "runs" / "sea-captain")
     assert run.before.rate("in_voice") == 0
@@ -65,7 +67,7 @@ def test_the_captain_has_his_voice_and_keeps_his_facts(student_home: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("00-04")
+@pytest.mark.xdist_group(group_with("structured-output"))
 def test_structured_output_is_exactly_right_on_unseen_names(student_home: Path):
     run = Run.load(student_home / "data" / "runs" / "structured-output")
     assert len(run.after.prompts) == 40

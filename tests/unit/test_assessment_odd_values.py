@@ -38,8 +38,9 @@ def faults(exercise: Exercise, makers: Iterable[tuple[str, Callable[[], Any]]]) 
     """Return what is wrong with the outcomes of an exercise's answers, a line each."""
     import peft  # noqa: F401  (seconds that are not the checks')
 
-    check = dataclasses.replace(exercise.check, seconds=OWN_SECONDS)
-    impatient = dataclasses.replace(exercise, check=check)
+    check: Any = exercise.check
+    short = dataclasses.replace(check, seconds=OWN_SECONDS)
+    impatient = dataclasses.replace(exercise, check=short)
     wrong = []
     for name, make in makers:
         value = make()

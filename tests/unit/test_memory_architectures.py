@@ -37,6 +37,7 @@ def test_the_traced_peak_is_that_of_a_real_step(kind, tmp_path):
     assert targets is None or list(found.forecast.request.targets or ()) == targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gemma2", "gemma3", "mixtral", "deepseek_v3", "gpt_neox", "t5"])
 @pytest.mark.parametrize(
     "fields",
