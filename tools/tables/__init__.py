@@ -8,6 +8,7 @@ from tools.tables.architecture import floors, rooms
 from tools.tables.benchmarks import programs
 from tools.tables.growth import growth
 from tools.tables.lessons import lessons
+from tools.tables.recipes import recipes
 from tools.tables.training import training
 from tools.tables.verbs import verbs
 from tools.tables.waiting import waiting, waiting_in_short
@@ -16,6 +17,7 @@ from tools.tables.waiting import waiting, waiting_in_short
 TABLES: dict[str, Callable[[], str]] = {
     "lessons": lessons,
     "verbs": verbs,
+    "recipes": recipes,
     "waiting in short": waiting_in_short,
     "programs": programs,
     "training": training,
