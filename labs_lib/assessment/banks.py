@@ -185,11 +185,8 @@ def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
             continue
         questions.append(question)
         lines.setdefault(question.id, line)
-        problems += _belongs(path, _line(node, (*at, "id")), question, header, questions[:-1])
-        if question.objective not in header.objectives:
-            wrong = choice_error("objective", question.objective, header.objectives)
-            where = _line(node, (*at, "objective"))
-            problems.append(Problem(path, where, f"{question.id}: {wrong}"))
+        where = (_line(node, (*at, "id")), _line(node, (*at, "objective")))
+        problems += _belongs(path, where, question, header, questions[:-1])
     bank = Bank(
         path=path,
         lesson=header.lesson,
@@ -203,13 +200,18 @@ def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
 
 
 def _belongs(
-    path: Path, line: int, question: Question, header: Header, before: list[Question]
+    path: Path, where: tuple[int, int], question: Question, header: Header, before: list[Question]
 ) -> Iterator[Problem]:
+    """Yield what is wrong with a question in this bank; `where` its id and objective stand."""
+    line, objective_line = where
     if question.lesson != header.lesson:
         reason = f"id must start with the lesson's digits, {header.lesson}."
         yield Problem(path, line, f"{question.id}: {reason}")
     if any(other.id == question.id for other in before):
         yield Problem(path, line, f"{question.id}: this id is used twice")
+    if question.objective not in header.objectives:
+        wrong = choice_error("objective", question.objective, header.objectives)
+        yield Problem(path, objective_line, f"{question.id}: {wrong}")
 
 
 def _problems(
