@@ -21,6 +21,7 @@ from labs_lib.step.states import (
     Group,
     States,
     WholeStates,
+    no_bytes,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Optimizer:
     optim: str | None
     aliases: tuple[str, ...] = ()
     library: str = "torch"
-    temporary: Temporary = field(default=lambda *_: 0, repr=False)
+    temporary: Temporary = field(default=no_bytes, repr=False)
     paged: bool = False
     fused: str = ""
     eight_bit: str = ""

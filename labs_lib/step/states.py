@@ -18,6 +18,11 @@ PAGED_FROM_ELEMENTS = 100_000
 EIGHT_BIT_FROM_ELEMENTS = 4096
 
 
+def no_bytes(*_: object) -> int:
+    """Return 0: what holds nothing, whatever it is asked about."""
+    return 0
+
+
 class StateBytes(NamedTuple):
     """Bytes of the states of one tensor: what a pager may move, and what it leaves in place."""
 
