@@ -133,6 +133,10 @@ class _Keeper:
             return f"a {type_name(value)}"
         if issubclass(kind, (types.FunctionType, types.MethodType, type)):
             return self._source(value)
+        return self._record(value, kind)
+
+    def _record(self, value: Any, kind: type) -> Any:
+        """Keep an array by its numbers, any other object by its class and fields."""
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.ma.MaskedArray):
             return self.keep(value.tolist())  # what is masked is null

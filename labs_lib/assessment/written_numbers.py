@@ -89,17 +89,23 @@ def read_number(text: str, whole: bool = False) -> Written:
         raise NumberError(f"{_shown(text)} is not a number; write it like 4194304 or 0.5")
     ambiguous = [token for token in numbers if isinstance(token, AmbiguousNumberError)]
     if len(numbers) == 1 and len(tokens) <= 2:
-        sign = -1.0 if tokens[0] == "-" else 1.0
-        if len(tokens) == 2 and tokens[0] not in ("-", "+"):
-            raise NumberError(f"{_shown(text)} is not a number; write it like 4194304 or 0.5")
-        if ambiguous:
-            first, second = (sign * reading for reading in ambiguous[0].readings)
-            both = AmbiguousNumberError(text.strip(), (first, second), ambiguous[0].likely)
-            return Written(first, rest, both)
-        return Written(sign * numbers[0], rest)  # pyright: ignore[reportOperatorIssue]
+        return _alone(tokens, rest, text)
     if ambiguous:
         raise ambiguous[0]
     return Written(_worked_out(tokens, text), rest)
+
+
+def _alone(tokens: list[str | float | AmbiguousNumberError], rest: str, text: str) -> Written:
+    """Return the only number of a text, which a sign may stand before."""
+    *before, number = tokens
+    if before not in ([], ["-"], ["+"]) or isinstance(number, str):
+        raise NumberError(f"{_shown(text)} is not a number; write it like 4194304 or 0.5")
+    sign = -1.0 if before == ["-"] else 1.0
+    if isinstance(number, AmbiguousNumberError):
+        first, second = (sign * reading for reading in number.readings)
+        both = AmbiguousNumberError(text.strip(), (first, second), number.likely)
+        return Written(first, rest, both)
+    return Written(sign * number, rest)
 
 
 def ascii_digits(text: str) -> str:

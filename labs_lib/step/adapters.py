@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from labs_lib.step.families import PARTS_BY_NAME, parts_of
-from labs_lib.step.states import Shape
+from labs_lib.step.states import Shape, no_bytes
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -91,7 +91,7 @@ class Adapter:
     config: Callable[[AdapterSettings, Any, dict[str, Any]], PeftConfig] = field(repr=False)
     tensors: Callable[[Linear, int], list[Shape]] = field(repr=False)
     saved: Callable[[AdaptedInput], int] | None = field(default=None, repr=False)
-    temporary: Callable[[Sequence[Linear], int], int] = field(default=lambda *_: 0, repr=False)
+    temporary: Callable[[Sequence[Linear], int], int] = field(default=no_bytes, repr=False)
     has_rank: bool = True
 
     def peft_config(
