@@ -80,6 +80,7 @@ def test_a_quantized_matrix_has_the_bytes_that_bitsandbytes_gives_it(name, doubl
         )
         parts = [codes, state.absmax, state.code]
         if double_quant:
+            assert state.state2 is not None
             parts += [state.offset, state.state2.absmax, state.state2.code]
     counted = sum(part.numel() * part.element_size() for part in parts)
     assert base.weight_bytes(d_out, d_in, double_quant) == counted

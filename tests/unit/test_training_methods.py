@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -107,7 +108,7 @@ def test_an_entry_of_the_tables_is_forecast_and_trained(
 ) -> None:
     """MiSS, a method that the course does not have: an adapter, a name, nothing else."""
 
-    def config(settings: AdapterSettings, targets: object, common: dict) -> object:
+    def config(settings: AdapterSettings, targets: Any, common: dict[str, Any]) -> Any:
         from peft import MissConfig
 
         return MissConfig(r=settings.rank, target_modules=targets, task_type=common["task_type"])

@@ -100,6 +100,7 @@ def test_our_loss_is_trls_loss(
 
     model, tokenizer = models.load(str(tiny_model), dtype="fp32")
     recipe = Recipe.of(steps=1, batch_size=4, rank=4)
+    assert recipe.adapter is not None
     rows = data.to_hf(data.load_set("sea-captain").train[:4])
     ours: Any = MeasuringTrainer(
         recipe=recipe,
