@@ -78,6 +78,7 @@ def test_a_quantized_matrix_has_the_bytes_that_bitsandbytes_gives_it(name, doubl
             quant_type=name,
             compress_statistics=double_quant,
         )
+        assert state is not None
         parts = [codes, state.absmax, state.code]
         if double_quant:
             assert state.state2 is not None
