@@ -24,7 +24,8 @@ from tools.launcher import page as page_of_launcher
 from tools.launcher import places
 
 START = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which under nohup is ignored
 sys.path.insert(0, sys.argv[1])
 from tools.launcher import command_line, places, server, setting_up, stopping, terminal
 places.ROOT = pathlib.Path(sys.argv[2])
@@ -264,7 +265,8 @@ def test_what_is_to_outlive_the_terminal_does(root: Path):
 
 
 RUNS = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from tools.launcher import places, programs, stopping
 places.VENV, places.ROOT = pathlib.Path(sys.prefix), pathlib.Path(sys.argv[1])
 stopping.end_in_order()
