@@ -1,7 +1,8 @@
 """The same training by transformers, PEFT and a loop: `session.train` without all that helps.
 
 No checkpoints, no measuring, no evaluation, none of the quick ways of `engine`: fp32 on the CPU.
-With dropout 0, and rows that all fit into `max_length`, every step has the loss that it has there.
+With dropout 0, rows that all fit into `max_length` and AdamW, every step has the loss that it has
+there.
 """
 
 from __future__ import annotations
