@@ -46,10 +46,10 @@ def load_in_background(modules: Sequence[str] = MODULES) -> None:
 
 
 def _load(modules: Sequence[str]) -> None:
-    from labs_lib.quantization import forbid_repacking_if_loaded, quiet_bitsandbytes
+    from labs_lib.quantization import forbid_repacking_if_loaded
 
     # A library that is missing is named by the cell that imports it.
-    with contextlib.suppress(ImportError), quiet_bitsandbytes():
+    with contextlib.suppress(ImportError):
         for name in modules:
             importlib.import_module(name)
         forbid_repacking_if_loaded()  # for models that a lesson loads with the libraries alone

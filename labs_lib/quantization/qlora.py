@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labs_lib.errors import LabError, choice_error
+from labs_lib.harmless import OLD_NAMES
 from labs_lib.quantization.repacking import forbid_repacking
 from labs_lib.quantization.settings import check_block_size, check_quant_type, check_settings
 from labs_lib.step.bases import BLOCK, QUANTIZED, TRAINABLE
@@ -65,16 +66,10 @@ def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:
     raise choice_error("compute_dtype", name, _DTYPES)
 
 
-# What would make a student look for a fault where there is none:
-# - A paged optimiser on a CPU warns that it works unpaged: there is no second memory to page to.
-#   The course says so itself where it uses one.
-# - PEFT's prepare_model_for_kbit_training calls two methods of transformers by their old names,
-#   which still work; only PEFT can change that.
-_HARMLESS_WARNINGS = (
-    "Paged optimizers are not supported on CPU",
-    "`gradient_checkpointing_enable` is deprecated",
-    "`is_gradient_checkpointing` is deprecated",
-)
+# What would make a student look for a fault where there is none: a paged optimiser on a CPU warns
+# that it works unpaged, since there is no second memory to page to.  The course says so itself
+# where it uses one.
+_UNPAGED = "Paged optimizers are not supported on CPU"
 
 
 @contextmanager
@@ -82,9 +77,10 @@ def quiet_bitsandbytes() -> Iterator[None]:
     """Keep the known, harmless warnings of a QLoRA run off inside the block, and no others.
 
     Load a 4-bit model, prepare and train it inside.  The list of warning filters is put back
-    afterwards.  What bitsandbytes logs as it is imported `labs_lib.harmless` keeps off for good.
+    afterwards, so use it in the main thread.  What bitsandbytes logs as it is imported, and PEFT's
+    old names, `labs_lib.harmless` keeps off for good.
     """
     with warnings.catch_warnings():
-        for message in _HARMLESS_WARNINGS:
+        for message in (_UNPAGED, *OLD_NAMES):
             warnings.filterwarnings("ignore", message=re.escape(message))
         yield

@@ -22,7 +22,9 @@ FIRST = [
 ]
 # On any CPU: as bitsandbytes does where there are bf16 instructions, and a word of its own.
 SPEAKS = """
-import logging
+import logging, warnings
+warnings.warn("`is_gradient_checkpointing` is deprecated and will be removed", FutureWarning)
+warnings.warn("another old name", FutureWarning)
 log = logging.getLogger("bitsandbytes.backends.cpu.ops")
 log.warning("Failed to load CPU gemm_4bit_forward from kernels-community: %s. Please", "none")
 log.warning("another message")
@@ -36,7 +38,9 @@ def test_the_message_is_kept_off(first: str):
         check=True,
     )  # fmt: skip
     assert "gemm_4bit_forward" not in done.stdout + done.stderr
+    assert "is_gradient_checkpointing" not in done.stdout + done.stderr
     assert "another message" in done.stderr
+    assert "another old name" in done.stderr
 
 
 def test_it_is_what_bitsandbytes_says():
@@ -55,3 +59,19 @@ def test_the_doctor_states_the_fact(monkeypatch: pytest.MonkeyPatch):
     assert machine.four_bit_kernel().found.startswith("built in (bitsandbytes ")
     monkeypatch.setattr(ops, "gemm_4bit_forward_kernel", object(), raising=False)
     assert machine.four_bit_kernel().found.startswith("from the kernels package")
+
+
+def test_peft_alone_calls_by_the_old_names(tmp_path):
+    """`get_peft_model` on any model says so, outside of every block that keeps warnings off."""
+    code = """
+import labs_lib
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig
+shape = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                    num_attention_heads=2, num_key_value_heads=2)
+get_peft_model(AutoModelForCausalLM.from_config(shape), LoraConfig(target_modules=["q_proj"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "Warning" not in done.stderr, done.stderr
