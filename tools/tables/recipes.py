@@ -11,6 +11,7 @@ METRICS = {
     "in_voice": "in voice",
     "fact_right": "facts right",
     "exactly_right": "exactly right",
+    "valid_json": "valid JSON",
 }
 HEADER = ("recipe", "live tensors, GiB", "held-out rows", "before → after training")
 
