@@ -197,7 +197,7 @@ Table.of(
 )
 
 # %% [markdown]
-# LoRA saves gradients and states; QLoRA saves weights. Neither is after the activations, and their
+# LoRA saves gradients and states; QLoRA saves weights. Neither aims at the activations, and their
 # row depends on the machine. Full fine-tuning peaks at another *moment*, when all gradients have
 # arrived and most activations have gone, so in fp32 LoRA's row is larger. Where the machine computes
 # in bf16, LoRA's activations take two bytes a number; QLoRA's norms still compute in fp32.
