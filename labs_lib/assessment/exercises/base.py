@@ -7,7 +7,7 @@ import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from labs_lib.assessment.exercises.answers import (
     SOURCE_FILE,
@@ -37,11 +37,16 @@ from labs_lib.errors import kind_of, shorten
 SEED = 20240607
 LONGEST_MESSAGE = 1000
 
+Difficulty = Literal["easy", "hard"]
+# What an exercise takes a person: one line or one number, or a whole function.
+MINUTES: dict[Difficulty, int] = {"easy": 3, "hard": 10}
+
 __all__ = [
     "SEED",
     "SOURCE_FILE",
     "Check",
     "CheckerError",
+    "Difficulty",
     "Exercise",
     "FunctionCheck",
     "Misconception",
@@ -114,6 +119,12 @@ class Exercise:
     praise: str = "That is right."
     material: Callable[[], Any] | None = field(default=None, repr=False)
     code: Code = field(default=NO_CODE, repr=False)
+    difficulty: Difficulty = "hard"
+
+    @property
+    def minutes(self) -> int:
+        """Return how many minutes a person needs for it."""
+        return MINUTES[self.difficulty]
 
     @property
     def lesson(self) -> str:
