@@ -125,7 +125,7 @@ def build_plain(method: str, length: str, steps: int, folder: str) -> Any:
     return model, with_clock(trainer), batches_of(rows)
 
 
-def build_loop(method: str, length: str, steps: int, folder: str) -> Any:
+def build_loop(method: str, length: str, steps: int, _folder: str) -> Any:
     """Build the loop that a textbook writes."""
     import torch
     from transformers import DataCollatorForSeq2Seq

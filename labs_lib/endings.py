@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _asked = False
 
 
-def ask_for_tracebacks(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def ask_for_tracebacks(_context: click.Context, _parameter: click.Parameter, value: Any) -> None:
     """Note that `--debug` was given; a click callback."""
     global _asked
     _asked = _asked or bool(value)

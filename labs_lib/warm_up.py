@@ -28,7 +28,7 @@ def load_in_background(modules: Sequence[str] = MODULES) -> None:
     thread = threading.Thread(target=_load, args=(modules,), name="labs-warm-up", daemon=True)
     started = time.perf_counter()
 
-    def wait(info: Any = None) -> None:
+    def wait(_info: Any = None) -> None:
         if thread.is_alive():
             print(f"waiting for {_listed(LIBRARIES)} …", file=sys.stderr, flush=True)
             try:

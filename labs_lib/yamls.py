@@ -174,7 +174,7 @@ def _truth(loader: _Loader, node: Any) -> bool:
     return text == "true"
 
 
-def _date(loader: _Loader, node: Any) -> str:
+def _date(_loader: _Loader, node: Any) -> str:
     try:
         datetime.date.fromisoformat(node.value[:10])
     except ValueError:

@@ -136,7 +136,7 @@ def find_question(question_id: str) -> tuple[Bank, Question]:
 
 
 @lru_cache(maxsize=64)
-def _cached(path: Path, modified_ns: int, size: int) -> Bank:
+def _cached(path: Path, _modified_ns: int, _size: int) -> Bank:
     return load_bank(path)
 
 

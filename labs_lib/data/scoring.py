@@ -120,7 +120,7 @@ def parsed_json(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def valid_json(row: Row, text: str) -> bool:
+def valid_json(_row: Row, text: str) -> bool:
     """Return whether the whole of `text` is one JSON object, whatever it holds."""
     return parsed_json(text) is not None
 

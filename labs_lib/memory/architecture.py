@@ -146,7 +146,7 @@ def _unknown(model: str) -> LabError:
 
 
 @functools.lru_cache(maxsize=64)
-def _entry_of(path: str, changed: int) -> Entry:
+def _entry_of(path: str, _changed: int) -> Entry:
     fields = read_fields(Path(path))
     by_type: dict[str, Family] = {
         each.family.model_type: each.family for each in catalogue().values()

@@ -35,7 +35,7 @@ def traced(request: MemoryRequest) -> Forecast:
 
 
 @functools.lru_cache(maxsize=256)
-def _traced(request: str, changed: int) -> Forecast:
+def _traced(request: str, _changed: int) -> Forecast:
     from labs_lib.memory.tracing import trace
 
     return trace(MemoryRequest.model_validate_json(request))

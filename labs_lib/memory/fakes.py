@@ -66,7 +66,7 @@ def steps_without_values(request: MemoryRequest) -> Iterator[None]:
     def is_fake_and_wide(*arguments: Any, **named: Any) -> bool:
         return first_is_fake(*arguments, **named) and arguments[1].dtype != torch.bfloat16
 
-    def under_fake_mode(*arguments: Any, **named: Any) -> bool:
+    def under_fake_mode(*_: Any, **__: Any) -> bool:
         return detect_fake_mode() is not None
 
     with contextlib.ExitStack() as patches:

@@ -59,13 +59,13 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
     hooks: list[Any] = []
 
     def entering(name: str) -> Any:
-        def hook(module: nn.Module, args: Any) -> None:
+        def hook(_module: nn.Module, _args: Any) -> None:
             recorder.module_stack.append(name)
             recorder.entered.add(name)
 
         return hook
 
-    def leaving(module: nn.Module, args: Any, output: Any) -> None:
+    def leaving(_module: nn.Module, _args: Any, _output: Any) -> None:
         if recorder.module_stack:
             recorder.module_stack.pop()
 

@@ -189,5 +189,5 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _ignore(line: str) -> None:
+def _ignore(_line: str) -> None:
     return None

@@ -54,7 +54,7 @@ def refuse_repacked(model: Any) -> None:
         )
 
 
-def _never(layer: Any) -> bool:
+def _never(_layer: Any) -> bool:
     return False
 
 

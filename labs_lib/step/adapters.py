@@ -192,7 +192,7 @@ def _scales_its_input(path: str) -> bool:
     return parts_of(path) == ("down",)
 
 
-def _ia3_config(settings: AdapterSettings, targets: Any, common: dict[str, Any]) -> PeftConfig:
+def _ia3_config(_settings: AdapterSettings, targets: Any, common: dict[str, Any]) -> PeftConfig:
     from peft import IA3Config
 
     if isinstance(targets, str):
@@ -205,7 +205,7 @@ def _ia3_config(settings: AdapterSettings, targets: Any, common: dict[str, Any])
     return IA3Config(target_modules=targets, feedforward_modules=inputs, **common)
 
 
-def _ia3_tensors(linear: Linear, rank: int) -> list[Shape]:
+def _ia3_tensors(linear: Linear, _rank: int) -> list[Shape]:
     if _scales_its_input(linear.module):
         return [(1, linear.in_features)]
     return [(linear.out_features, 1)]

@@ -95,7 +95,7 @@ def _sgd(parameters: list[Any], learning_rate: float, device: str) -> Any:
     return torch.optim.SGD(parameters, lr=learning_rate, foreach=device == "cuda")
 
 
-def _adafactor(parameters: list[Any], learning_rate: float, device: str) -> Any:
+def _adafactor(parameters: list[Any], learning_rate: float, _device: str) -> Any:
     from transformers.optimization import Adafactor
 
     return Adafactor(parameters, lr=learning_rate, scale_parameter=False, relative_step=False)
@@ -104,7 +104,7 @@ def _adafactor(parameters: list[Any], learning_rate: float, device: str) -> Any:
 def from_bitsandbytes(class_name: str) -> Build:
     """Return what builds bitsandbytes' optimizer of this class name."""
 
-    def build(parameters: list[Any], learning_rate: float, device: str) -> Any:
+    def build(parameters: list[Any], learning_rate: float, _device: str) -> Any:
         library = importlib.import_module("bitsandbytes.optim")
         return getattr(library, class_name)(parameters, lr=learning_rate)
 
@@ -117,7 +117,7 @@ def _foreach_copy(groups: Sequence[Group], itemsize: int, device: str) -> int:
     return 2 * _largest(groups) * itemsize
 
 
-def _factored_update(groups: Sequence[Group], itemsize: int, device: str) -> int:
+def _factored_update(groups: Sequence[Group], itemsize: int, _device: str) -> int:
     # The update and its square in fp32, and fp32 copies of 16-bit values.
     return _largest(groups) * (16 if itemsize < 4 else 8)
 

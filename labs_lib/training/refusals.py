@@ -30,7 +30,7 @@ def check_trainable(model: Any, recipe: Recipe) -> None:
         )
 
 
-def check_targets(model: Any, targets: Sequence[str], recipe: Recipe) -> None:
+def check_targets(model: Any, targets: Sequence[str]) -> None:
     """Raise `LabError` where an adapter would go on the output head.
 
     The head's product with the vocabulary is taken in parts, past any adapter on it.

@@ -195,14 +195,14 @@ def _half(
     centre = top + 16 + height / 2
     title = "Attention" if role == "attention" else "MLP"
     parts = [label(4, top + 10, title, style="font-weight:bold")]
-    parts.append(_plain(4, centre - 18, 70, "norm", ""))
+    parts.append(_plain(4, centre - 18, 70, "norm"))
     first = centre - len(entries) * 25
     for index, linear in enumerate(entries):
         y = first + index * 50
         parts.append(_arrow(74, centre, 108, y + 21))
         parts.append(_map(108, y, linear, figures))
         parts.append(_arrow(304, y + 21, 340, centre))
-    parts.append(_plain(340, centre - 18, 140, middle, ""))
+    parts.append(_plain(340, centre - 18, 140, middle))
     parts.append(_arrow(480, centre, 510, centre))
     parts.append(_map(510, centre - 21, last, figures))
     parts.append(_arrow(706, centre, 730, centre))
@@ -231,7 +231,7 @@ def _map(x: float, y: float, linear: LinearShape, figures: KnobFigures) -> str:
     return body + label(x + 158, y + 33, short_count(cost), anchor="middle", fill=white)
 
 
-def _plain(x: float, y: float, width: float, words: str, note: str) -> str:
+def _plain(x: float, y: float, width: float, words: str) -> str:
     body = rect(x, y, width, 36, "none", edge=LINE, radius=4)
     return body + label(x + width / 2, y + 22, words, anchor="middle", fill=INK)
 

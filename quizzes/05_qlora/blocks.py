@@ -89,7 +89,7 @@ def _nearest_codes(result: Any, values: Any, book: Any, block_size: int) -> bool
     return bool((chosen <= distances.amin(dim=1) + 1e-6).all())
 
 
-def _right_scales(result: Any, values: Any, book: Any, block_size: int) -> bool:
+def _right_scales(result: Any, values: Any, _book: Any, block_size: int) -> bool:
     return same(result["absmax"], values.view(-1, block_size).abs().amax(dim=1), 1e-5)
 
 

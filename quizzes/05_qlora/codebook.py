@@ -57,13 +57,13 @@ def _two_zeros(bits: int, outermost: float) -> Any:
     return values.sort().values / values.max()
 
 
-def _evenly_spaced(bits: int, outermost: float) -> Any:
+def _evenly_spaced(bits: int, _outermost: float) -> Any:
     import torch
 
     return torch.linspace(-1, 1, 2**bits)
 
 
-def _even_integers(bits: int, outermost: float) -> Any:
+def _even_integers(bits: int, _outermost: float) -> Any:
     import torch
 
     top = 2 ** (bits - 1) - 1

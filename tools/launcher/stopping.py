@@ -13,7 +13,7 @@ class Stopped(KeyboardInterrupt):
 def end_in_order() -> None:
     """Let a closed terminal or a `kill` end this program as Ctrl+C does, children first."""
 
-    def stop(number: int, frame: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         raise Stopped
 
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):

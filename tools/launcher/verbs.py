@@ -13,7 +13,7 @@ from tools.launcher.complaints import CourseError
 from tools.launcher.terminal import say
 
 
-def setup(options: argparse.Namespace) -> int:
+def setup(_options: argparse.Namespace) -> int:
     """Install what is missing and stop."""
     setting_up.set_up()
     say("Ready: python3 course.py start")
@@ -60,7 +60,7 @@ def start(options: argparse.Namespace) -> int:
         process.kill()
 
 
-def demo(options: argparse.Namespace) -> int:
+def demo(_options: argparse.Namespace) -> int:
     """Fine-tune the bundled model for some twenty seconds and show both answers."""
     setting_up.set_up()
     return programs.run_in_environment("-m", "labs_lib.demo")

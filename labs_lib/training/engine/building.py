@@ -47,7 +47,7 @@ def build_trainer(
     peft_config = None
     if recipe.adapter:
         targets = models.resolve_targets(model, recipe.target_modules)
-        check_targets(model, targets, recipe)
+        check_targets(model, targets)
         conv1d = _is_conv1d(model, targets[0])
         peft_config = recipe.adapter.peft_config(recipe.adapter_settings, targets, conv1d=conv1d)
     if recipe.quantizes:
