@@ -1,4 +1,5 @@
 from .closed_form import forecast as forecast
+from .closed_form import forecast_laid_out as forecast_laid_out
 from .decision import PRIORITIES as PRIORITIES
 from .decision import Decision as Decision
 from .decision import decide as decide
@@ -10,6 +11,7 @@ from .fitting import card as card
 from .fitting import cards as cards
 from .fitting import describe as describe
 from .fitting import fit as fit
+from .formula_sizes import LaidOut as LaidOut
 from .measuring import Measurement as Measurement
 from .measuring import measure as measure
 from .picture import timeline_figure as timeline_figure

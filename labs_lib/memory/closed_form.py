@@ -26,8 +26,8 @@ import math
 from typing import Any
 
 from labs_lib.memory.architecture import architecture, check_length, targets_of
-from labs_lib.memory.formula_layers import final_norm, layer_of
-from labs_lib.memory.formula_sizes import Sizes
+from labs_lib.memory.formula_layers import final_norm, head_of, layer_of
+from labs_lib.memory.formula_sizes import LaidOut, Sizes
 from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, notes_on
@@ -39,13 +39,16 @@ def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
 
     `fields` are those of `MemoryRequest`. Raises `LabError` for a bad request, in one line.
     """
-    request = request_of(model, **fields)
-    shapes = architecture(request.model)
-    check_length(shapes.max_positions, request)
-    if request.adapter and request.adapter.saved is None:
-        raise NoFormulaError(f"the formula has no term for {request.adapter.title}")
-    targets = () if request.trains_all else targets_of(shapes, request)
-    return _forecast(Sizes(request, shapes, targets))
+    return _forecast(_sizes(request_of(model, **fields)))
+
+
+def forecast_laid_out(request: MemoryRequest, laid_out: LaidOut) -> Forecast:
+    """Forecast the step as the course's own trainer takes it, with a batch as it lays it out.
+
+    Errors as `forecast`. The formula differs from that of a plain step in three terms: tokens
+    without padding, the gate's activation not kept, logits at the answers alone, some at a time.
+    """
+    return _forecast(_sizes(request, laid_out))
 
 
 def _forecast(sizes: Sizes) -> Forecast:
@@ -61,11 +64,12 @@ def _forecast(sizes: Sizes) -> Forecast:
     weights = sizes.weights()
     carried = gradients if request.accumulation > 1 else 0
 
-    outer = final_norm(sizes) + 4 * t * sizes.v + 8 * t
+    head_saved, head_temporary = head_of(sizes)
+    outer = final_norm(sizes) + head_saved
     if sizes.masked and request.checkpointing:  # each layer's arguments are kept, the mask too
         outer += request.batch * request.seq_len**2
     if request.checkpointing:
-        layers = sizes.depth * sizes.c * t * sizes.h
+        layers = sizes.depth * sizes.wide * t * sizes.h
         one = layer.saved
     else:
         layers = layer.first + (sizes.depth - 1) * layer.saved
@@ -73,7 +77,7 @@ def _forecast(sizes: Sizes) -> Forecast:
     embedding = sizes.v * sizes.h * sizes.trained_itemsize if sizes.full else 0
     tied = sizes.shapes.tie_word_embeddings
     parts = {
-        "backward of the loss and the output head": (layers + outer, 0, 8 * t * sizes.v),
+        "backward of the loss and the output head": (layers + outer, 0, head_temporary),
         "backward of a layer": (layers + one, embedding, layer.backward),
         "backward of the embedding": (
             0,
@@ -114,3 +118,12 @@ def _forecast(sizes: Sizes) -> Forecast:
         peak_moment=moment,
         notes=notes_on(request, sizes.kind),
     )
+
+
+def _sizes(request: MemoryRequest, laid_out: LaidOut | None = None) -> Sizes:
+    shapes = architecture(request.model)
+    check_length(shapes.max_positions, request)
+    if request.adapter and request.adapter.saved is None:
+        raise NoFormulaError(f"the formula has no term for {request.adapter.title}")
+    targets = () if request.trains_all else targets_of(shapes, request)
+    return Sizes(request, shapes, targets, laid_out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs_lib.memory.formula_sizes import Sizes
+from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE, Sizes
 from labs_lib.step.adapters import AdaptedInput, Linear
 from labs_lib.step.families import ends_with
 
@@ -37,12 +37,30 @@ def final_norm(sizes: Sizes) -> int:
     """Return the bytes that the last norm and the head save."""
     t, c, h = sizes.t, sizes.c, sizes.h
     rms = sizes.family.gated
-    saved = 4 * t * h + 4 * t if rms else c * t * h + 2 * c * t
+    saved = 4 * t * h + 4 * t if rms else sizes.wide * t * (h + 2)
     if sizes.full:
         saved += (2 if rms else 1) * c * t * h
     if sizes.head_adapted:
         saved += _saved_by([sizes.head()], sizes, h, already_saved=False)
     return saved
+
+
+def head_of(sizes: Sizes) -> tuple[int, int]:
+    """Return the bytes that the loss saves, and what it holds for itself at its peak.
+
+    Logits in fp32 at every token, their softmax and its gradient; or, in the course's trainer, at
+    the answers alone, so many at once, while the gradient of what enters the head is made.
+    """
+    t, v, h, c = sizes.t, sizes.v, sizes.h, sizes.c
+    autocasts = sizes.request.precision == "mixed"
+    copied = 2 * v * h if autocasts and sizes.w == 4 else 0  # a head in fp32, turned to 16 bits
+    if sizes.laid_out is None:
+        return 4 * t * v + 8 * t + (0 if sizes.full else copied), 8 * t * v
+    answers = sizes.laid_out.answers
+    hidden = c * answers * h
+    saved = hidden + (sizes.trained_itemsize * v * h if sizes.full else 0)
+    logit = 4 if sizes.request.compute_itemsize == 4 else 4 + 2
+    return saved, hidden + copied + min(answers, POSITIONS_AT_ONCE) * v * logit
 
 
 # Families --------------------------------------------------------------------------------
@@ -58,14 +76,16 @@ def _gated_layer(sizes: Sizes) -> Layer:
     norm_in = 4 * t * h + 4 * t
     saved = 2 * norm_in
     saved += _attention(sizes, heads, query, key_value)
-    saved += 3 * c * t * inner  # gate, its activation, up
+    # Gate, up, and gate's activation, which the course's trainer computes again.
+    saved += (2 if sizes.laid_out else 3) * sizes.wide * t * inner
     if sizes.full:
         # Trained weights need the inputs of their products: norms' results and what enters
         # down_proj; a trained norm its normalised input.
         saved += 4 * c * t * h + c * t * inner
+        saved += c * t * query if sizes.packed else 0  # attention keeps the rows apart
     else:
         saved += _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
-        saved += _adapter_inputs(sizes, query, "o_proj", already_saved=True)
+        saved += _adapter_inputs(sizes, query, "o_proj", already_saved=not sizes.packed)
         saved += _adapter_inputs(sizes, h, "gate_proj", "up_proj")
         saved += _adapter_inputs(sizes, inner, "down_proj") + _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
@@ -75,11 +95,11 @@ def _gated_layer(sizes: Sizes) -> Layer:
 def _gpt2_layer(sizes: Sizes) -> Layer:
     """GPT-2: LayerNorm, learned positions, one matrix for q, k and v, tanh-GELU, dropout."""
     t, c, h = sizes.t, sizes.c, sizes.h
-    heads, inner = sizes.shapes.heads, sizes.shapes.intermediate_size
-    norm_in = c * t * h + 2 * c * t
+    heads, inner, wide = sizes.shapes.heads, sizes.shapes.intermediate_size, sizes.wide
+    norm_in = wide * t * h + 2 * wide * t
     saved = 2 * norm_in + _attention(sizes, heads, h, h)
-    saved += 2 * c * t * h * (_dropout_of(sizes, "resid_pdrop") > 0)  # masks
-    saved += 4 * c * t * inner  # the GELU's input and three steps
+    saved += 2 * wide * t * h * (_dropout_of(sizes, "resid_pdrop") > 0)  # masks
+    saved += 4 * wide * t * inner  # the GELU's input and three steps
     if sizes.full:
         saved += 2 * c * t * h + c * t * inner
     else:
@@ -160,6 +180,9 @@ def _product_inputs(sizes: Sizes, *widths: int) -> int:
 def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
     """Return the bytes of the attention proper: q, k, v, output, and the scores unless fused."""
     t, c, s = sizes.t, sizes.c, sizes.request.seq_len
+    if sizes.laid_out and sizes.packed:
+        t = sizes.laid_out.rows * sizes.laid_out.longest
+        return c * t * (2 * query + 2 * key_value) + 4 * t * heads
     scores = sizes.request.batch * heads * s * s
     if sizes.request.attention == "eager":
         return c * t * 3 * query + (4 + (c if c != 4 else 0)) * scores

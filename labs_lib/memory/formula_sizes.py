@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry
@@ -12,15 +13,45 @@ from labs_lib.step.bases import PLAIN, Base
 from labs_lib.step.families import ends_with, family_of
 from labs_lib.step.states import Group, Shape
 
+POSITIONS_AT_ONCE = 128
+"""How many answers' logits the course's trainer makes at once."""
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A batch as the course's trainer lays it out: what layers, attention and head are given.
+
+    Attention alone is given `rows` of `longest` tokens, padded. All else is given `tokens`: the
+    rows end to end, without padding, behind the beginning that they share. `answers` of them
+    predict a token that is learned; there alone logits are made.
+    """
+
+    rows: int
+    longest: int
+    tokens: int
+    answers: int
+
+    @property
+    def packed(self) -> bool:
+        """Return whether the rows lie end to end; else they are padded, as they came."""
+        return self.tokens < self.rows * self.longest
+
 
 class Sizes:
     """The sizes that every term of the formula is made of.
 
     `t` tokens go through `depth` layers of width `h` with `v` words; an activation takes `c`
-    bytes, an adapter parameter `a`, a weight that is not quantised `w`.
+    bytes, what enters and leaves a layer's maps `wide`, an adapter parameter `a`, a weight that is
+    not quantised `w`.
     """
 
-    def __init__(self, request: MemoryRequest, shapes: Entry, targets: Sequence[str]):
+    def __init__(
+        self,
+        request: MemoryRequest,
+        shapes: Entry,
+        targets: Sequence[str],
+        laid_out: LaidOut | None = None,
+    ):
         self.request, self.shapes, self.linears = request, shapes, shapes.linears
         self.kind = shapes.family.model_type
         self.family = family_of(self.kind)
@@ -30,7 +61,9 @@ class Sizes:
         self.head_adapted = "lm_head" in targets
         self.adapter = request.adapter
         self.full = self.adapter is None
-        self.t = request.tokens
+        self.laid_out = laid_out
+        self.packed = laid_out is not None and laid_out.packed
+        self.t = laid_out.tokens if laid_out else request.tokens
         self.h, self.v = shapes.hidden_size, shapes.vocab_size
         self.c, self.a = request.compute_itemsize, request.adapter_itemsize
         self.depth = shapes.layers
@@ -41,6 +74,8 @@ class Sizes:
         self.w = kept
         if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
             self.c = 4 if request.precision != "mixed" or self.full else self.c
+        # A prepared 4-bit base under autocast: norms give fp32, and a 4-bit map what it was given.
+        self.wide = 4 if self.w == 4 and not self.full else self.c
         replaced = request.quantizes and self.family.quantizable
         self.base: Base = request.base if replaced else PLAIN["fp32" if self.w == 4 else "bf16"]
 

@@ -142,7 +142,8 @@ def _lora_saved(at: AdaptedInput) -> int:
     c, a, rank, many = at.compute_itemsize, at.adapter_itemsize, at.rank, len(at.linears)
     if at.autocast:  # keeps 16-bit copies of input and adapter
         copies = sum(rank * (each.in_features + each.out_features) for each in at.linears)
-        return c * (many * (1 + (at.dropout > 0)) * at.tokens * (at.width + rank) + copies)
+        masks = many * a * at.tokens * at.width * (at.dropout > 0)
+        return masks + c * (many * at.tokens * (at.width + rank) + copies)
     if at.dropout > 0:  # the input after dropout and the mask, one of each for each adapter
         inputs = 2 * many * a * at.tokens * at.width
     elif a != c:  # a copy in the adapter's precision for each adapter

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
 from labs_lib.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from labs_lib.memory import LaidOut
 
 _PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
 
 
 def forecast_beside(
-    recipe: Recipe, precision: str, device: str, longest_row: int, measured_bytes: int
+    recipe: Recipe,
+    precision: str,
+    device: str,
+    longest_row: int,
+    measured_bytes: int,
+    laid_out: LaidOut | None = None,
 ) -> dict[str, Any]:
     """Return the closed form's forecast of the longest step, as `run.json` keeps it.
 
     `precision` is "bf16" or "fp32", `device` a torch device's kind, `longest_row` the tokens of
-    the longest row that was trained on, `measured_bytes` the peak that was measured. Holds
-    `peak_bytes`, the parts by the names of `labs memory`, `tokens` (a row's), and `difference`:
-    forecast / measured − 1. Where no formula knows the model or the method there is only
-    `why_none`.
-
-    The forecast is of transformers' own step, which pads rows and makes logits at every token.
-    The course's trainer does neither, so its peak is lower by up to 12 bytes a token and word.
+    the longest row that was trained on, `measured_bytes` the peak that was measured, `laid_out`
+    the batch as the course's trainer gave it to the model. Holds `peak_bytes`, the parts by the
+    names of `labs memory`, `difference` (forecast / measured − 1) and `plain_peak_bytes`: that of
+    transformers' own step, which pads all rows to the longest and makes logits at every token.
+    Without `laid_out` the run took the model's own logits, and the plain step is the forecast.
+    Where no formula knows the model or the method there is only `why_none`.
     """
-    from labs_lib.memory import forecast
+    from labs_lib.memory import forecast, forecast_laid_out
 
     where = "cuda" if device == "cuda" else "cpu"
+    step = recipe.step(precision, device=where, seq_len=longest_row)
     try:
-        found = forecast(recipe.step(precision, device=where, seq_len=longest_row))
+        plain = forecast(step)
+        found = forecast_laid_out(step, laid_out) if laid_out else plain
     except LabError as error:
         return {"why_none": str(error)}
     return {
@@ -38,16 +48,27 @@ def forecast_beside(
         "peak_bytes": found.peak_bytes,
         **{f"{part}_bytes": getattr(found, f"{part}_bytes") for part in _PARTS},
         "difference": found.peak_bytes / measured_bytes - 1 if measured_bytes else None,
+        "plain_peak_bytes": plain.peak_bytes,
     }
+
+
+def laid_out_in(history: Sequence[dict[str, Any]]) -> LaidOut | None:
+    """Return how the measured step's batch was laid out, from what the trainer logged."""
+    from labs_lib.memory import LaidOut
+
+    return next((LaidOut(**line["laid_out"]) for line in history if "laid_out" in line), None)
 
 
 def in_words(forecast: dict[str, Any]) -> str:
     """Return a kept forecast in one line for people."""
     if "why_none" in forecast:
         return f"none: {forecast['why_none']}"
-    peak = f"{forecast['peak_bytes'] / 2**30:.2f} GiB for a plain step of transformers and PEFT"
+    peak = f"{forecast['peak_bytes'] / 2**30:.2f} GiB"
     difference = forecast["difference"]
-    if difference is None:
+    if difference is not None:
+        side = "above" if difference >= 0 else "below"
+        peak = f"{peak}, {abs(difference):.1%} {side} the measured peak"
+    plain = forecast.get("plain_peak_bytes", forecast["peak_bytes"])
+    if plain == forecast["peak_bytes"]:
         return peak
-    side = "above" if difference >= 0 else "below"
-    return f"{peak}, {abs(difference):.0%} {side} the measured peak"
+    return f"{peak} (transformers' own step: {plain / 2**30:.2f} GiB)"

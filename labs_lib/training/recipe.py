@@ -126,14 +126,14 @@ class Recipe(StepSettings):
         """Return one step of this recipe as a forecast is asked for it, with `changes`.
 
         `machine_precision` is "bf16" or "fp32": what the recipe trains in where it leaves that to
-        the machine. Full fine-tuning in bf16 keeps its weights in fp32 ("mixed"); a quantized base
-        is prepared as PEFT does.
+        the machine. A trainer in bf16 multiplies under autocast ("mixed"); full fine-tuning then
+        keeps its weights in fp32, and a quantized base is prepared as PEFT does.
         """
         fields = {name: getattr(self, name) for name in StepSettings.model_fields}
         fields |= {name: getattr(self, own) for name, own in STEP_NAMES.items()}
         how = METHODS.get(changes.get("method", self.method), self.how)
         precision = machine_precision if self.precision == "auto" else self.precision
-        fields["precision"] = "mixed" if how.trains_all and precision == "bf16" else precision
+        fields["precision"] = "mixed" if precision == "bf16" else precision
         fields["prepare_kbit"] = how.quantizes
         return step_of(**{**fields, **changes})
 

@@ -34,7 +34,7 @@ from labs_lib.training.failures import (
 from labs_lib.training.folder.provenance import start_of, versions
 from labs_lib.training.folder.run_folder import RunFolder, place, sole_writer
 from labs_lib.training.folder.saving import count_parameters, save_listing
-from labs_lib.training.forecasting import forecast_beside
+from labs_lib.training.forecasting import forecast_beside, laid_out_in
 from labs_lib.training.held_out import HeldOut
 from labs_lib.training.learning import cut_off_in
 from labs_lib.training.progress import Progress, default_progress
@@ -217,5 +217,6 @@ def _record(
             plan.machine.device,
             trainer.longest_row,
             cost.peak_bytes,
+            laid_out_in(history),
         ),
     )

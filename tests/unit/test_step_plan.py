@@ -33,6 +33,7 @@ SAME = {
     "accumulation": 4,
     "checkpointing": True,
     "optimizer": "paged_adamw_8bit",
+    "precision": "mixed",
     "prepare_kbit": True,
 }
 
@@ -91,12 +92,14 @@ def test_the_mapping_names_every_field_that_differs():
     assert set(STEP_NAMES.values()) <= set(Recipe.model_fields)
 
 
-def test_full_fine_tuning_keeps_fp32_weights_unless_all_is_fp32():
+def test_a_trainer_in_bf16_multiplies_under_autocast():
     full = Recipe.of(method="full", steps=1)
     assert full.step().precision == "mixed"
     assert full.step("fp32").precision == "fp32"
     assert full.but(precision="fp32").step("bf16").precision == "fp32"
-    assert full.but(method="lora").step("bf16").precision == "bf16"
+    lora = full.but(method="lora").step("bf16")
+    assert (lora.precision, lora.weight_itemsize) == ("mixed", 2)
+    assert full.step().weight_itemsize == 4
 
 
 def test_an_optimizer_of_a_recipe_is_one_that_the_trainer_has():

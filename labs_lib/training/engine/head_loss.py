@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-POSITIONS_AT_ONCE = 128
+from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE
+
 # Some families scale or cap their logits after the projection, under these names. The list need
 # not be whole: `loss_check` holds the loss against the model's own. It saves what shows only once
 # the logits have grown, as a cap does.

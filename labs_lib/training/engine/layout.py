@@ -16,6 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
+from labs_lib.memory import LaidOut
 from labs_lib.step.families import family_of
 
 NOT_LEARNT = -100
@@ -115,6 +116,14 @@ def lay_out(
         if together.targets.shape[1] < len(input_ids) * length:
             return together.inputs(), together.targets
     return {"input_ids": input_ids[:, :length]}, targets[:, :length]
+
+
+def laid_out(inputs: dict[str, Any], targets: torch.Tensor) -> LaidOut:
+    """Return the sizes of a batch, from what `lay_out` returns."""
+    rows = inputs.get("packed_rows")
+    count, longest = (inputs["input_ids"] if rows is None else rows.token_of).shape
+    answers = int((targets != NOT_LEARNT).sum())
+    return LaidOut(rows=count, longest=longest, tokens=targets.numel(), answers=answers)
 
 
 def next_labels(labels: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 
 from labs_lib.hardware import Hardware
+from labs_lib.memory import LaidOut
 from labs_lib.quantization import refuse_repacked
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.training.engine.checkpointing import CheckpointingTrainer
@@ -23,6 +25,7 @@ from labs_lib.training.engine.layout import (
     NOT_LEARNT,
     attend_apart,
     attend_by_rows,
+    laid_out,
     lay_out,
     next_labels,
 )
@@ -90,7 +93,8 @@ class MeasuringTrainer(CheckpointingTrainer):
     """`SFTTrainer` that times its steps, counts live bytes and writes whole checkpoints.
 
     Each log line gains `step_seconds`; the first also names the adapter's tensors that are
-    `without_gradient`, and that of the longest batch gains `peak_bytes` and what it is made of.
+    `without_gradient`, and that of the longest batch gains `peak_bytes`, what it is made of, and
+    how the largest of its micro-batches was laid out.
     They live in the trainer's state, so a resumed run still knows them.
 
     A mixture of experts learns without the auxiliary loss that balances its experts: an adapter
@@ -109,10 +113,11 @@ class MeasuringTrainer(CheckpointingTrainer):
         self.remove_callback(PrinterCallback)
         refuse_repacked(self.model)
         self._recipe = recipe
-        self.loss_from = self._choose_way()
         self._measured_step, self.longest_row = _longest_step(
             self.train_dataset, recipe.rows_per_step
         )
+        self._laid_out: LaidOut | None = None
+        self.loss_from = self._choose_way()
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
         self._step_started = 0.0
@@ -179,6 +184,9 @@ class MeasuringTrainer(CheckpointingTrainer):
         if way == QUICK and (parts := plain_head(model)):
             body, head = parts
             rows, targets = lay_out(body.config, **rows, labels=inputs["labels"])
+            if self.state.global_step == self._measured_step and model.training:
+                sizes = (self._laid_out, laid_out(rows, targets))
+                self._laid_out = max(filter(None, sizes), key=lambda each: each.tokens)
             answers = targets != NOT_LEARNT
             with self.accelerator.autocast():
                 hidden = body(**rows, use_cache=False).last_hidden_state[answers]
@@ -222,6 +230,8 @@ class MeasuringTrainer(CheckpointingTrainer):
             if self._gradients_bytes and self.state.global_step == self._measured_step + 1:
                 parts = memory_parts(self.model, self.optimizer, self._gradients_bytes)
                 logs["memory"] = parts  # pyright: ignore[reportArgumentType]
+                if self._laid_out:
+                    logs["laid_out"] = asdict(self._laid_out)  # pyright: ignore[reportArgumentType]
                 if self._live_peak_bytes:
                     logs["peak_bytes"] = self._live_peak_bytes + parts["optimizer_bytes"]
         super().log(logs, start_time)
