@@ -13,7 +13,7 @@ from typing import Any
 from labs_lib.data.records import Read, records_to_rows
 from labs_lib.data.rows import SPLITS, DataSet, Row
 from labs_lib.data.tables import table_records
-from labs_lib.errors import LabError, nearest, shorten
+from labs_lib.errors import LabError, first_line, nearest, shorten
 from labs_lib.texts import NotTextError, decode, read_bytes
 
 VALIDATION_SHARE = 0.1
@@ -280,8 +280,7 @@ def _reason(error: BaseException) -> str:
     """Return the first line of what went wrong first, where a library wraps one in another."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return first_line(error)
 
 
 def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:

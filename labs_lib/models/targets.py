@@ -99,9 +99,11 @@ def _modules_of(model: Any) -> tuple[list[str], list[str]]:
 
 
 def _is_linear(module: Any) -> bool:
-    # By its attributes, not its class: bitsandbytes' layers and GPT-2's Conv1D count too.
-    if type(module).__name__ == "Conv1D":
+    from transformers.pytorch_utils import Conv1D
+
+    if isinstance(module, Conv1D):  # GPT-2's
         return True
+    # By its attributes, not its class: bitsandbytes' layers count too.
     return (
         hasattr(module, "in_features")
         and hasattr(module, "out_features")

@@ -195,9 +195,11 @@ def _check_ranks(
 
 
 def _dimensions(module: Any) -> tuple[int, int] | None:
+    from transformers.pytorch_utils import Conv1D
+
     if hasattr(module, "in_features"):
         return module.in_features, module.out_features
-    if type(module).__name__ != "Conv1D":
+    if not isinstance(module, Conv1D):
         return None
     d_in, d_out = module.weight.shape  # GPT-2's class keeps its weight transposed
     return d_in, d_out
