@@ -34,8 +34,8 @@ def step_seconds(rank: int = 16, batch: int = 4, length: int = 64) -> float:
     import torch
 
     from labs_lib import data, hardware
+    from labs_lib.quiet import quiet_libraries
     from labs_lib.training.engine.building import build_trainer
-    from labs_lib.training.engine.quiet import quiet_libraries
 
     steps = REPEATS + 1
     rows = [data.Row("a", "b")] * (steps * batch)

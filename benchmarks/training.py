@@ -164,7 +164,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def contend(name: str, method: str, length: str, steps: int) -> None:
     """Build one contender and step whenever the parent says so."""
-    from labs_lib.training.engine.quiet import quiet_libraries
+    from labs_lib.quiet import quiet_libraries
 
     with quiet_libraries(), tempfile.TemporaryDirectory() as folder:
         model, take_steps, data = BUILD[name](method, length, steps, folder)

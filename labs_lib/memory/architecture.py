@@ -10,10 +10,10 @@ from labs_lib.errors import LabError, choice_error, first_line, nearest, shorten
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
 from labs_lib.memory.known_fields import NoFormulaError, families, understood
-from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, Family, catalogue, find
 from labs_lib.models.targets import resolve_targets
+from labs_lib.quiet import quiet
 
 # Under these names a configuration says how many positions the model has.
 _POSITIONS = ("max_position_embeddings", "max_target_positions", "max_seq_len")

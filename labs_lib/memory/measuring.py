@@ -15,10 +15,10 @@ from typing import Any
 from labs_lib.errors import LabError
 from labs_lib.memory.architecture import config_of
 from labs_lib.memory.borders import in_one_line
-from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, format_bytes
 from labs_lib.memory.tracing import adopt, summarise, trace
+from labs_lib.quiet import quiet
 
 # What a step may take of the memory that is free, so that the machine stays usable.
 _SHARE_OF_FREE = 0.8

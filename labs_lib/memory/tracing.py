@@ -17,10 +17,10 @@ from labs_lib.errors import LabError
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
-from labs_lib.memory.quiet import quiet
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
+from labs_lib.quiet import quiet
 from labs_lib.step.adapters import DORA
 from labs_lib.step.families import family_of
 

@@ -17,6 +17,7 @@ from labs_lib.jsons import read_json
 from labs_lib.models.bundled import BUNDLED_NAME, prepare_bundled
 from labs_lib.models.catalogue import catalogue, find, unknown_model
 from labs_lib.models.chat import check_template_ends
+from labs_lib.quiet import quiet_loading
 from labs_lib.step.bases import QUANTIZED, TRAINABLE
 from labs_lib.texts import UnreadableError
 
@@ -93,7 +94,7 @@ def load_model(
         options["device_map"] = {"": target}
     elif not target.startswith("cpu"):
         options["device_map"] = {"": target}
-    with quiet(), _in_one_line(source), _no_long_wait(source):
+    with quiet_loading(), _in_one_line(source), _no_long_wait(source):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, trust_remote_code=False, use_safetensors=True, **options
         )
@@ -127,7 +128,7 @@ def load_tokenizer(name: str | Path = BUNDLED_NAME) -> PreTrainedTokenizerBase:
         check_tokenizer_folder(Path(source.location))
     from transformers import AutoTokenizer
 
-    with quiet(), _in_one_line(source), _no_long_wait(source):
+    with quiet_loading(), _in_one_line(source), _no_long_wait(source):
         tokenizer = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     if tokenizer.pad_token is None:
         # Padding is masked, so any token will do where there is no end of text either.
@@ -271,26 +272,6 @@ def _quantization_config(
     if not isinstance(quantization, str):
         return quantization
     return QUANTIZED[quantization].config(double_quant=True, compute_dtype=compute)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and warnings off inside the block, then as they were."""
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers.utils import logging
-
-    hub_verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hub_logging.set_verbosity(hub_verbosity)
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 @contextmanager

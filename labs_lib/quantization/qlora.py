@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from labs_lib.errors import LabError, choice_error
 from labs_lib.harmless import OLD_NAMES
 from labs_lib.quantization.repacking import forbid_repacking
 from labs_lib.quantization.settings import check_block_size, check_quant_type, check_settings
+from labs_lib.quiet import quiet
 from labs_lib.step.bases import BLOCK, QUANTIZED, TRAINABLE
 
 if TYPE_CHECKING:
@@ -76,11 +75,8 @@ _UNPAGED = "Paged optimizers are not supported on CPU"
 def quiet_bitsandbytes() -> Iterator[None]:
     """Keep the known, harmless warnings of a QLoRA run off inside the block, and no others.
 
-    Load a 4-bit model, prepare and train it inside.  The list of warning filters is put back
-    afterwards, so use it in the main thread.  What bitsandbytes logs as it is imported, and PEFT's
-    old names, `labs_lib.harmless` keeps off for good.
+    Load a 4-bit model, prepare and train it inside.  What bitsandbytes logs as it is imported, and
+    PEFT's old names, `labs_lib.harmless` keeps off for good.
     """
-    with warnings.catch_warnings():
-        for message in (_UNPAGED, *OLD_NAMES):
-            warnings.filterwarnings("ignore", message=re.escape(message))
+    with quiet(_UNPAGED, *OLD_NAMES):
         yield

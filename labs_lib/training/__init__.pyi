@@ -7,7 +7,6 @@ from .comparison import load_run as load_run
 from .comparison import recorded_comparison as recorded_comparison
 from .comparison_plot import comparison_figure as comparison_figure
 from .engine.measure import LiveBytes as LiveBytes
-from .engine.quiet import quiet_libraries as quiet_libraries
 from .evaluation import Evaluation as Evaluation
 from .evaluation import answer as answer
 from .evaluation import evaluate as evaluate
@@ -21,6 +20,7 @@ from .merging import compare_merges as compare_merges
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment
 from .run import Run as Run
+from .session import quiet_libraries as quiet_libraries
 from .session import train as train
 from .sweep import Point as Point
 from .sweep import Spread as Spread

@@ -290,8 +290,8 @@ def _diverged(error: DivergedError) -> Arm:
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
     """Answer the probe with the run's base model or its tuned one; kept beside the run."""
     from labs_lib import data
+    from labs_lib.quiet import quiet_libraries
     from labs_lib.training.engine.evaluating import evaluating
-    from labs_lib.training.engine.quiet import quiet_libraries
     from labs_lib.training.evaluation import evaluate
     from labs_lib.training.folder.before import read_before
 

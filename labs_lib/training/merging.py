@@ -108,8 +108,8 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
     does for an adapter that does not belong to its base.
     """
     from labs_lib import data
+    from labs_lib.quiet import quiet_libraries
     from labs_lib.training.comparison import load_run
-    from labs_lib.training.engine.quiet import quiet_libraries
 
     recipe = run.recipe
     if not recipe.quantizes:

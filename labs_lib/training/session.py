@@ -18,11 +18,11 @@ from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
 from labs_lib.files import expanded
+from labs_lib.quiet import quiet_libraries
 from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.encoding import check_prompts_within_tables
 from labs_lib.training.engine.building import build_trainer
-from labs_lib.training.engine.quiet import quiet_libraries
 from labs_lib.training.engine.trainer import MeasuringTrainer, TellProgress
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.failures import (

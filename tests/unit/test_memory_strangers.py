@@ -1,7 +1,6 @@
 """What strangers write: configurations and numbers; one line each, status 2, no traceback."""
 
 import json
-import warnings
 
 import pytest
 
@@ -315,35 +314,3 @@ def test_what_torch_logs_of_a_shape_that_does_not_fit_is_not_shown(capsys, tmp_p
         logger.removeHandler(handler)
     is_one_line(*outcome, "cannot be run on shapes in ")
     assert written == ["not of a trace"]
-
-
-# Threads -----------------------------------------------------------------------------------
-
-
-def test_quiet_in_one_thread_leaves_the_others_their_warnings():
-    import threading
-
-    from labs_lib.memory.quiet import quiet
-
-    inside, leave = threading.Event(), threading.Event()
-    heard_there: list[str] = []
-
-    def trace():
-        with quiet():
-            warnings.warn("from the trace", stacklevel=1)
-            inside.set()
-            leave.wait(10)
-            heard_there.append("done")
-
-    worker = threading.Thread(target=trace)
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        worker.start()
-        inside.wait(10)
-        warnings.warn("from the lesson", stacklevel=1)
-    leave.set()
-    worker.join(10)
-    assert [str(each.message) for each in heard] == ["from the lesson"]
-    assert heard_there == ["done"]
-    with pytest.warns(UserWarning, match="afterwards"):  # nothing stays silenced
-        warnings.warn("afterwards", stacklevel=1)
