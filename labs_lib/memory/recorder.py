@@ -27,7 +27,39 @@ class Allocation(NamedTuple):
     moment: int
 
 
-class StepRecorder(TorchDispatchMode):
+class StorageWatch(TorchDispatchMode):
+    """Follows storages from the operation that makes them until nothing refers to them.
+
+    A subclass decides in `__torch_dispatch__` which storages to `follow`, and is told of each end
+    by `ended` with the number that it gave.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alive: dict[int, int] = {}
+
+    def follow(self, storage: torch.UntypedStorage, number: int) -> None:
+        """Watch a storage under a number of the subclass's own."""
+        key = storage._cdata
+        self._alive[key] = number
+        weakref.finalize(storage, self._end, key, number).atexit = False
+
+    def number_of(self, storage: torch.UntypedStorage) -> int | None:
+        """Return the number of a storage that is followed and alive, else None."""
+        return self._alive.get(storage._cdata)
+
+    def ended(self, number: int) -> None:
+        """Take note that the storage with this number is gone."""
+        raise NotImplementedError
+
+    def _end(self, key: int, number: int) -> None:
+        # An address may be in use again before the end of the storage that had it is told.
+        if self._alive.get(key) == number:
+            del self._alive[key]
+            self.ended(number)
+
+
+class StepRecorder(StorageWatch):
     """Writes down when each storage is created and freed, in an event list.
 
     `events` holds (+1, index of the allocation), (-1, index), (0, index of the moment), and
@@ -44,7 +76,6 @@ class StepRecorder(TorchDispatchMode):
         self.kinds: dict[int, str] = {}
         self.module_stack: list[str] = []
         self.entered: set[str] = set()
-        self._alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count the storages that it makes."""
@@ -67,7 +98,7 @@ class StepRecorder(TorchDispatchMode):
 
     def label(self, tensor: torch.Tensor, kind: str) -> None:
         """Say what a living storage is."""
-        index = self._alive.get(tensor.untyped_storage()._cdata)
+        index = self.number_of(tensor.untyped_storage())
         if index is not None:
             self.kinds[index] = kind
 
@@ -82,15 +113,14 @@ class StepRecorder(TorchDispatchMode):
 
     def _see(self, tensor: torch.Tensor, operation: str, kind: str | None, name: str = "") -> None:
         storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._alive:
+        if self.number_of(storage) is not None:
             return
         index = len(self.allocations)
         size_bytes = storage.nbytes()
         module = name or (self.module_stack[-1] if self.module_stack else "")
         self.allocations.append(
             Allocation(
-                key,
+                storage._cdata,
                 size_bytes,
                 operation,
                 module,
@@ -100,15 +130,13 @@ class StepRecorder(TorchDispatchMode):
             )
         )
         self.events.append((1, index))
-        self._alive[key] = index
         if kind:
             self.kinds[index] = kind
-        weakref.finalize(storage, self._free, key, index).atexit = False
+        self.follow(storage, index)
 
-    def _free(self, key: int, index: int) -> None:
-        if self._alive.get(key) == index:
-            del self._alive[key]
-            self.events.append((-1, index))
+    def ended(self, number: int) -> None:
+        """Write down that an allocation is freed."""
+        self.events.append((-1, number))
 
 
 def _opened_up(func: Any) -> Callable[..., Any] | None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from labs_lib.memory.recorder import StorageWatch
 from labs_lib.memory.tensors import states_of, statistics_of, storage_bytes
 from labs_lib.step.adapters import is_adapter_tensor
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(StorageWatch):
     """Count the bytes of tensor storages that operations create, while they live.
 
     Inside the block, `live_bytes` rises with each new storage and falls when it is freed;
@@ -25,27 +24,24 @@ class LiveBytes(TorchDispatchMode):
         super().__init__()
         self.live_bytes = 0
         self.peak_bytes = 0
-        self._seen: set[int] = set()
+        self._sizes_bytes: list[int] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count the storages of its results."""
         given = {s._cdata for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
         result = func(*args, **(kwargs or {}))
         for storage in map(_storage, tree_leaves(result)):
-            if storage is not None and storage._cdata not in given | self._seen:
-                self._count(storage)
+            if storage is None or storage._cdata in given or self.number_of(storage) is not None:
+                continue
+            self.follow(storage, len(self._sizes_bytes))
+            self._sizes_bytes.append(storage.nbytes())
+            self.live_bytes += storage.nbytes()
+            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         return result
 
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        self._seen.add(key)
-        self.live_bytes += size
-        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-        weakref.finalize(storage, self._free, key, size)
-
-    def _free(self, key: int, size: int) -> None:
-        self._seen.discard(key)
-        self.live_bytes -= size
+    def ended(self, number: int) -> None:
+        """Take the storage's bytes off."""
+        self.live_bytes -= self._sizes_bytes[number]
 
 
 def _storage(leaf: Any) -> torch.UntypedStorage | None:
