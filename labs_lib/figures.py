@@ -12,36 +12,16 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# What draws a figure takes its colors from here too.
+from labs_lib.colors import GRID as GRID
+from labs_lib.colors import INK as INK
+from labs_lib.colors import MEMORY_COLOURS as MEMORY_COLOURS
+from labs_lib.colors import PALETTE as PALETTE
+from labs_lib.colors import PAPER as PAPER
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Okabe & Ito, "Color Universal Design" (2008): told apart under every common colour blindness.
-# Black is left to text; the order puts the most distinct hues first.
-PALETTE: tuple[str, ...] = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#009E73",  # green
-    "#CC79A7",  # pink
-    "#56B4E9",  # sky
-    "#D55E00",  # vermilion
-    "#F0E442",  # yellow
-    "#7F7F7F",  # grey
-)
-
-# One colour for one kind of bytes, in every figure and instrument of the course.
-MEMORY_COLOURS: dict[str, str] = {
-    "weights": "#0072B2",
-    "adapter": "#E69F00",
-    "gradients": "#D55E00",
-    "optimizer": "#CC79A7",
-    "activations": "#009E73",
-    "temporary": "#56B4E9",
-}
-
-INK = "#1F2328"
-PAPER = "#FFFFFF"
-GRID = "#D8DEE4"
 
 # A notebook's output area is about 9 inches wide at matplotlib's 100 dots an inch.
 WIDTH_INCHES = 8.5

@@ -7,14 +7,15 @@ import sys
 from typing import Any
 
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
+from labs_lib.colors import BLUE, GREEN, GREY, ORANGE, RED
 
 _LOOKS = {
     # status → (word, sign, color); the word and the sign say it, the color only helps.
-    CORRECT: ("Correct", "✓", "#009e73"),
-    INCORRECT: ("Not yet", "✗", "#d55e00"),
-    NOT_ATTEMPTED: ("Not attempted", "○", "#7f7f7f"),
-    ERROR: ("Error", "!", "#c62828"),
-    "note": ("", "", "#2b83ba"),
+    CORRECT: ("Correct", "✓", GREEN),
+    INCORRECT: ("Not yet", "✗", ORANGE),
+    NOT_ATTEMPTED: ("Not attempted", "○", GREY),
+    ERROR: ("Error", "!", RED),
+    "note": ("", "", BLUE),
 }
 
 

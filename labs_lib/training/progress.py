@@ -7,6 +7,8 @@ import time
 from html import escape
 from typing import Any, Protocol
 
+from labs_lib.colors import BLUE, THEME_INK
+
 
 class Progress(Protocol):
     """What training tells while it runs."""
@@ -136,7 +138,7 @@ def loss_curve_svg(losses: list[float], total: int, width: int = 640, height: in
         f"{left + index * x_scale:.1f},{height - bottom - loss * y_scale:.1f}"
         for index, loss in enumerate(losses)
     )
-    ink = "var(--jp-ui-font-color1, #333)"
+    ink = THEME_INK
     axis_y = height - bottom
     labels = [
         (left - 6, top + 4, "end", f"{highest:.1f}"),
@@ -153,7 +155,7 @@ def loss_curve_svg(losses: list[float], total: int, width: int = 640, height: in
         f'<svg viewBox="0 0 {width} {height}" width="100%" style="max-width:{width}px" role="img" '
         f'aria-label="training loss, now {losses[-1]:.3f}">'
         f'<path d="M{left} {top}V{axis_y}H{width - 10}" stroke="{ink}" fill="none"/>'
-        f'<polyline points="{points}" fill="none" stroke="#0072B2" stroke-width="2"/>{texts}</svg>'
+        f'<polyline points="{points}" fill="none" stroke="{BLUE}" stroke-width="2"/>{texts}</svg>'
     )
 
 

@@ -19,19 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets
 import traitlets
 
+from labs_lib.colors import THEME_FAINT, THEME_INK, THEME_PAPER, THEME_WARNING
 from labs_lib.errors import LabError, choice_error
 
 if TYPE_CHECKING:
     import numpy
 
-INK = "var(--jp-ui-font-color1, #212121)"
-FAINT = "var(--jp-ui-font-color2, #616161)"
-LINE = "var(--jp-border-color1, #bdbdbd)"
-PANEL = "var(--jp-layout-color2, #eeeeee)"
-WARN = "var(--jp-error-color1, #c62828)"
 FONT = "var(--jp-ui-font-family, system-ui, sans-serif)"
-# Okabe and Ito's colours that keep a contrast of 3:1 on white and on JupyterLab's dark grey.
-BLUE, ORANGE, GREEN, PURPLE = "#2b83ba", "#d55e00", "#009e73", "#b5679b"
 
 Rows = Sequence[tuple[str, str]]
 
@@ -184,11 +178,9 @@ class Instrument(ipywidgets.VBox):
 
     def _explain(self, trouble: str) -> None:
         self.trouble = trouble
-        self._trouble.value = (
-            f'<div role="alert" style="color:{WARN};line-height:1.4">{html.escape(trouble)}</div>'
-            if trouble
-            else ""
-        )
+        look = f"color:{THEME_WARNING};line-height:1.4"
+        line = f'<div role="alert" style="{look}">{html.escape(trouble)}</div>'
+        self._trouble.value = line if trouble else ""
         for part, drawn in zip((self._table, self._picture), self._drawn, strict=True):
             part.value = f'<div style="opacity:0.35">{drawn}</div>' if trouble else drawn
 
@@ -213,8 +205,8 @@ def _can_show(control: Any, value: Any) -> bool:
 def table_html(rows: Rows) -> str:
     """Return the rows as a small table: labels at the left, values at the right."""
     cells = "".join(
-        f'<tr><td style="padding:1px 18px 1px 0;color:{FAINT}">{html.escape(label)}</td>'
-        f'<td style="text-align:right;font-variant-numeric:tabular-nums;color:{INK}">'
+        f'<tr><td style="padding:1px 18px 1px 0;color:{THEME_FAINT}">{html.escape(label)}</td>'
+        f'<td style="text-align:right;font-variant-numeric:tabular-nums;color:{THEME_INK}">'
         f"<b>{html.escape(value)}</b></td></tr>"
         for label, value in rows
     )
@@ -224,7 +216,7 @@ def table_html(rows: Rows) -> str:
 def notes_html(notes: Sequence[str]) -> str:
     """Return sentences as a numbered list, or nothing for none."""
     items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    style = f"line-height:1.4;margin:6px 0;padding-left:22px;color:{INK}"
+    style = f"line-height:1.4;margin:6px 0;padding-left:22px;color:{THEME_INK}"
     return f'<ol style="{style}">{items}</ol>' if notes else ""
 
 
@@ -236,13 +228,13 @@ def svg(width: int, height: int, body: str, label: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" aria-label="{html.escape(label)}" '
-        f'style="max-width:100%;height:auto;background:var(--jp-layout-color0, #fff);'
+        f'style="max-width:100%;height:auto;background:{THEME_PAPER};'
         f'font-family:{FONT};font-size:12px">{body}</svg>'
     )
 
 
 def label(
-    x: float, y: float, words: str, *, anchor: str = "start", fill: str = INK, style: str = ""
+    x: float, y: float, words: str, *, anchor: str = "start", fill: str = THEME_INK, style: str = ""
 ) -> str:
     """Return a line of text in an SVG; `anchor` is start, middle or end."""
     return (

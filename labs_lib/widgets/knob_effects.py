@@ -9,23 +9,11 @@ from typing import Any
 import ipywidgets
 import traitlets
 
+from labs_lib.colors import BLUE, ORANGE, PAPER, THEME_FAINT, THEME_INK, THEME_LINE, THEME_PANEL
 from labs_lib.lowrank.counting import adapter_bytes, count_bias_parameters, target_shapes
 from labs_lib.lowrank.knobs import check_dropout, check_rank
 from labs_lib.models.catalogue import LinearShape, entry
-from labs_lib.widgets.instrument import (
-    BLUE,
-    FAINT,
-    INK,
-    LINE,
-    ORANGE,
-    PANEL,
-    Instrument,
-    Rows,
-    human_bytes,
-    label,
-    rect,
-    svg,
-)
+from labs_lib.widgets.instrument import Instrument, Rows, human_bytes, label, rect, svg
 from labs_lib.widgets.model_controls import model_choice, row, target_choice
 from labs_lib.widgets.rank_alpha import percent
 
@@ -214,30 +202,29 @@ def _map(x: float, y: float, linear: LinearShape, figures: KnobFigures) -> str:
     """Draw a linear map 196 wide: its name and sizes; its adapter, or that it stays frozen."""
     cost = figures.adapted.get(linear.module)
     sizes = f"{linear.in_features:,} → {linear.out_features:,}"
-    body = rect(x, y, 196, 42, PANEL, edge=BLUE if cost else LINE, radius=4)
+    body = rect(x, y, 196, 42, THEME_PANEL, edge=BLUE if cost else THEME_LINE, radius=4)
     body += label(x + 8, y + 17, linear.name, style="font-weight:bold")
-    body += label(x + 8, y + 34, sizes, fill=FAINT)
+    body += label(x + 8, y + 34, sizes, fill=THEME_FAINT)
     trained = figures.bias == "all" or (figures.bias == "lora_only" and cost)
     if linear.bias:
         body += label(
-            x + 118, y + 17, "bias", anchor="end", fill=ORANGE if trained else FAINT,
+            x + 118, y + 17, "bias", anchor="end", fill=ORANGE if trained else THEME_FAINT,
             style="font-weight:bold" if trained else "",
         )  # fmt: skip
     if not cost:
-        return body + label(x + 188, y + 17, "frozen", anchor="end", fill=FAINT)
+        return body + label(x + 188, y + 17, "frozen", anchor="end", fill=THEME_FAINT)
     body += rect(x + 124, y + 4, 68, 34, BLUE, radius=3)
-    white = "#ffffff"
-    body += label(x + 158, y + 18, "+ B·A", anchor="middle", fill=white, style="font-weight:bold")
-    return body + label(x + 158, y + 33, short_count(cost), anchor="middle", fill=white)
+    body += label(x + 158, y + 18, "+ B·A", anchor="middle", fill=PAPER, style="font-weight:bold")
+    return body + label(x + 158, y + 33, short_count(cost), anchor="middle", fill=PAPER)
 
 
 def _plain(x: float, y: float, width: float, words: str) -> str:
-    body = rect(x, y, width, 36, "none", edge=LINE, radius=4)
-    return body + label(x + width / 2, y + 22, words, anchor="middle", fill=INK)
+    body = rect(x, y, width, 36, "none", edge=THEME_LINE, radius=4)
+    return body + label(x + width / 2, y + 22, words, anchor="middle", fill=THEME_INK)
 
 
 def _arrow(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" style="stroke:{LINE};stroke-width:1.5"/>'
+    return f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" style="stroke:{THEME_LINE};stroke-width:1.5"/>'
 
 
 def _legend(figures: KnobFigures, y: float) -> str:
@@ -248,7 +235,7 @@ def _legend(figures: KnobFigures, y: float) -> str:
         words += "  Orange: a bias that trains."
     if figures.head_parameters:
         words += f"  lm_head has one too: {figures.head_parameters:,}."
-    return label(4, y, words, fill=FAINT)
+    return label(4, y, words, fill=THEME_FAINT)
 
 
 @functools.cache

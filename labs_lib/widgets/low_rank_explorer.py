@@ -11,22 +11,12 @@ import ipywidgets
 import numpy as np
 import traitlets
 
+from labs_lib.colors import BLUE, ORANGE, THEME_FAINT, THEME_LINE, THEME_PANEL
 from labs_lib.errors import LabError, choice_error
 from labs_lib.lowrank.decomposition import Factorisation, as_matrix, effective_rank, factorise
 from labs_lib.lowrank.knobs import check_rank
 from labs_lib.widgets.heatmap import Thumbnail, grey_png, heat_png
-from labs_lib.widgets.instrument import (
-    BLUE,
-    FAINT,
-    LINE,
-    ORANGE,
-    PANEL,
-    Instrument,
-    Rows,
-    image,
-    label,
-    svg,
-)
+from labs_lib.widgets.instrument import Instrument, Rows, image, label, svg
 from labs_lib.widgets.rank_alpha import percent
 
 PICTURE = "a picture"
@@ -180,35 +170,35 @@ class _Source:
             label(x, 14, title) + image(x, 22, wide, high, png)
             for x, (title, png) in zip((4, 260, 516), panels, strict=True)
         )
-        body += label(4, 22 + high + 15, note, fill=FAINT)
+        body += label(4, 22 + high + 15, note, fill=THEME_FAINT)
         body += self._chart(figures, 40, "singular values σ (log scale)", self.spectrum_path, 336)
         clear = 246 if figures.relative_error < 0.5 else 336  # on the curve's other side
         body += self._chart(figures, 430, "relative error by rank", self.error_path, clear)
         top = float(self.parts.spectrum[0])
         low = float(_floored(self.parts.spectrum)[-1])
-        body += label(36, 242, f"{top:.2g}", anchor="end", fill=FAINT)
+        body += label(36, 242, f"{top:.2g}", anchor="end", fill=THEME_FAINT)
         body += label(
-            36, 342, f"{low:.0e}" if low < 0.01 else f"{low:.2g}", anchor="end", fill=FAINT
+            36, 342, f"{low:.0e}" if low < 0.01 else f"{low:.2g}", anchor="end", fill=THEME_FAINT
         )
-        body += label(426, 242, "1", anchor="end", fill=FAINT)
-        body += label(426, 342, "0", anchor="end", fill=FAINT)
+        body += label(426, 242, "1", anchor="end", fill=THEME_FAINT)
+        body += label(426, 342, "0", anchor="end", fill=THEME_FAINT)
         return svg(770, 376, body, words)
 
     def _chart(self, figures: LowRankFigures, x: int, title: str, path: str, mark_y: int) -> str:
         last = self.parts.largest_rank
         at = x + 310 * _across(figures.rank, last)
         kept = (
-            f'<rect x="{x}" y="232" width="{at - x:g}" height="110" style="fill:{PANEL}"/>'
+            f'<rect x="{x}" y="232" width="{at - x:g}" height="110" style="fill:{THEME_PANEL}"/>'
             f'<path d="M{at:g} 232V342" style="stroke:{ORANGE};stroke-width:2"/>'
         )
-        frame = f'<path d="M{x} 232V342H{x + 310}" style="stroke:{LINE};fill:none"/>'
+        frame = f'<path d="M{x} 232V342H{x + 310}" style="stroke:{THEME_LINE};fill:none"/>'
         ticks = "".join(
-            label(x + 310 * _across(rank, last), 356, str(rank), anchor="middle", fill=FAINT)
+            label(x + 310 * _across(rank, last), 356, str(rank), anchor="middle", fill=THEME_FAINT)
             for rank in _ticks(last)
         )
         end = "end" if at > x + 240 else "start"
         mark = label(at - 6 if end == "end" else at + 6, mark_y, f"r = {figures.rank}", anchor=end)
-        axis = label(x + 310, 371, "rank (by doublings)", anchor="end", fill=FAINT)
+        axis = label(x + 310, 371, "rank (by doublings)", anchor="end", fill=THEME_FAINT)
         return kept + frame + path + label(x, 222, title) + ticks + mark + axis
 
 

@@ -17,13 +17,14 @@ from typing import Any, ClassVar
 import ipywidgets
 import traitlets
 
+from labs_lib.colors import THEME_FAINT, THEME_INK, THEME_LINE, THEME_WARNING
 from labs_lib.errors import LabError
 from labs_lib.figures import MEMORY_COLOURS
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.fitting import Card, Change, card, cards, changes_to_fit
 from labs_lib.memory.request import OPTIMIZERS, MemoryRequest, request_of
 from labs_lib.memory.result import GIB, KINDS, Forecast, format_bytes
-from labs_lib.widgets.instrument import FAINT, INK, LINE, WARN, Instrument, Rows, label, rect, svg
+from labs_lib.widgets.instrument import Instrument, Rows, label, rect, svg
 from labs_lib.widgets.model_controls import model_choice, row, target_choice
 
 _LENGTHS = tuple(2**power for power in range(5, 16))
@@ -66,12 +67,13 @@ def stacked_bar(result: Forecast, on: Card) -> str:
         if width > 0:
             parts.append(rect(x, _BAR_TOP, width, _BAR_HEIGHT, MEMORY_COLOURS[kind]))
         x += width
-    parts.append(rect(0, _BAR_TOP, x, _BAR_HEIGHT, "none", edge=LINE))
+    parts.append(rect(0, _BAR_TOP, x, _BAR_HEIGHT, "none", edge=THEME_LINE))
     line = on.usable_bytes * scale
     over = result.peak_bytes > on.usable_bytes
+    ink = THEME_WARNING if over else THEME_INK
     parts.append(
         f'<line x1="{line:g}" x2="{line:g}" y1="{_BAR_TOP - 8}" y2="{_BAR_TOP + _BAR_HEIGHT + 8}" '
-        f'style="stroke:{WARN if over else INK};stroke-width:2;stroke-dasharray:5 3"/>'
+        f'style="stroke:{ink};stroke-width:2;stroke-dasharray:5 3"/>'
     )
     anchor = "end" if line > _WIDTH / 2 else "start"
     parts.append(
@@ -80,12 +82,12 @@ def stacked_bar(result: Forecast, on: Card) -> str:
             _BAR_TOP - 14,
             f"{on.name}: {format_bytes(on.usable_bytes)} usable",
             anchor=anchor,
-            fill=WARN if over else INK,
+            fill=THEME_WARNING if over else THEME_INK,
         )
     )
     for index, kind in enumerate(KINDS):
         left, top = (index % 3) * 220, _BAR_TOP + _BAR_HEIGHT + 28 + (index // 3) * 22
-        parts.append(rect(left, top - 11, 13, 13, MEMORY_COLOURS[kind], edge=LINE))
+        parts.append(rect(left, top - 11, 13, 13, MEMORY_COLOURS[kind], edge=THEME_LINE))
         words = f"{kind}  {format_bytes(result.at_peak[kind])}"
         parts.append(label(left + 20, top, words))
     said = f"{format_bytes(result.peak_bytes)} at the peak: " + ", ".join(
@@ -263,7 +265,9 @@ class MemoryPlanner(Instrument):
             f"Traced, the real code on shapes only: {peak_bytes / GIB:,.3f} GiB "
             f"(the formula is {by_formula / peak_bytes - 1:+.2%} from it)."
         )
-        self._arrived.value = f'<div role="status" style="color:{FAINT}">{html.escape(words)}</div>'
+        self._arrived.value = (
+            f'<div role="status" style="color:{THEME_FAINT}">{html.escape(words)}</div>'
+        )
 
 
 class ByteBar(MemoryPlanner):

@@ -8,22 +8,11 @@ from typing import Any, ClassVar
 import ipywidgets
 import traitlets
 
+from labs_lib.colors import BLUE, GREEN, THEME_FAINT, THEME_INK, THEME_LINE, THEME_WARNING
 from labs_lib.memory.decision import PRIORITIES, Decision, decide
 from labs_lib.memory.fitting import cards
 from labs_lib.memory.result import GIB, format_bytes
-from labs_lib.widgets.instrument import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    LINE,
-    WARN,
-    Instrument,
-    Rows,
-    label,
-    rect,
-    svg,
-)
+from labs_lib.widgets.instrument import Instrument, Rows, label, rect, svg
 from labs_lib.widgets.model_controls import model_choice, row
 
 _LENGTHS = tuple(2**power for power in range(7, 15))
@@ -99,7 +88,7 @@ class MethodChooser(Instrument):
         for index, each in enumerate(figures.options):
             y = 26 + index * _ROW
             peak = each.forecast.peak_bytes
-            colour = GREEN if each is figures.chosen else BLUE if each.fits else LINE
+            colour = GREEN if each is figures.chosen else BLUE if each.fits else THEME_LINE
             width = min(peak, full) * scale
             bold = "font-weight:bold" if each is figures.chosen else ""
             parts.append(label(_LEFT - 8, y + 15, _short(each.name), anchor="end", style=bold))
@@ -110,12 +99,12 @@ class MethodChooser(Instrument):
         line, bottom = _LEFT + figures.card.usable_bytes * scale, 26 + len(figures.options) * _ROW
         parts.append(
             f'<line x1="{line:g}" x2="{line:g}" y1="18" y2="{bottom}" '
-            f'style="stroke:{WARN};stroke-width:2;stroke-dasharray:5 3"/>'
+            f'style="stroke:{THEME_WARNING};stroke-width:2;stroke-dasharray:5 3"/>'
         )
         usable = f"{figures.card.name}: {format_bytes(figures.card.usable_bytes)} usable"
-        parts.append(label(line, 13, usable, anchor="middle", fill=INK))
+        parts.append(label(line, 13, usable, anchor="middle", fill=THEME_INK))
         legend = "green: chosen, blue: fits too, grey: does not fit"
-        parts.append(label(_LEFT, bottom + 16, legend, fill=FAINT))
+        parts.append(label(_LEFT, bottom + 16, legend, fill=THEME_FAINT))
         return svg(_WIDTH, bottom + 24, "".join(parts), self.line(figures))
 
     def line(self, figures: Decision) -> str:

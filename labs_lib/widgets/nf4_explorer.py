@@ -11,6 +11,7 @@ import ipywidgets
 import torch
 import traitlets
 
+from labs_lib.colors import BLUE, ORANGE, THEME_FAINT, THEME_LINE
 from labs_lib.errors import LabError, shorten
 from labs_lib.quantization import (
     QUANT_TYPES,
@@ -22,17 +23,7 @@ from labs_lib.quantization import (
     stored_bytes,
     with_outlier,
 )
-from labs_lib.widgets.instrument import (
-    BLUE,
-    FAINT,
-    LINE,
-    ORANGE,
-    Instrument,
-    Rows,
-    label,
-    rect,
-    svg,
-)
+from labs_lib.widgets.instrument import Instrument, Rows, label, rect, svg
 
 SAMPLE = 16384  # torch keeps work on fewer than 32,768 values in one thread, which is steady
 BLOCK_SIZES = (16, 32, 64, 128, 256, 1024, 4096, SAMPLE)
@@ -215,14 +206,16 @@ def explorer_svg(figures: Exploration, words: str) -> str:
     for number, share in enumerate(figures.histogram):
         tall = (_BASE - _TOP) * share / top
         parts.append(rect(_LEFT + number * width, _BASE - tall, width - 0.6, tall, BLUE))
-    parts.append(_line(_LEFT, _BASE, _WIDTH - _RIGHT, _BASE, LINE))
+    parts.append(_line(_LEFT, _BASE, _WIDTH - _RIGHT, _BASE, THEME_LINE))
     for code in figures.codes:
         x = _across(code)
         parts.append(_line(x, _TOP, x, _BASE + 8, ORANGE, dashed=True))
     for tick in (-1, -0.5, 0, 0.5, 1):
-        parts.append(label(_across(tick), _BASE + 22, f"{tick:g}", anchor="middle", fill=FAINT))
+        parts.append(
+            label(_across(tick), _BASE + 22, f"{tick:g}", anchor="middle", fill=THEME_FAINT)
+        )
     most = f"{top:.0%}"
-    parts.append(label(_LEFT - 6, _TOP + 10, most, anchor="end", fill=FAINT))
+    parts.append(label(_LEFT - 6, _TOP + 10, most, anchor="end", fill=THEME_FAINT))
     parts.append(label(_LEFT, _USE_TOP - 8, "Share of the weights that each code stands for"))
     highest = max(figures.shares)
     slot = (_WIDTH - _LEFT - _RIGHT) / len(figures.codes)
@@ -230,12 +223,17 @@ def explorer_svg(figures: Exploration, words: str) -> str:
         x = _LEFT + number * slot
         tall = (_USE_BASE - _USE_TOP) * share / highest
         parts.append(rect(x + 3, _USE_BASE - tall, slot - 6, tall, ORANGE))
-        parts.append(label(x + slot / 2, _USE_BASE + 15, str(number), anchor="middle", fill=FAINT))
-    parts.append(_line(_LEFT, _USE_BASE, _WIDTH - _RIGHT, _USE_BASE, LINE))
-    parts.append(label(_LEFT - 6, _USE_TOP + 10, f"{highest:.0%}", anchor="end", fill=FAINT))
+        parts.append(
+            label(x + slot / 2, _USE_BASE + 15, str(number), anchor="middle", fill=THEME_FAINT)
+        )
+    parts.append(_line(_LEFT, _USE_BASE, _WIDTH - _RIGHT, _USE_BASE, THEME_LINE))
+    parts.append(label(_LEFT - 6, _USE_TOP + 10, f"{highest:.0%}", anchor="end", fill=THEME_FAINT))
     parts.append(
         label(
-            _LEFT, _USE_BASE + 29, "Codes, from the most negative value to the largest", fill=FAINT
+            _LEFT,
+            _USE_BASE + 29,
+            "Codes, from the most negative value to the largest",
+            fill=THEME_FAINT,
         )
     )
     return svg(_WIDTH, _HEIGHT + 6, "".join(parts), words)

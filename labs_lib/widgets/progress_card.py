@@ -9,7 +9,7 @@ import ipywidgets
 
 from labs_lib.assessment.predictions import calibration_of
 from labs_lib.assessment.progress import Standing, standing
-from labs_lib.widgets.instrument import GREEN, LINE
+from labs_lib.colors import GREEN, THEME_LINE
 
 
 def show_progress() -> ProgressCard:
@@ -51,7 +51,7 @@ class ProgressCard(ipywidgets.VBox):
                 f'<tr><td style="padding:2px 12px 2px 0">{title}</td>'
                 f'<td><div role="progressbar" aria-valuemin="0" aria-valuemax="{each.total}" '
                 f'aria-valuenow="{each.correct}" aria-label="{title}: {count}" '
-                f'style="width:220px;height:10px;border:1px solid {LINE}">'
+                f'style="width:220px;height:10px;border:1px solid {THEME_LINE}">'
                 f'<div style="width:{each.percent:.0f}%;height:100%;background:{GREEN}"></div>'
                 "</div></td>"
                 f'<td style="padding-left:12px;font-variant-numeric:tabular-nums">{count}</td></tr>'

@@ -20,6 +20,7 @@ from labs_lib.assessment.show import (
     outcome_panel,
     with_note,
 )
+from labs_lib.colors import THEME_FAINT, THEME_LINE
 from labs_lib.widgets.question_inputs import input_for
 
 
@@ -69,7 +70,7 @@ class QuestionCard(ipywidgets.VBox):
         ):
             part.add_class(name)
         self.add_class("labs-card-" + question_id.replace(".", "-"))
-        self.layout.border_left = "3px solid var(--jp-border-color1, #bdbdbd)"
+        self.layout.border_left = f"3px solid {THEME_LINE}"
         self.layout.padding = "4px 12px"
         self.layout.margin = "4px 0"
         self._restore()
@@ -143,7 +144,7 @@ class QuestionCard(ipywidgets.VBox):
         interaction = self._question.interaction
         if isinstance(interaction, Order):
             parts += [f"<div>{markdown_inline_html(line)}</div>" for line in lettered(interaction)]
-        color = "var(--jp-ui-font-color2, #616161)"
+        color = THEME_FAINT
         instruction = html.escape(self._question.instruction)
         parts.append(f'<div style="color:{color}">{instruction}</div></div>')
         return "".join(parts)

@@ -11,24 +11,14 @@ import ipywidgets
 import numpy as np
 import traitlets
 
+from labs_lib.colors import BLUE, ORANGE, THEME_FAINT, THEME_LINE, THEME_PAPER
 from labs_lib.errors import LabError
 from labs_lib.lowrank.counting import adapter_bytes, target_shapes
 from labs_lib.lowrank.decomposition import Factorisation, factorise
 from labs_lib.lowrank.knobs import check_rank, scaling_of
 from labs_lib.models.catalogue import entry
 from labs_lib.widgets.heatmap import Thumbnail, heat_png
-from labs_lib.widgets.instrument import (
-    BLUE,
-    FAINT,
-    LINE,
-    ORANGE,
-    Instrument,
-    Rows,
-    human_bytes,
-    image,
-    label,
-    svg,
-)
+from labs_lib.widgets.instrument import Instrument, Rows, human_bytes, image, label, svg
 from labs_lib.widgets.model_controls import model_choice, row, target_choice
 
 ONE_MATRIX = "one matrix"
@@ -200,7 +190,9 @@ class RankAlpha(Instrument):
             ),
         ]
         body = "".join(
-            label(x, 14, title) + image(x, 22, side, side, png) + label(x, 190, note, fill=FAINT)
+            label(x, 14, title)
+            + image(x, 22, side, side, png)
+            + label(x, 190, note, fill=THEME_FAINT)
             for x, (title, note, png) in zip((4, 170, 336), panels, strict=True)
         )
         return svg(760, 200, body + _scaling_curve(figures, 550, 22, 190, 130), self.line(figures))
@@ -263,11 +255,11 @@ def _scaling_curve(figures: RankAlphaFigures, x: int, y: int, width: int, height
 
     parts = [
         label(x, y - 8, "scaling over rank, alpha fixed"),
-        f'<path d="M{x} {y}V{y + height}H{x + width}" style="stroke:{LINE};fill:none"/>',
+        f'<path d="M{x} {y}V{y + height}H{x + width}" style="stroke:{THEME_LINE};fill:none"/>',
     ]
     for rank in (1, 8, 64, 512):
         parts.append(label(place(rank, 1)[0], y + height + 15, str(rank), anchor="middle"))
-    parts.append(label(x + width / 2, y + height + 30, "rank r", anchor="middle", fill=FAINT))
+    parts.append(label(x + width / 2, y + height + 30, "rank r", anchor="middle", fill=THEME_FAINT))
     for scaling in (figures.alpha, figures.alpha / 8, figures.alpha / 64, figures.alpha / 512):
         parts.append(
             label(
@@ -289,7 +281,7 @@ def _scaling_curve(figures: RankAlphaFigures, x: int, y: int, width: int, height
         if used:
             for rank, filled in ((figures.rank, True), (2 * figures.rank, False)):
                 cx, cy = place(rank, figures.alpha / rank**power)
-                fill = colour if filled else "var(--jp-layout-color0, #fff)"
+                fill = colour if filled else THEME_PAPER
                 parts.append(
                     f'<circle cx="{cx:g}" cy="{cy:g}" r="5" style="fill:{fill};stroke:{colour};'
                     f'stroke-width:2"/>'
