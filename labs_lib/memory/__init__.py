@@ -5,6 +5,7 @@ for real; `estimate` takes the formula where it knows the model, and the trace e
 take the same `MemoryRequest` fields.
 """
 
-import lazy_loader
+# lazy_loader brings no types.
+import lazy_loader  # pyright: ignore[reportMissingTypeStubs]
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # pyright: ignore[reportUnknownVariableType]

@@ -70,7 +70,8 @@ def config_of(model: str, request: MemoryRequest | None = None) -> Any:
             f"{nearest(fields['model_type'], transformers.CONFIG_MAPPING)}"
         )
     with quiet(), in_one_line(f"model: {path}"):
-        return transformers.AutoConfig.from_pretrained(
+        auto: Any = transformers.AutoConfig
+        return auto.from_pretrained(
             str(path.parent) if path.name == "config.json" else str(path),
             trust_remote_code=False,
         )
@@ -80,7 +81,8 @@ def _config_from_hub(name: str) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        auto: Any = transformers.AutoConfig
+        return auto.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # a file of anyone's, read by any class
         raise LabError(
             f"model: {name!r} is not in the catalogue and the hub gives no configuration: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,7 @@ _LONGEST = 300
 
 
 @contextlib.contextmanager
-def in_one_line(doing: str, model: Any = None) -> Iterator[None]:
+def in_one_line(doing: str, model: Any = None) -> Generator[None, None, None]:
     """Turn what a library raises inside the block into one `LabError` line.
 
     The line says what was being done, in which part of `model` if that is known, and what the

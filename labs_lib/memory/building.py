@@ -114,11 +114,11 @@ def auto_class(config: Any) -> Any:
         autos = [getattr(transformers, f"AutoModelFor{head}") for head in heads]
         return [auto for auto in autos if type(config) in auto._model_mapping]
 
-    named = getattr(config, "architectures", None) or []
+    named: list[str] = getattr(config, "architectures", None) or []
     for auto in known(*_CAUSAL, *_ENCODER_DECODER, *_MASKED):
-        classes = auto._model_mapping[type(config)]
-        each = classes if isinstance(classes, (tuple, list)) else (classes,)
-        if any(one.__name__ in named for one in each):
+        classes: Any = auto._model_mapping[type(config)]
+        several: tuple[type, ...] = tuple(classes) if _is_several(classes) else (classes,)
+        if any(one.__name__ in named for one in several):
             return auto
     if getattr(config, "is_encoder_decoder", False):
         order = known(*_ENCODER_DECODER, *_CAUSAL, *_MASKED)
@@ -132,6 +132,10 @@ def auto_class(config: Any) -> Any:
             "there is no next-token loss to train it with"
         )
     return order[0]
+
+
+def _is_several(classes: Any) -> bool:
+    return isinstance(classes, (tuple, list))
 
 
 def text_config(config: Any) -> Any:
@@ -190,9 +194,11 @@ def targets_on(model: Any, request: MemoryRequest) -> tuple[list[str] | None, st
 
 
 def _of_peft(model_type: str) -> list[str]:
-    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    import peft.utils.constants
 
-    return list(TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type, ()))
+    constants: Any = peft.utils.constants
+    usual = constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    return list(usual.get(model_type, ()))
 
 
 def wrap_with_adapter(model: Any, request: MemoryRequest, adapter: Adapter) -> nn.Module:
@@ -273,11 +279,16 @@ def _needs(name: str, argument: str) -> LabError:
 
 
 def _quantise_shapes(model: Any, request: MemoryRequest, base: QuantizedBase) -> None:
-    from transformers.integrations.bitsandbytes import replace_with_bnb_linear
-    from transformers.quantizers.base import get_keys_to_not_convert
+    import transformers.integrations.bitsandbytes as integration
+    import transformers.quantizers.base as quantizers
+
+    # transformers leaves these functions without types.
+    replacing: Any = integration
+    keeping: Any = quantizers
 
     quantization = base.config(request.double_quant, DTYPES[request.compute_itemsize])
-    replace_with_bnb_linear(model, get_keys_to_not_convert(model), quantization)
+    kept = keeping.get_keys_to_not_convert(model)
+    replacing.replace_with_bnb_linear(model, kept, quantization)
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):  # the new layers' are in fp32 until a checkpoint is loaded
             parameter.data = parameter.data.to(DTYPES[request.weight_itemsize])
@@ -286,4 +297,5 @@ def _quantise_shapes(model: Any, request: MemoryRequest, base: QuantizedBase) ->
     if request.prepare_kbit:
         import peft
 
-        peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        preparing: Any = peft
+        preparing.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

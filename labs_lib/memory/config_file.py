@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.errors import LabError, first_line, nearest, shorten
 
@@ -46,15 +46,16 @@ def read_fields(path: Path) -> Fields:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise LabError(f"model: {path} has more than {_MOST_BYTES:,} bytes: no config.json")
-        fields = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant)
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant)
     except RecursionError:
         raise LabError(f"model: cannot read {path}: nested too deeply") from None
     except (OSError, ValueError) as error:
         if isinstance(error, LabError):
             raise
         raise LabError(f"model: cannot read {path}: {first_line(error)}") from None
-    if not isinstance(fields, dict):
-        raise LabError(f"model: {path} holds {shorten(fields)}: not a model's config.json")
+    if not isinstance(content, dict):
+        raise LabError(f"model: {path} holds {shorten(content)}: not a model's config.json")
+    fields = cast(Fields, content)
     kind = fields.get("model_type")
     if not kind:
         raise _no_model_type(path, fields)
@@ -83,7 +84,7 @@ def check_quantised(fields: Fields, path: Path | str, quantizes: bool) -> None:
     stored = fields.get("quantization_config")
     if stored is None:
         return
-    stored = stored if isinstance(stored, dict) else {}
+    stored = cast(Fields, stored) if isinstance(stored, dict) else {}
     kind = str(stored.get("quant_method") or ("bitsandbytes" if _bits(stored) else "unknown"))
     if kind == "bitsandbytes" and quantizes:
         return
@@ -100,8 +101,8 @@ def check_quantised(fields: Fields, path: Path | str, quantizes: bool) -> None:
 
 def held_as(fields: Fields) -> dict[str, Any]:
     """Return `quantization` and `double_quant` of a base that bitsandbytes stored, else nothing."""
-    stored = fields.get("quantization_config")
-    if not isinstance(stored, dict) or not _bits(stored):
+    stored: Fields = fields.get("quantization_config") or {}
+    if not isinstance(stored, dict) or not _bits(stored):  # pyright: ignore[reportUnnecessaryIsInstance]
         return {}
     if stored.get("load_in_8bit"):
         return {"quantization": "int8"}
@@ -142,7 +143,7 @@ def _numbers(fields: Fields) -> Iterator[tuple[str, Any]]:
             if isinstance(value, dict):
                 waiting.append(value)
             elif isinstance(value, list):
-                waiting += [{name: each} for each in value[:_MOST_LAYERS]]
+                waiting += [{name: each} for each in cast("list[Any]", value)[:_MOST_LAYERS]]
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
                 yield name, value
 

@@ -243,7 +243,7 @@ def _nothing_fits(options: tuple[Option, ...], on: Card) -> list[str]:
     large_enough = [
         each for each in cards().values() if each.usable_bytes >= least.forecast.peak_bytes
     ]
-    lines = []
+    lines: list[str] = []
     if large_enough:
         lines.append(
             f"The smallest card here that takes {least.name}: {large_enough[0].name} "

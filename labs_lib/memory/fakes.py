@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 from unittest import mock
 
@@ -42,11 +42,24 @@ class _GroupedProduct(torch.autograd.Function):
 
 
 def _grouped_product(rows: torch.Tensor, experts: torch.Tensor, offs: torch.Tensor) -> Any:
-    return _GroupedProduct.apply(rows.to(experts.dtype), experts, offs)
+    product: Any = _GroupedProduct
+    return product.apply(rows.to(experts.dtype), experts, offs)
+
+
+def _one(*_: Any) -> float:
+    return 1.0
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _code_book(*_: Any, **__: Any) -> torch.Tensor:
+    return torch.empty(256)
 
 
 @contextlib.contextmanager
-def steps_without_values(request: MemoryRequest) -> Iterator[None]:
+def steps_without_values(request: MemoryRequest) -> Generator[None, None, None]:
     """Let optimisers run on fake tensors, which have no values.
 
     torch reads its step counter, bitsandbytes computes the entries of its two 8-bit code books,
@@ -58,7 +71,12 @@ def steps_without_values(request: MemoryRequest) -> Iterator[None]:
 
     def unless_fake(path: str, stand_in: Callable[..., Any], tells: Callable[..., bool]) -> Any:
         real = pkgutil.resolve_name(path)
-        return mock.patch(path, lambda *a, **k: (stand_in if tells(*a, **k) else real)(*a, **k))
+
+        def either(*arguments: Any, **named: Any) -> Any:
+            chosen = stand_in if tells(*arguments, **named) else real
+            return chosen(*arguments, **named)
+
+        return mock.patch(path, either)
 
     def first_is_fake(*arguments: Any, **named: Any) -> bool:
         return isinstance((*arguments, *named.values())[0], FakeTensor)
@@ -69,25 +87,14 @@ def steps_without_values(request: MemoryRequest) -> Iterator[None]:
     def under_fake_mode(*_: Any, **__: Any) -> bool:
         return detect_fake_mode() is not None
 
+    stand_ins: tuple[tuple[str, Callable[..., Any], Callable[..., bool]], ...] = (
+        ("torch.optim.adam._get_value", _one, first_is_fake),
+        ("transformers.masking_utils.find_packed_sequence_indices", _nothing, first_is_fake),
+        ("transformers.integrations.moe._grouped_mm", _grouped_product, is_fake_and_wide),
+        ("bitsandbytes.functional.create_dynamic_map", _code_book, under_fake_mode),
+    )
     with contextlib.ExitStack() as patches:
-        for path, stand_in, tells in (
-            ("torch.optim.adam._get_value", lambda *_: 1.0, first_is_fake),
-            (
-                "transformers.masking_utils.find_packed_sequence_indices",
-                lambda *_, **__: None,
-                first_is_fake,
-            ),
-            (
-                "transformers.integrations.moe._grouped_mm",
-                _grouped_product,
-                is_fake_and_wide,
-            ),
-            (
-                "bitsandbytes.functional.create_dynamic_map",
-                lambda *_, **__: torch.empty(256),
-                under_fake_mode,
-            ),
-        ):
+        for path, stand_in, tells in stand_ins:
             package = path.partition(".")[0]
             if package == "bitsandbytes" and OPTIMIZERS[request.optimizer].library != package:
                 continue

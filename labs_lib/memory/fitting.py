@@ -191,7 +191,7 @@ def _largest(peak: Callable[[int], int], room: int, least: int, most: int) -> in
 
 def largest_model(request: MemoryRequest, on: Card) -> str:
     """Return the catalogue's largest model that fits the card, all else unchanged; "" if none."""
-    fitting = []
+    fitting: list[tuple[int, str]] = []
     for entry in catalogue().values():
         if entry.max_positions < request.seq_len:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.errors import LabError, shorten
 from labs_lib.yamls import read_yaml
@@ -67,7 +67,7 @@ def _unknown(name: str, value: Any) -> NoFormulaError:
 
 def _is_one_of(value: Any, legal: list[Any]) -> bool:
     if isinstance(value, list):  # one entry for each layer
-        return all(_is_one_of(each, legal) for each in value)
+        return all(_is_one_of(each, legal) for each in cast("list[Any]", value))
     return any(
         value == each and isinstance(value, bool) == isinstance(each, bool) for each in legal
     )
@@ -79,6 +79,7 @@ def _check_rotary(name: str, value: Any) -> None:
     known = _known()
     if not isinstance(value, dict):
         raise _unknown(name, value)
+    value = cast("dict[str, Any]", value)
     strange = [key for key in value if key not in known["rope_fields"]]
     if strange:
         raise _unknown(f"{name}.{strange[0]}", value[strange[0]])

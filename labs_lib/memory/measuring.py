@@ -74,7 +74,8 @@ def measure(
     request = forecast.request
     config = config_of(request.model, request)
     _refuse_what_does_not_fit(forecast, device)
-    torch.manual_seed(0)
+    random: Any = torch
+    random.manual_seed(0)
     running = in_one_line(f"measure: {config.model_type} cannot be run")
     with quiet(), running:
         net = building.meta_model(config, request)
@@ -125,13 +126,13 @@ class _AllocatorRise:
 
         gc.collect()
         self.peak_bytes = 0
-        self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+        self._profile: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
         self._profile.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._profile.__exit__(*error)
-        results: Any = self._profile.profiler.kineto_results  # type: ignore[union-attr]
+        results: Any = self._profile.profiler.kineto_results
         reports = [event for event in results.events() if event.name() == "[memory]"]
         live = 0
         for event in sorted(reports, key=lambda event: event.start_ns()):

@@ -43,12 +43,13 @@ def timeline_figure(timeline: Timeline, title: str = "") -> tuple[Any, str]:
     ax.plot([peak], [timeline.peak_bytes / GIB], "v", color=figures.INK, markersize=8)
     alive = [row for row in timeline.alive if row.kind not in ("weights", "optimizer")][:5]
     words = "\n".join(
-        f"{format_bytes(row.size_bytes)}  {row.count} × {row.operation.strip('_')} "
+        f"{format_bytes(row.size_bytes)}  {row.copies} × {row.operation.strip('_')} "
         f"{'×'.join(map(str, row.shape))} {row.dtype}  {_short(row.module)}"
         for row in alive
     )
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
-    fig.text(
+    figure: Any = fig
+    figure.text(
         0.01,
         -0.01,
         f"Alive at the peak, besides weights and states:\n{words}",

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch._guards import detect_fake_mode
 
-from labs_lib.memory.tensors import statistics_of
+from labs_lib.memory.tensors import own_parameters, statistics_of
 from labs_lib.step.adapters import is_adapter_tensor
 
 
@@ -24,7 +24,7 @@ def materialise(model: nn.Module, device: str = "cpu") -> None:
     packed: dict[torch.Size, Any] = {}
     for module in model.modules():
         # Some classes hold a constant as a plain attribute, neither parameter nor buffer.
-        for store in (module._parameters, module._buffers, vars(module)):
+        for store in (vars(module)["_parameters"], vars(module)["_buffers"], vars(module)):
             for name, tensor in list(store.items()):
                 if not isinstance(tensor, torch.Tensor):
                     continue
@@ -127,9 +127,7 @@ def weights_of(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]
     adapter: list[torch.Tensor] = []
     adapted = any(is_adapter_tensor(name) for name, _ in model.named_parameters())
     for module in model.modules():
-        for parameter in module._parameters.values():
-            if parameter is None:
-                continue
+        for parameter in own_parameters(module).values():
             (adapter if adapted and parameter.requires_grad else base).append(parameter)
             base.extend(statistics_of(getattr(parameter, "quant_state", None)))
         state = getattr(module, "state", None)

@@ -14,6 +14,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from labs_lib.memory.tensors import storage_key
+
 
 class Allocation(NamedTuple):
     """A storage that came alive: which operation made it, in which module, how large."""
@@ -35,18 +37,18 @@ class StorageWatch(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)  # pyright: ignore[reportUnknownMemberType]
         self._alive: dict[int, int] = {}
 
     def follow(self, storage: torch.UntypedStorage, number: int) -> None:
         """Watch a storage under a number of the subclass's own."""
-        key = storage._cdata
+        key = storage_key(storage)
         self._alive[key] = number
         weakref.finalize(storage, self._end, key, number).atexit = False
 
     def number_of(self, storage: torch.UntypedStorage) -> int | None:
         """Return the number of a storage that is followed and alive, else None."""
-        return self._alive.get(storage._cdata)
+        return self._alive.get(storage_key(storage))
 
     def ended(self, number: int) -> None:
         """Take note that the storage with this number is gone."""
@@ -120,7 +122,7 @@ class StepRecorder(StorageWatch):
         module = name or (self.module_stack[-1] if self.module_stack else "")
         self.allocations.append(
             Allocation(
-                storage._cdata,
+                storage_key(storage),
                 size_bytes,
                 operation,
                 module,
@@ -143,7 +145,7 @@ def _opened_up(func: Any) -> Callable[..., Any] | None:
     # bitsandbytes' 4-bit product is one operation to torch; inside, CPUs and (past 1,536 tokens)
     # GPUs restore the weight to 16 bits and multiply. Running that inside counts the copy.
     if func.namespace == "bitsandbytes" and func.overloadpacket.__name__ == "gemm_4bit":
-        from bitsandbytes.backends.default.ops import _gemm_4bit_default_impl
+        import bitsandbytes.backends.default.ops as operations
 
-        return _gemm_4bit_default_impl
+        return vars(operations)["_gemm_4bit_default_impl"]
     return None

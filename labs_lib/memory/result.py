@@ -22,7 +22,7 @@ class LiveGroup(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     kind: str
-    count: int
+    copies: int
     size_bytes: int
 
 
@@ -66,7 +66,7 @@ class Forecast:
     total_parameters: int
     at_peak: Mapping[str, int]
     peak_moment: str
-    moments: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    moments: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     alive: tuple[LiveGroup, ...] = ()
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = field(default=None, repr=False, compare=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from labs_lib.errors import LabError
+from labs_lib.memory.tensors import named_modules, own_buffers, own_parameters
 
 # What tells a layer its place in the stack, and changes nothing that it computes.
 _PLACE = re.compile(r"(^|_)(idx|index|id|number|name)$")
@@ -35,7 +36,7 @@ def stacks_of(model: nn.Module) -> list[Stack]:
     `LabError` for a model without one: there is nothing to follow.
     """
     found: list[Stack] = []
-    for path, module in model.named_modules():
+    for path, module in named_modules(model):
         inside = any(path.startswith(each.path + ".") for each in found)
         if isinstance(module, nn.ModuleList) and len(module) > 0 and not inside:
             found.append(Stack(path, module))
@@ -86,7 +87,7 @@ def pattern_of(stack: Stack, config: Any) -> Pattern | None:
         (_signature(layer), tuple(each[index] for each in lists))
         for index, layer in enumerate(layers)
     ]
-    found = []
+    found: list[Pattern] = []
     for period in range(1, len(kinds) // 2 + 1):
         differs = [i for i in range(len(kinds) - period) if kinds[i] != kinds[i + period]]
         found.append(Pattern(differs[-1] + 1 if differs else 0, period, len(kinds)))
@@ -100,13 +101,13 @@ def pattern_of(stack: Stack, config: Any) -> Pattern | None:
 def _signature(layer: nn.Module) -> tuple[Any, ...]:
     return tuple(
         (path, type(part).__name__, _tensors(part), _settings(part))
-        for path, part in layer.named_modules()
+        for path, part in named_modules(layer)
     )
 
 
 def _tensors(part: nn.Module) -> tuple[Any, ...]:
-    own = [*part._parameters.items(), *part._buffers.items()]
-    return tuple((name, tuple(t.shape), str(t.dtype)) for name, t in own if t is not None)
+    own = [*own_parameters(part).items(), *own_buffers(part).items()]
+    return tuple((name, tuple(t.shape), str(t.dtype)) for name, t in own)
 
 
 def _settings(part: nn.Module) -> tuple[Any, ...]:
@@ -123,11 +124,12 @@ def _settings(part: nn.Module) -> tuple[Any, ...]:
 def _lists_by_layer(config: Any, layers: int) -> list[list[str]]:
     """Return each of the configuration's lists with one entry a layer, nested ones too."""
     found: list[list[str]] = []
-    waiting = [config.to_dict()]
+    waiting: list[dict[str, Any]] = [config.to_dict()]
     while waiting:
         for value in waiting.pop().values():
             if isinstance(value, dict):
-                waiting.append(value)
-            elif isinstance(value, (list, tuple)) and len(value) == layers:
-                found.append([repr(entry) for entry in value])
+                waiting.append(cast("dict[str, Any]", value))
+            elif isinstance(value, (list, tuple)):
+                entries = cast("list[Any]", value)
+                found += [[repr(entry) for entry in entries]] if len(entries) == layers else []
     return found

@@ -15,6 +15,7 @@ from labs_lib.errors import LabError
 from labs_lib.memory.recorder import StepRecorder
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.stacks import main_stack, stacks_of
+from labs_lib.memory.tensors import named_modules
 
 
 def run_step(
@@ -28,7 +29,11 @@ def run_step(
 
     Two micro-batches show all that accumulation does: later ones repeat the second.
     """
-    mark = recorder.mark if recorder else lambda *moment: None
+
+    def mark(*moment: str) -> None:
+        if recorder:
+            recorder.mark(*moment)
+
     hooks = _watch(model, recorder) if recorder else []
     for micro in range(min(2, request.accumulation)):
         mark("forward", "embedding", str(micro))
@@ -69,7 +74,7 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
         if recorder.module_stack:
             recorder.module_stack.pop()
 
-    for name, module in model.named_modules():
+    for name, module in named_modules(model):
         hooks.append(module.register_forward_pre_hook(entering(name)))
         # Checkpointing ends a recomputation by an exception: leave all the same.
         hooks.append(module.register_forward_hook(leaving, always_call=True))
@@ -83,14 +88,19 @@ def _watch(model: nn.Module, recorder: StepRecorder) -> list[Any]:
             )
             hooks.append(layer.register_forward_pre_hook(moments.entered, with_kwargs=True))
             hooks.append(layer.register_forward_hook(moments.left, always_call=True))
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            hooks.append(
-                parameter.register_post_accumulate_grad_hook(
-                    lambda p: recorder.label(p.grad, "gradients") if p.grad is not None else None
-                )
-            )
-    return hooks
+    return hooks + _labels_of_gradients(model, recorder)
+
+
+def _labels_of_gradients(model: nn.Module, recorder: StepRecorder) -> list[Any]:
+    def label(parameter: torch.Tensor) -> None:
+        if parameter.grad is not None:
+            recorder.label(parameter.grad, "gradients")
+
+    return [
+        _untyped(parameter).register_post_accumulate_grad_hook(label)
+        for parameter in model.parameters()
+        if parameter.requires_grad
+    ]
 
 
 def idle_stacks(model: nn.Module, recorder: StepRecorder) -> tuple[str, ...]:
@@ -136,6 +146,19 @@ class _LayerMoments:
 
 
 def _on_gradient(outputs: Any, then: Any) -> None:
-    tensor = outputs[0] if isinstance(outputs, tuple) and outputs else outputs
+    tensor = outputs[0] if _has_several(outputs) else outputs
     if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
-        tensor.register_hook(lambda gradient: then())
+
+        def told(_: torch.Tensor) -> None:
+            then()
+
+        _untyped(tensor).register_hook(told)
+
+
+def _has_several(outputs: Any) -> bool:
+    return isinstance(outputs, tuple) and outputs != ()
+
+
+def _untyped(tensor: torch.Tensor) -> Any:
+    # torch leaves the types out of its hooks.
+    return tensor

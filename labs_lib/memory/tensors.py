@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from torch import nn
+
+
+def storage_key(storage: torch.UntypedStorage) -> int:
+    """Return what tells a storage from all others that are alive: the address of its data."""
+    return storage._cdata  # pyright: ignore[reportPrivateUsage]  # torch has no public name for it
+
+
+def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (path, module) of a model and of all in it, with types that torch leaves out."""
+    yield from model.named_modules()
+
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return a module's own parameters by name, not those of its parts; shared ones too."""
+    return dict(module.named_parameters(recurse=False, remove_duplicate=False))
+
+
+def own_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a module's own buffers by name, not those of its parts; shared ones too."""
+    return dict(module.named_buffers(recurse=False, remove_duplicate=False))
 
 
 def storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
     """Return the bytes of the tensors' storages, each counted once however many share it."""
-    storages = {storage._cdata: storage for storage in (t.untyped_storage() for t in tensors)}
+    storages = {storage_key(storage): storage for storage in (t.untyped_storage() for t in tensors)}
     return sum(storage.nbytes() for storage in storages.values())
 
 

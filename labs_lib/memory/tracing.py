@@ -26,6 +26,7 @@ from labs_lib.step.families import family_of
 
 if TYPE_CHECKING:
     from labs_lib.memory.building import Plan
+    from labs_lib.memory.recorder import StepRecorder
     from labs_lib.memory.stacks import Pattern
 
 # Tracing stands in for some of torch's functions meanwhile, in all threads at once.
@@ -141,7 +142,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     }
 
 
-def adopt(recorder: Any, model: Any, optimizer: Any, request: MemoryRequest) -> None:
+def adopt(recorder: StepRecorder, model: Any, optimizer: Any, request: MemoryRequest) -> None:
     """Count what is there before the step: weights, adapter, optimiser states."""
     from labs_lib.memory.optimizers import states_on_device
     from labs_lib.memory.placing import weights_of
@@ -153,7 +154,7 @@ def adopt(recorder: Any, model: Any, optimizer: Any, request: MemoryRequest) -> 
     recorder.adopt(states_on_device(optimizer, request), "optimizer")
 
 
-def summarise(recorder: Any) -> dict[str, Any]:
+def summarise(recorder: StepRecorder) -> dict[str, Any]:
     """Turn the recorder's events into peaks by moment, moments' ends, and a timeline.
 
     What was made in the forward pass and is alive when it ends is an activation; what a
@@ -199,7 +200,7 @@ def summarise(recorder: Any) -> dict[str, Any]:
     }
 
 
-def _kinds(recorder: Any) -> list[str]:
+def _kinds(recorder: StepRecorder) -> list[str]:
     freed = [len(recorder.events)] * len(recorder.allocations)
     made = [0] * len(recorder.allocations)
     marks: list[tuple[int, str]] = []  # (event, "saved"): when what is alive is an activation
@@ -225,13 +226,15 @@ def _kinds(recorder: Any) -> list[str]:
     return kinds
 
 
-def _groups(recorder: Any, kinds: list[str], alive: Any) -> dict[Group, tuple[int, int]]:
+def _groups(
+    recorder: StepRecorder, kinds: list[str], alive: set[int]
+) -> dict[Group, tuple[int, int]]:
     groups: dict[Group, list[int]] = defaultdict(lambda: [0, 0])
     for index in alive:
         allocation = recorder.allocations[index]
         place = re.sub(r"\.\d+\.", ".*.", allocation.module + ".").rstrip(".")
         place = re.sub(r"\.\d+$", ".*", place).removeprefix("base_model.model.")
-        key = (place, allocation.operation, allocation.shape, allocation.dtype, kinds[index])
+        key: Group = (place, allocation.operation, allocation.shape, allocation.dtype, kinds[index])
         groups[key][0] += 1
         groups[key][1] += allocation.size_bytes
     return {key: (count, size) for key, (count, size) in groups.items()}

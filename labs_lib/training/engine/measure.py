@@ -9,7 +9,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from labs_lib.memory.recorder import StorageWatch
-from labs_lib.memory.tensors import states_of, statistics_of, storage_bytes
+from labs_lib.memory.tensors import states_of, statistics_of, storage_bytes, storage_key
 from labs_lib.step.adapters import is_adapter_tensor
 
 
@@ -28,10 +28,10 @@ class LiveBytes(StorageWatch):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count the storages of its results."""
-        given = {s._cdata for s in map(_storage, tree_leaves((args, kwargs))) if s is not None}
+        given = {storage_key(storage) for storage in _storages((args, kwargs))}
         result = func(*args, **(kwargs or {}))
-        for storage in map(_storage, tree_leaves(result)):
-            if storage is None or storage._cdata in given or self.number_of(storage) is not None:
+        for storage in _storages(result):
+            if storage_key(storage) in given or self.number_of(storage) is not None:
                 continue
             self.follow(storage, len(self._sizes_bytes))
             self._sizes_bytes.append(storage.nbytes())
@@ -44,8 +44,8 @@ class LiveBytes(StorageWatch):
         self.live_bytes -= self._sizes_bytes[number]
 
 
-def _storage(leaf: Any) -> torch.UntypedStorage | None:
-    return leaf.untyped_storage() if isinstance(leaf, torch.Tensor) else None
+def _storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [t.untyped_storage() for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
 
 
 def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, int]:
