@@ -16,24 +16,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from labs_lib.assessment.kinds import KINDS
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.questions import Question
-from labs_lib.assessment.records import Record, Slug, Text
+from labs_lib.assessment.records import Lesson, Record, Slug, Text
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
 from labs_lib.paths import BANK, quizzes_dir
 from labs_lib.texts import UnreadableError, read_bytes
 from labs_lib.yamls import NotYamlError, compose
 
 LARGEST_BYTES = 5 * 2**20
-LESSONS = Annotated[str, StringConstraints(pattern=r"^\d\d$")]
 
 
 class Header(Record):
     """The top of a bank: which lesson, and what a student will be able to do after it."""
 
-    lesson: LESSONS
+    lesson: Lesson
     title: Text
     objectives: Annotated[dict[Slug, Text], Field(min_length=1, max_length=30)]
     questions: Annotated[tuple[Any, ...], Field(min_length=1, max_length=500)]
@@ -125,7 +125,7 @@ def load_banks(folder: Path | None = None) -> dict[str, Bank]:
 def find_question(question_id: str) -> tuple[Bank, Question]:
     """Return the question with this id and its bank; LabError names the nearest id otherwise."""
     banks = load_banks()
-    bank = banks.get(str(question_id)[:2])
+    bank = banks.get(lesson_id(str(question_id)))
     if bank is not None:
         for question in bank.questions:
             if question.id == question_id:
@@ -205,7 +205,7 @@ def _belongs(
     """Yield what is wrong with a question in this bank; `where` its id and objective stand."""
     line, objective_line = where
     if question.lesson != header.lesson:
-        reason = f"id must start with the lesson's digits, {header.lesson}."
+        reason = f"id must start with the lesson's id, {header.lesson}."
         yield Problem(path, line, f"{question.id}: {reason}")
     if any(other.id == question.id for other in before):
         yield Problem(path, line, f"{question.id}: this id is used twice")

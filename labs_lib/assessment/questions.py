@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from labs_lib.assessment.interactions import Interaction
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.outcomes import BLANK, ERROR, Outcome, is_blank
 from labs_lib.assessment.records import Identifier, Record, Slug, Text, Whole
 from labs_lib.errors import kind_of
@@ -39,8 +40,8 @@ class Question(Record):
 
     @property
     def lesson(self) -> str:
-        """Return the two digits of the lesson that the question belongs to."""
-        return self.id[:2]
+        """Return the id of the lesson that the question belongs to."""
+        return lesson_id(self.id)
 
     @property
     def exercise_id(self) -> str | None:

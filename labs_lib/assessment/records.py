@@ -6,11 +6,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from labs_lib.assessment.lesson_ids import LESSON_PATTERN
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, strip_whitespace=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
-Identifier = Annotated[str, StringConstraints(pattern=r"^\d\d(\.[a-z0-9][a-z0-9-]*)+$")]
+Lesson = Annotated[str, StringConstraints(pattern=rf"^{LESSON_PATTERN}$")]
+Identifier = Annotated[
+    str, StringConstraints(pattern=rf"^{LESSON_PATTERN}(\.[a-z0-9][a-z0-9-]*)+$")
+]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 

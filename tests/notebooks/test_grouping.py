@@ -16,6 +16,8 @@ def test_lessons_of_one_recipe_are_one_group(tmp_path: Path):
         text = "".join(TRAINS.format(recipe) for recipe in recipes)
         (folder / f"{lesson}.py").write_text(text, encoding="utf-8")
     assert groups(tmp_path) == {"01": ["01_b"], "00-02-03": ["00_a", "02_c", "03_d"]}
+    (folder / "02x_e.py").write_text(TRAINS.format("w"), encoding="utf-8")
+    assert groups(tmp_path)["02x"] == ["02x_e"]
     assert group_of("01_b", tmp_path) == "01"
     assert group_with("z", tmp_path) == "00-02-03"
 

@@ -11,6 +11,7 @@ import pytest
 
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.exercises import exercises_of
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.progress import LessonState, read_events, standing
 from labs_lib.assessment.solved import exercise_of, questions_asked, solved_source
 from tools import notebooks
@@ -55,7 +56,7 @@ def assessment_cells(lesson: Path):
 
 @pytest.mark.timeout(1800)
 def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None, student_home: Path):
-    number = lesson.stem[:2]
+    number = lesson_id(lesson.stem)
     notebook = notebooks.read(lesson)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -81,7 +82,7 @@ def test_answers_alone_make_the_lesson_complete(lesson: Path):
         cell.source = solved_source(cell.source, SEED)
     with notebooks.scratch_home() as home:
         run(notebook, home)
-        state = outcomes(home)[lesson.stem[:2]]
+        state = outcomes(home)[lesson_id(lesson.stem)]
     assert {item.id: item.status for item in state.items if not item.ever_correct} == {}
     assert state.percent == 100 and not any(item.wrong for item in state.items)
 
@@ -96,11 +97,11 @@ def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):
     checks = [cell for cell in notebook.cells if cell.source.startswith("check(")]
     for cell in checks:
         assert "Not attempted" in notebooks.text_of(cell.outputs[0])
-    assert len(checks) == len(exercises_of(lesson.stem[:2]))
+    assert len(checks) == len(exercises_of(lesson_id(lesson.stem)))
 
 
 def test_every_question_and_exercise_of_a_lesson_is_in_its_notebook(lesson: Path):
-    number = lesson.stem[:2]
+    number = lesson_id(lesson.stem)
     code = [text for kind, text, _ in notebooks.cells_of(notebooks.read(lesson)) if kind == "code"]
     asked = [question for text in code for question in questions_asked(text)]
     bank = load_banks().get(number)
@@ -111,7 +112,7 @@ def test_every_question_and_exercise_of_a_lesson_is_in_its_notebook(lesson: Path
 
 
 def test_an_exercise_cell_holds_the_starter(lesson: Path):
-    starters = {exercise.id: exercise.starter for exercise in exercises_of(lesson.stem[:2])}
+    starters = {exercise.id: exercise.starter for exercise in exercises_of(lesson_id(lesson.stem))}
     for kind, text, _ in notebooks.cells_of(notebooks.read(lesson)):
         found = exercise_of(text) if kind == "code" else None
         if found:

@@ -11,6 +11,7 @@ import pytest
 from labs_lib.assessment.exercises import all_exercises, exercises_of, find_exercise
 from labs_lib.assessment.exercises.base import judge
 from labs_lib.assessment.exercises.cases import all_cases
+from labs_lib.assessment.lesson_ids import is_optional, lesson_id
 from labs_lib.assessment.lessons import lesson_folders, lesson_module
 from labs_lib.assessment.progress import standing
 from labs_lib.errors import LabError
@@ -48,7 +49,7 @@ def lesson(home: Path, name: str = "97_doubles") -> Path:
     code = folder / "code" / "double"
     code.mkdir(parents=True)
     (folder / "helper.py").write_text(HELPER, encoding="utf-8")
-    (folder / "exercises.py").write_text(EXERCISES.replace("NN", name[:2]), encoding="utf-8")
+    (folder / "exercises.py").write_text(EXERCISES.replace("NN", lesson_id(name)), encoding="utf-8")
     (code / "starter.py").write_text(STARTER, encoding="utf-8")
     (code / "solution.py").write_bytes(SOLUTION.replace("\n", "\r\n").encode())
     return folder
@@ -61,6 +62,36 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("LABS_QUIZZES", str(folder))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "lesson"),
+    [
+        ("05", "05"), ("05.codebook", "05"), ("05_qlora", "05"),
+        ("05x", "05x"), ("05x.codebook", "05x"), ("05x_qlora", "05x"),
+        ("", ""), ("5_qlora", ""), ("055_qlora", ""), ("05qlora", ""), ("05xx_qlora", ""),
+        ("05a_qlora", ""), ("x05_qlora", ""), ("05X.codebook", ""), ("05 .codebook", ""),
+    ],
+)  # fmt: skip
+def test_a_lessons_id_is_two_digits_and_an_x_where_it_is_optional(name: str, lesson: str):
+    assert lesson_id(name) == lesson
+    assert is_optional(lesson) == ("x" in lesson)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_optional_lesson_is_one_of_its_own(
+    home: Path, monkeypatch: pytest.MonkeyPatch, method: str
+):
+    lesson(home, "97_doubles")
+    lesson(home, "97x_more_doubles")
+    lesson(home, "97y_no_lesson")
+    monkeypatch.setenv("LABS_SANDBOX", method)
+    assert list(lesson_folders())[-2:] == ["97", "97x"]
+    assert [exercise.id for exercise in exercises_of("97")] == ["97.double"]
+    exercise = find_exercise("97x.double")
+    assert (exercise.lesson, exercise.name, exercise.solution) == ("97x", "double", SOLUTION)
+    assert judge(exercise, exercise.solution).is_correct
+    assert [state.lesson for state in standing([]).lessons][-2:] == ["97", "97x"]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -86,8 +117,9 @@ def test_private_lessons_stand_beside_the_courses_and_before_them(home: Path):
     assert [exercise.id for exercise in exercises_of("05")] == ["05.double"]
     assert lesson_folders()["05"] == home / "05_doubles"
     after = {exercise.id for exercise in all_exercises()}
-    assert after == {each for each in own if each[:2] != "05"} | {"05.double", "97.double"}
-    assert {case[0][:2] for case in all_cases()} == {each[:2] for each in own} - {"05"}
+    assert after == {each for each in own if lesson_id(each) != "05"} | {"05.double", "97.double"}
+    others = {lesson_id(each) for each in own} - {"05"}
+    assert {lesson_id(case[0]) for case in all_cases()} == others
 
 
 def test_another_folder_is_another_lesson(
@@ -137,11 +169,11 @@ def test_code_that_is_not_there_is_told_by_its_file(home: Path):
 def test_the_package_names_no_lessons_exercise(root: Path):
     """An exercise's id in an example of a comment or docstring stands in backticks."""
     ids = {exercise.id for exercise in all_exercises()}
-    quoted = re.compile(r"[\"'](\d\d\.[a-z][\w.-]+)[\"']")
+    quoted = re.compile(r"[\"'](\d\dx?\.[a-z][\w.-]+)[\"']")
     for file in (root / "labs_lib").rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert not ids & set(quoted.findall(text)), file.name
-        assert not re.search(r"\blesson_\d\d\b", text), file.name
+        assert not re.search(r"\blesson_\d\dx?\b", text), file.name
 
 
 def test_what_a_lesson_brings_is_in_small_files(root: Path):
@@ -152,7 +184,7 @@ def test_what_a_lesson_brings_is_in_small_files(root: Path):
 
 def test_every_exercise_has_its_code_and_no_code_is_left_over():
     for folder in lesson_folders().values():
-        names = {exercise.name for exercise in exercises_of(folder.name[:2])}
+        names = {exercise.name for exercise in exercises_of(lesson_id(folder.name))}
         files = {
             file.relative_to(folder / "code").as_posix() for file in (folder / "code").rglob("*.py")
         }

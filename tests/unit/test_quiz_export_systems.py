@@ -52,7 +52,7 @@ def test_moodle_takes_every_question_in_its_lessons_category(moodle):
     titles = {bank.lesson: f"{bank.lesson} {bank.title}" for bank in BANKS}
     for each in moodle:
         question = QUESTIONS[each.name]
-        assert each.category == ("LoRA Lab", titles[each.name[:2]])
+        assert each.category == ("LoRA Lab", titles[question.lesson])
         assert each.tags == [f"lesson-{question.lesson}", question.objective,
                              f"difficulty-{question.difficulty}"]  # fmt: skip
         assert len(each.hints) == 1 and each.hints[0]

@@ -81,6 +81,18 @@ def test_a_new_lesson_is_in_the_table_by_its_source_alone(source: Path):
     ]
 
 
+def test_the_table_says_which_lesson_is_optional(source: Path):
+    optional = source.with_name("97x_more.py")
+    optional.write_text(SOURCE.replace("97 · Another", "97x · One more"), encoding="utf-8")
+    source.with_name("98_last.py").write_text(SOURCE.replace("97", "98"), encoding="utf-8")
+    rows = lessons(source.parent.parent).splitlines()[2:]
+    assert [row.partition("]")[0] for row in rows] == [
+        "| [97 Another lesson",
+        "| [97x One more lesson (optional)",
+        "| [98 Another lesson",
+    ]
+
+
 @pytest.mark.parametrize("gone", ["97 · ", "- ", "**Time:**"])
 def test_a_lesson_that_does_not_say_what_it_is_for_is_one_line(source: Path, gone: str):
     source.write_text(SOURCE.replace(gone, ""), encoding="utf-8")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from labs_lib.assessment.lesson_ids import is_optional
 from labs_lib.errors import LabError
 from tools import notebooks
 from tools.tables.markdown import table
@@ -24,6 +25,11 @@ class Lesson:
     goals: tuple[str, ...]
     duration: str
     notebook: str
+
+    @property
+    def name(self) -> str:
+        """Return its number and title, and whether it is optional."""
+        return f"{self.number} {self.title}{' (optional)' if is_optional(self.number) else ''}"
 
 
 def lesson_of(source: Path) -> Lesson:
@@ -53,7 +59,7 @@ def lessons(folder: Path = notebooks.FOLDER) -> str:
         ("lesson", "after it you can", "time"),
         [
             (
-                f"[{lesson.number} {lesson.title}]({lesson.notebook})",
+                f"[{lesson.name}]({lesson.notebook})",
                 "; ".join(lesson.goals) + ".",
                 lesson.duration,
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labs_lib.assessment.exercises.base import Exercise
 from labs_lib.assessment.exercises.code import CodeFolder
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.lessons import EXERCISES, lesson_folders, lesson_module
 from labs_lib.errors import LabError, nearest, shorten
 
@@ -32,7 +33,7 @@ def all_exercises() -> tuple[Exercise, ...]:
 def find_exercise(exercise_id: str) -> Exercise:
     """Return the exercise with this id; LabError names the nearest one otherwise."""
     if isinstance(exercise_id, str):
-        for exercise in exercises_of(exercise_id[:2]):
+        for exercise in exercises_of(lesson_id(exercise_id)):
             if exercise.id == exercise_id:
                 return exercise
     ids = [exercise.id for exercise in all_exercises()]

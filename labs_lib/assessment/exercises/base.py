@@ -20,6 +20,7 @@ from labs_lib.assessment.exercises.code import NO_CODE, Code
 from labs_lib.assessment.exercises.comparing import difference, expected_form, same
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.outcomes import (
     BLANK,
     CORRECT,
@@ -106,7 +107,7 @@ class Exercise:
 
     `answer` is the name that the cell defines and that `check(id, name)` is given. `code` is the
     cell's source, before and after; the marker line is added to both. A lesson's exercise gets it
-    from the files of `code/NAME`, NAME being its id without the lesson's digits.
+    from the files of `code/NAME`, NAME being its id without the lesson.
     """
 
     id: str
@@ -128,13 +129,13 @@ class Exercise:
 
     @property
     def lesson(self) -> str:
-        """Return the two digits of its lesson."""
-        return self.id[:2]
+        """Return the id of its lesson."""
+        return lesson_id(self.id)
 
     @property
     def name(self) -> str:
-        """Return its id without the lesson's digits."""
-        return self.id[3:]
+        """Return its id without the lesson."""
+        return self.id.partition(".")[2]
 
     @property
     def starter(self) -> str:

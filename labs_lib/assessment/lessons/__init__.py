@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.errors import LabError
 from labs_lib.paths import lesson_dirs
 
@@ -40,10 +41,14 @@ def lesson_module(folder: Path, name: str) -> ModuleType:
 
 def _folders_in(home: Path) -> dict[str, Path]:
     folders: dict[str, Path] = {}
-    for file in sorted(home.glob(f"[0-9][0-9]_*/{EXERCISES}.py")):
-        folder, lesson = file.parent, file.parent.name[:2]
+    for file in sorted(home.glob(f"*/{EXERCISES}.py")):
+        folder, lesson = file.parent, lesson_id(file.parent.name)
+        if not lesson or not folder.name.startswith(f"{lesson}_"):
+            continue
         if "." in folder.name:
-            raise LabError(f"{folder.name}: a lesson's folder is called NN_words, without a dot")
+            raise LabError(
+                f"{folder.name}: a lesson's folder is called NN_words or NNx_words, without a dot"
+            )
         if lesson in folders:
             other = folders[lesson].name
             raise LabError(f"{folder.name}: lesson {lesson} already has its exercises in {other}")
