@@ -24,3 +24,9 @@ from .knobs import check_dropout as check_dropout
 from .knobs import check_rank as check_rank
 from .knobs import scaling_of as scaling_of
 from .layer import LoRALinear as LoRALinear
+from .pictures import draw_at_ranks as draw_at_ranks
+from .pictures import draw_descent as draw_descent
+from .pictures import draw_effect as draw_effect
+from .pictures import draw_energy as draw_energy
+from .pictures import draw_factors as draw_factors
+from .pictures import draw_starts as draw_starts
