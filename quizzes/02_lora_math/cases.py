@@ -7,11 +7,12 @@ from typing import Any
 
 from labs_lib.assessment.exercises.cases import Case, build, torch_loaded
 
-COUNT, FORWARD, PREPARE, MERGE = (
+SIZE, COUNT, PREPARE, MERGE, FORWARD = (
+    "02.adapter-size",
     "02.count-qkv",
-    "02.lora-forward",
     "02.prepare",
     "02.merge",
+    "02.lora-forward",
 )
 
 
@@ -200,6 +201,17 @@ EACH = "[p.requires_grad_(False) for p in base.parameters()]"
 LEAVES = "torch.zeros(d_out, rank, requires_grad=True)"
 
 CASES: list[Case] = [
+    (SIZE, 1024 * 16 + 16 * 4096, "correct", "81,920"),
+    (SIZE, 81920.0, "correct", "81,920"),
+    (SIZE, 4096 * 1024, "incorrect", "the frozen matrix"),
+    (SIZE, 16 * 4096 * 1024, "incorrect", "add up"),
+    (SIZE, 16 * 4096, "incorrect", "one factor"),
+    (SIZE, 16 * 1024, "incorrect", "one factor"),
+    (SIZE, 2 * 16 * 4096, "incorrect", "not square"),
+    (SIZE, 2 * 16 * 1024, "incorrect", "not square"),
+    (SIZE, 4096 + 1024, "incorrect", "of the r directions"),
+    (SIZE, 81921, "incorrect", "not the number"),
+    (SIZE, "81920", "error", "should be a number"),
     (COUNT, count_in_steps, "correct", "as PEFT counts"),
     (COUNT, by_matrix(lambda rank, a, b: float(rank * a + rank * b)), "correct", "as PEFT counts"),
     (COUNT, numpy_count, "correct", "as PEFT counts"),
@@ -209,7 +221,7 @@ CASES: list[Case] = [
     (COUNT, lambda rank, *rest: count_in_steps(rank, *rest) + 1, "incorrect", "expected"),
     (COUNT, lambda *case: round(count_in_steps(*case), -3), "incorrect", "expected"),
     (COUNT, lambda *case: 645120, "incorrect", "expected"),
-    (COUNT, one_layer, "incorrect", "one layer's worth"),
+    (COUNT, one_layer, "incorrect", "for one layer"),
     (COUNT, all_square, "incorrect", "grouped-query"),
     (COUNT, heads_as_width, "incorrect", "not a width"),
     (COUNT, never_fused, "incorrect", "one adapter: its lora_A"),

@@ -56,8 +56,8 @@ COUNT = Exercise(
     hints=(
         "One adapted matrix costs rank × (d_in + d_out).",
         "SmolLM2 has 9 query heads and 3 key/value heads of width 64: key maps 576 → 192.",
-        "One fused matrix has one lora_A, which reads hidden once, and a lora_B as high as all "
-        "three outputs together.",
+        "One fused matrix has one lora_A with hidden columns, and a lora_B with as many rows as "
+        "the three outputs have together.",
     ),
     check=FunctionCheck(
         cases=_count_cases,
@@ -66,12 +66,12 @@ COUNT = Exercise(
         misconceptions=(
             Misconception(
                 "one-layer",
-                "That is one layer's worth; every layer has its own adapters.",
+                "That is the count for one layer; every layer has its own adapters.",
                 wrong=lambda rank, layers, *rest: _count(rank, 1, *rest),
             ),
             Misconception(
                 "square-key-value",
-                "You took key and value for hidden → hidden. With grouped-query attention they "
+                "You count key and value as hidden → hidden. With grouped-query attention they "
                 "are narrower: kv_heads × (hidden // heads).",
                 wrong=lambda *case: _count(*case, grouped=False),
             ),
@@ -91,7 +91,7 @@ COUNT = Exercise(
             Misconception(
                 "fused-as-square",
                 "Right for separate matrices. The fused one is not square: its output holds "
-                "query, key and value one under the other.",
+                "query, key and value together.",
                 wrong=lambda *case: _count(*case, one_matrix=lambda hidden, kv: [hidden]),
             ),
             Misconception(

@@ -1,10 +1,11 @@
-"""Lesson 02: count adapters, write LoRA's forward pass, start its factors, merge them."""
+"""Lesson 02: count adapters, start their factors, merge them, write LoRA's forward pass."""
 
 from __future__ import annotations
 
 from .counting import COUNT
 from .forward import FORWARD
 from .merging import MERGE
+from .one_matrix import SIZE
 from .preparing import PREPARE
 
-EXERCISES = [COUNT, FORWARD, PREPARE, MERGE]
+EXERCISES = [SIZE, COUNT, PREPARE, MERGE, FORWARD]

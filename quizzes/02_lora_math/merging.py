@@ -40,17 +40,17 @@ MERGE = Exercise(
     id="02.merge",
     title="Merge the adapter into the layer",
     objective="merge",
+    difficulty="easy",
     task=(
         "Write `merge(W, bias, A, B, alpha)`: return `(weight, bias)` of the one plain linear "
-        "layer that computes what `W`, `bias` and the adapter compute together (without dropout, "
-        "which is off outside training). Shapes as before: `W` (d_out, d_in), `A` (r, d_in), "
-        "`B` (d_out, r)."
+        "layer that computes what the layer with `W` and `bias` and its adapter compute together. "
+        "Shapes as before: `W` (d_out, d_in), `A` (r, d_in), `B` (d_out, r)."
     ),
     answer="merge",
     hints=(
-        "Write both outputs as x times something, and collect what stands behind x.",
-        "Check the shape: what you add to W must be (d_out, d_in).",
-        "The adapter has no bias of its own; what becomes of the layer's?",
+        "Write W·x + bias and the adapter's output as one matrix times x, plus a vector.",
+        "What you add to W must have its shape, (d_out, d_in).",
+        "The adapter has no bias, so the layer's bias is also the merged layer's.",
     ),
     check=FunctionCheck(
         cases=_merge_cases,

@@ -42,10 +42,10 @@ PREPARE = Exercise(
     title="Make a layer ready for its first step",
     objective="start",
     task=(
-        "Write `prepare(base, rank)`. `base` is a `torch.nn.Linear`. Freeze it, all of it, and "
-        "return `(A, B)`: two `torch.nn.Parameter` of shapes (rank, d_in) and (d_out, rank), "
-        "started so that the layer with its adapter is exactly the base at step 0 **and** can "
-        "learn from step 1, and with A random, as in the paper."
+        "Write `prepare(base, rank)`. `base` is a `torch.nn.Linear`. Freeze its weight and its "
+        "bias, and return `(A, B)`: two `torch.nn.Parameter` of shapes (rank, d_in) and "
+        "(d_out, rank). Start them as the paper does: before the first step the layer with its "
+        "adapter computes what the base computes, and in the first step it can learn."
     ),
     answer="prepare",
     hints=(
@@ -127,7 +127,7 @@ PREPARE = Exercise(
             ),
             Misconception(
                 "bias-not-frozen",
-                "The weight is frozen but the bias still trains. Freeze the whole layer.",
+                "The weight is frozen but the bias still trains. Freeze both.",
                 when=_all("bias_trains"),
             ),
             Misconception(
@@ -146,8 +146,8 @@ PREPARE = Exercise(
             ),
             Misconception(
                 "both-random",
-                "With both factors random B·A is not zero: the model is another one before the "
-                "first step, a noisy version of the base.",
+                "With both factors random, B·A is not zero: before the first step the model is "
+                "already a noisy version of the base.",
                 when=_each(is_zero("B"), False),
             ),
             Misconception(

@@ -1,11 +1,9 @@
-import math
-
 import torch
 
 
 def prepare(base, rank):
+    d_out, d_in = base.weight.shape
     base.requires_grad_(False)
-    A = torch.nn.Parameter(torch.empty(rank, base.in_features))
-    torch.nn.init.kaiming_uniform_(A, a=math.sqrt(5))
-    B = torch.nn.Parameter(torch.zeros(base.out_features, rank))
+    A = torch.nn.Parameter(torch.randn(rank, d_in) / d_in**0.5)
+    B = torch.nn.Parameter(torch.zeros(d_out, rank))
     return A, B

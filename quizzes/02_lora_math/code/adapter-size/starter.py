@@ -1,0 +1,1 @@
+size = ...  # of lora_A and lora_B together
