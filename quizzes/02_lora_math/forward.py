@@ -66,8 +66,8 @@ FORWARD = Exercise(
     ),
     answer="lora_forward",
     hints=(
-        "The frozen layer is x @ W.T + bias, and it sees all of x.",
-        "The adapter's path: drop its input, then A, then B, then scale.",
+        "The frozen layer computes x @ W.T + bias from all of x.",
+        "On the adapter's path come drop, A, B and the scaling, in this order.",
         "The rank is A.shape[0]; the scaling is alpha over it.",
     ),
     check=FunctionCheck(
@@ -109,30 +109,31 @@ FORWARD = Exercise(
             ),
             Misconception(
                 "dropout-on-update",
-                "You drop the adapter's output. LoRA drops its input: drop(x), before A.",
+                "You apply drop to the adapter's output. LoRA applies it to the input: drop(x), "
+                "before A.",
                 wrong=lambda x, W, bias, A, B, alpha: (
                     x @ W.T + bias + alpha / len(A) * drop(x @ A.T @ B.T)
                 ),
             ),
             Misconception(
                 "dropout-on-output",
-                "You drop the whole layer's output, the frozen part with it. Only the adapter's "
-                "input is dropped.",
+                "You apply drop to the layer's output, which includes the frozen part. It acts on "
+                "the adapter's input only.",
                 wrong=lambda x, W, bias, A, B, alpha: drop(
                     x @ W.T + bias + alpha / len(A) * (x @ A.T @ B.T)
                 ),
             ),
             Misconception(
                 "dropout-on-base",
-                "The frozen layer sees a dropped x too. It must get all of x; only the adapter's "
-                "path is dropped.",
+                "The frozen layer gets drop(x) too. It must get all of x; drop acts on the "
+                "adapter's path only.",
                 wrong=lambda x, W, bias, A, B, alpha: (
                     drop(x) @ W.T + bias + alpha / len(A) * (drop(x) @ A.T @ B.T)
                 ),
             ),
             Misconception(
                 "no-dropout",
-                "drop is never called: it belongs on the adapter's input.",
+                "drop is never called: apply it to the adapter's input.",
                 wrong=lambda x, W, bias, A, B, alpha: (
                     x @ W.T + bias + alpha / len(A) * (x @ A.T @ B.T)
                 ),
@@ -161,5 +162,5 @@ FORWARD = Exercise(
             ),
         ),
     ),
-    praise="The frozen layer, plus alpha / r times B of A of the dropped input.",
+    praise="The frozen layer's output plus (alpha / r)·B·A·drop(x).",
 )

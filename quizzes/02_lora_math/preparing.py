@@ -110,7 +110,7 @@ PREPARE = Exercise(
             ),
             Misconception(
                 "shapes-transposed",
-                "Those are (d_in, r) and (r, d_out), as some notes write them. PEFT and the paper "
+                "Those are (d_in, r) and (r, d_out), as some texts write them. PEFT and the paper "
                 "keep A as (r, d_in) and B as (d_out, r).",
                 when=_all("swapped_shapes"),
             ),
