@@ -147,8 +147,8 @@ print(", ".join(f"rank {r}: {kept[r - 1]:.1%}" for r in (1, 8, 64, 576)))
 compare_prediction("02x.weight-kept-percent", round(100 * float(kept[7]), 1), unit="%")
 
 # %% [markdown]
-# Is that little? A random matrix of the same shape is the measure; it comes into the table below.
-# LoRA's bet is not about the weight, but about the change.
+# To judge that number we need a random matrix of the same shape; the table below has one. LoRA's bet
+# is not about the weight, but about the change.
 
 # %% [markdown]
 # ## A change
@@ -232,10 +232,10 @@ Table.of(("layer", "ΔW at rank 1 / 8 / 64", "W", "random"), rows)
 lowrank.draw_energy(energies)
 
 # %% [markdown]
-# Compare the three spans in the picture's title. If the span of $\Delta W$ lies above the other two,
-# then a few directions carry much of this change, and $W$ is closer to a random matrix than
-# $\Delta W$ is. Look at the right end of the curves, too. Where a curve reaches 100 % only at the
-# end, the matrix is not *of* low rank; it is *close to* a matrix of low rank.
+# Compare the three spans in the picture's title. In all nine layers $\Delta W$ keeps a much larger
+# share than $W$: a few directions carry much of this change, while $W$ is closer to a random matrix.
+# Look at the right end of the curves, too. $\Delta W$ reaches 100 % only near the end. It is not *of*
+# low rank; it is *close to* a matrix of low rank.
 
 # %% [markdown]
 # ### Where the tail comes from
@@ -330,7 +330,7 @@ compare_prediction("02x.effect-percent", round(100 * effect[8], 1), unit="%")
 lowrank.draw_effect({r: effect[r] for r in (1, 8, 64)}, energy)
 
 # %% [markdown]
-# Where the share of the effect is larger than the share of the energy, part of what the cut leaves
+# The cut to rank 8 keeps a larger share of the effect than of the energy. So part of what it leaves
 # out did little for this task.
 #
 # This does **not** show that rank 8 is enough elsewhere. The task is a change of voice, the training
@@ -377,8 +377,8 @@ show_progress()
 # ## Summary
 #
 # - The truncated SVD is the best rank-$r$ approximation; the spectrum says how good it is.
-# - LoRA's bet is about the change $\Delta W$, not about $W$. The tables above say how the bet went
-#   for one task, one model and one short training.
+# - LoRA's bet is about the change $\Delta W$, not about $W$. It held for one task, one model and one
+#   short training.
 # - The share of energy that a cut keeps and the share of the effect that it keeps are two different
 #   measurements. The second is the one that counts.
 #
