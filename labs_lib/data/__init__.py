@@ -13,11 +13,13 @@ from labs_lib.data.scoring import (
     voice_marks,
 )
 from labs_lib.data.sources import resolve
+from labs_lib.data.token_row import TokenRow
 
 __all__ = [
     "SETS",
     "DataSet",
     "Row",
+    "TokenRow",
     "card",
     "exact_match",
     "exactly_right",
