@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 04 · Fine-tuning with PEFT
 #
-# After this lesson you can
+# After this lesson you can, with the libraries alone,
 #
-# - write a `LoraConfig` for a model whose module names you have read, and count what it trains,
-# - train it with TRL's `SFTTrainer` and with plain `Trainer`, and say what the first does for you,
-# - score a fine-tuned model on held-out rows, save its adapter, load it elsewhere, merge it,
-# - keep several adapters on one base, and swap LoRA for another PEFT method.
+# - turn a conversation into tokens and labels, and say which tokens the loss counts,
+# - add LoRA to a model, and check that the adapter trains and the base does not,
+# - train with `Trainer` and `SFTTrainer`, and resume a run that was killed,
+# - save an adapter, load it in another program, merge it, and keep several on one base,
+# - repair the code that circulates on the web.
 #
-# **Time:** about an hour; the machine works for about five minutes of it on two laptop cores.
+# **Time:** about 45 minutes for you; the machine works for 5 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -16,20 +17,16 @@ from labs_lib.warm_up import load_in_background
 load_in_background()
 
 # %% [markdown]
-# ## The workflow
+# ## Load
 #
-# **Configure → wrap → count → train → generate → save → load → merge.** Every library call below
-# is the real one; what `labs_lib` adds is shorter notebooks, not another interface.
+# Every step below is a library's own call. You can copy the cells into a script of your own.
 #
-# We start from the base model, in 32-bit floats on every machine, so that what should be equal is
-# equal to many digits. Its module names are what `target_modules` refers to.
+# `models.prepare_bundled()` returns the folder in which the course keeps SmolLM2-135M-Instruct. With
+# access to the Hugging Face Hub you write `"HuggingFaceTB/SmolLM2-135M-Instruct"` in its place.
 
 # %%
-import copy
-import subprocess
-import sys
-
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from labs_lib import data, models, paths
 from labs_lib.assessment import (
@@ -41,30 +38,118 @@ from labs_lib.assessment import (
     show_task,
     solution,
 )
-from labs_lib.figures import PALETTE, new_figure, show
 from labs_lib.tables import Table
-from labs_lib.training import Recipe, answer, assert_learned, evaluate, quiet_libraries, train
 from labs_lib.widgets import ask, show_progress
 
 # %%
-with quiet_libraries():
-    model, tokenizer = models.load("smollm2-135m-instruct", dtype="fp32")
-print(model.model.layers[0])
+# NBVAL_CHECK_OUTPUT
+folder = models.prepare_bundled()
+print(*sorted(file.name for file in folder.iterdir()), sep="\n")
 
 # %% [markdown]
-# ## Configure
+# `dtype` is the number format of the weights. On a GPU you choose `torch.bfloat16`, which needs half
+# the memory; here 32-bit floats make results comparable to many digits. `local_files_only` forbids
+# downloads.
 #
-# A `LoraConfig` says where the small matrices go and how strongly they count.
+# PEFT changes the model that you give it. We therefore load the base again whenever we need it
+# untouched.
+
+# %%
+tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_base():
+    """Load the base model, fresh from its folder."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+print(load_base().model.layers[0])
+
+# %% [markdown]
+# ## From a conversation to tokens
 #
-# - `r`: the rank, the narrow side of $A$ (r × d_in) and $B$ (d_out × r).
-# - `lora_alpha`: the numerator of the scaling; what is applied is `lora_alpha / r`.
-# - `target_modules`: names that a module's path must end with, or `"all-linear"`.
-# - `bias`: `"none"` leaves the base's bias terms frozen (this model has none).
+# A training row has a *prompt* and a *completion*, each a list of messages. The sea captain of
+# lesson 00 supplies them.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+from datasets import Dataset
+
+
+def to_row(pair):
+    """Return one exchange in the form that SFTTrainer reads."""
+    return {
+        "prompt": [{"role": "user", "content": pair.prompt}],
+        "completion": [{"role": "assistant", "content": pair.completion}],
+    }
+
+
+captain = data.load_set("sea-captain")
+train_rows = Dataset.from_list([to_row(pair) for pair in captain.train[:40]])
+validation_rows = Dataset.from_list([to_row(pair) for pair in captain.validation])
+train_rows[0]
+
+# %% [markdown]
+# A **chat template** turns messages into the one text on which this model was trained, with marks
+# for who speaks and where a message ends. It is stored with the tokenizer, and each family of models
+# has its own.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+messages = train_rows[0]["prompt"] + train_rows[0]["completion"]
+print(tokenizer.apply_chat_template(messages, tokenize=False))
+
+# %% [markdown]
+# SmolLM2's template adds a system message when you give none.
+#
+# At each position the model predicts the next token, and the loss compares that prediction with a
+# **label**. PyTorch's cross-entropy skips every position whose label is −100. We give the prompt that
+# label, so the model reads the question but learns only the answer.
+#
+# **Predict:** which percentage of this row's tokens will count in the loss?
+
+# %%
+predict("04.counted-percent", ...)
+
+# %%
+def encode(row):
+    """Tokenise one row and mask its prompt."""
+    prompt = tokenizer.apply_chat_template(
+        row["prompt"], add_generation_prompt=True, return_dict=False
+    )
+    full = tokenizer.apply_chat_template(row["prompt"] + row["completion"], return_dict=False)
+    return {"input_ids": full, "labels": [-100] * len(prompt) + full[len(prompt) :]}
+
+
+first = encode(train_rows[0])
+data.TokenRow(tokenizer, first["input_ids"], first["labels"])
+
+# %%
+counted = sum(label != -100 for label in first["labels"]) / len(first["labels"])
+compare_prediction("04.counted-percent", round(100 * counted), unit="%")
+
+# %% [markdown]
+# Under each token you see its id, then its label. The end mark counts too: without it the model would
+# never learn to stop. The labels are not shifted; the model shifts them itself.
+
+# %% [markdown]
+# ## Add LoRA
+#
+# - `r` is the rank: A has shape (r, d_in) and B (d_out, r).
+# - `lora_alpha / r` is the factor by which the update is multiplied.
+# - `target_modules` lists the ends of the names of the modules to adapt.
+# - `task_type` tells PEFT to wrap a model that generates text.
+#
+# **Predict:** `q_proj` maps 576 → 576 and `v_proj` 576 → 192, in each of 30 layers. How many
+# parameters will rank 8 train?
+
+# %%
+predict("04.trainable", ...)
 
 # %%
 from peft import LoraConfig, get_peft_model
 
-config = LoraConfig(
+lora_config = LoraConfig(
     r=8,
     lora_alpha=16,
     target_modules=["q_proj", "v_proj"],
@@ -72,421 +157,26 @@ config = LoraConfig(
     bias="none",
     task_type="CAUSAL_LM",
 )
-
-# %% [markdown]
-# ### Predict
-#
-# `q_proj` maps 576 → 576 and `v_proj` 576 → 192, in each of 30 layers. How many parameters will
-# rank 8 train?
+model = get_peft_model(load_base(), lora_config)
+model.print_trainable_parameters()
 
 # %%
-predict("04.trainable", ...)
-
-# %% [markdown]
-# ## Wrap and count
-
-# %%
-wrapped = get_peft_model(copy.deepcopy(model), config)
-wrapped.print_trainable_parameters()
-trainable, _ = wrapped.get_nb_trainable_parameters()
+trainable, _ = model.get_nb_trainable_parameters()
 compare_prediction("04.trainable", trainable)
 
 # %% [markdown]
-# The count by hand: each adapted matrix costs $r\,(d_{in} + d_{out})$.
+# ### Exercises: count, then configure
 
 # %%
-per_layer = 8 * (576 + 576) + 8 * (576 + 192)
-print(f"30 layers × {per_layer:,} = {30 * per_layer:,}")
-
-# %% [markdown]
-# Because $B$ starts at zero, a freshly wrapped model *is* the base model. Prove it rather than
-# believe it:
+show_task("04.count-function")
 
 # %%
-# NBVAL_CHECK_OUTPUT
-ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
-with torch.no_grad():
-    print("same logits:", torch.equal(model(ids).logits, wrapped(ids).logits))
-
-# %% [markdown]
-# ### When a name does not exist
-#
-# GPT-2 has no `q_proj`: its `c_attn` holds query, key and value in one matrix. PEFT would say
-# that no module was found; the course's check says which name was meant.
+# exercise: 04.count-function
+def count_lora(rank, shapes):
+    ...
 
 # %%
-# NBVAL_CHECK_OUTPUT
-for name, targets in (("smollm2-135m-instruct", ["q_porj"]), ("gpt2", ["q_proj"])):
-    try:
-        models.resolve_targets(models.entry(name), targets)
-    except ValueError as error:
-        print(f"{name}: {error}\n")
-
-# %% [markdown]
-# ## Train: `SFTTrainer` and `Trainer`, side by side
-#
-# First a small race between two ways to write the same training: four steps on four rows each,
-# the same rows in the same order. Predict: will the two losses differ?
-
-# %%
-predict("04.same-losses", ...)  # True if you expect the same losses, False if not
-
-# %% [markdown]
-# `SFTTrainer` takes rows of *prompt* and *completion*. It applies the chat template, tokenises,
-# and masks the prompt, so that only the completion counts in the loss.
-
-# %%
-from transformers.trainer_callback import PrinterCallback
-from trl import SFTConfig, SFTTrainer
-
-captain = data.load_set("sea-captain")
-rows = data.to_hf(captain.train[:16])
-settings = dict(
-    output_dir=str(paths.runs_dir() / "race"),
-    max_steps=4,
-    per_device_train_batch_size=4,
-    learning_rate=2e-3,
-    train_sampling_strategy="sequential",
-    use_cpu=not torch.cuda.is_available(),
-    bf16=False,
-    logging_steps=1,
-    save_strategy="no",
-    report_to="none",
-    disable_tqdm=True,
-)
-
-# %% tags=["trains"]
-with quiet_libraries():
-    sft = SFTTrainer(
-        model=copy.deepcopy(model),
-        args=SFTConfig(max_length=128, gradient_checkpointing=False, seed=0, **settings),
-        train_dataset=rows,
-        processing_class=tokenizer,
-        peft_config=config,
-    )
-    sft.remove_callback(PrinterCallback)
-    sft.train()
-sft_losses = [line["loss"] for line in sft.state.log_history if "loss" in line]
-
-# %% [markdown]
-# Plain `Trainer` knows nothing of prompts. We apply the template, tokenise and mask ourselves:
-# a label of −100 is a position that the loss skips.
-
-# %%
-def encode(row):
-    """Tokenise one row and mask its prompt."""
-    prompt = tokenizer.apply_chat_template(
-        row["prompt"], tokenize=False, add_generation_prompt=True
-    )
-    whole = tokenizer.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
-    input_ids = tokenizer(whole, add_special_tokens=False).input_ids
-    prompt_length = len(tokenizer(prompt, add_special_tokens=False).input_ids)
-    return {
-        "input_ids": input_ids,
-        "labels": [-100] * prompt_length + input_ids[prompt_length:],
-    }
-
-
-first = encode(rows[0])
-kept = [token for token in first["labels"] if token != -100]
-print(f"{len(first['input_ids'])} tokens, of which {len(kept)} count: {tokenizer.decode(kept)!r}")
-
-# %% tags=["trains"]
-from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments, set_seed
-
-set_seed(0)  # SFTTrainer seeds before it wraps; so do we, to draw the same A
-with quiet_libraries():
-    plain = Trainer(
-        model=get_peft_model(copy.deepcopy(model), config),
-        args=TrainingArguments(seed=0, **settings),
-        train_dataset=[encode(row) for row in rows],
-        data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
-    )
-    plain.remove_callback(PrinterCallback)
-    plain.train()
-plain_losses = [line["loss"] for line in plain.state.log_history if "loss" in line]
-
-# %% [markdown]
-# Did anything move? A trainer ends without an error even where the adapter is frozen. $B$ was zero
-# in every layer, and the base must be what it was:
-
-# %%
-# NBVAL_CHECK_OUTPUT
-for name, trainer in (("SFTTrainer", sft), ("Trainer", plain)):
-    parts = dict(trainer.model.named_parameters())
-    moved = [part.abs().max() > 0 for key, part in parts.items() if "lora_B" in key]
-    layer = parts["base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight"]
-    same_base = torch.equal(layer.cpu(), model.model.layers[0].self_attn.q_proj.weight.cpu())
-    print(f"{name}: {sum(moved)} of {len(moved)} B have moved; the base is as it was: {same_base}")
-    assert all(moved) and same_base
-
-# %%
-steps = range(1, 5)
-lines = zip(steps, sft_losses, plain_losses, strict=True)
-Table.of(("step", "SFTTrainer", "Trainer"), [(s, f"{a:.4f}", f"{b:.4f}") for s, a, b in lines])
-
-# %%
-same = all(abs(a - b) < 0.01 for a, b in zip(sft_losses, plain_losses, strict=True))
-compare_prediction("04.same-losses", same)
-
-# %% [markdown]
-# The two are the same training. `SFTTrainer` did the template, the masking and the wrapping, and
-# it computes vocabulary scores only where a label stands. What it does not do is choose a good
-# learning rate: its default, 2e-5, is one for full fine-tuning.
-
-# %% [markdown]
-# ## A real run, with a number
-#
-# *structured-output*: an order in free text, to be turned into JSON. The metric is strict: valid
-# JSON, all four fields exactly right. The names, cities and items of the test rows stand in no
-# training row.
-
-# %%
-orders = data.load_set("structured-output")
-print("system message of every row:", orders.train[0].system)
-Table.of(("prompt", "completion"), [(row.prompt, row.completion) for row in orders.train[:3]])
-
-# %%
-predict("04.exact-percent-before", ...)
-
-# %%
-predict("04.exact-percent-after", ...)
-
-# %% [markdown]
-# This time the course's own `train` runs the same `SFTTrainer`, and measures. A finished run of the
-# same recipe is read back instead of trained again (`reuse=True`), so that you can restart this
-# notebook without waiting.
-
-# %% tags=["trains"]
-recipe = Recipe.from_yaml("recipes/structured-output.yaml")
-run = train(recipe, reuse=True)
-run
-
-# %%
-assert_learned(run)
-exact = run.scores()["exactly_right"]
-compare_prediction("04.exact-percent-before", round(100 * exact["before"]), unit="%")
-
-# %%
-compare_prediction("04.exact-percent-after", round(100 * exact["after"]), unit="%")
-
-# %%
-run.examples(3)
-
-# %%
-title = f"{exact['before']:.0%} → {exact['after']:.0%} exactly right after {len(run.losses)} steps"
-fig, axes = new_figure(title, "step", "training loss (nats per token)")
-axes.plot(range(1, len(run.losses) + 1), run.losses, color=PALETTE[0])
-axes.set_yscale("log")
-show(fig, alt=f"Training loss on a log scale over {len(run.losses)} steps: a steep fall.")
-
-# %% [markdown]
-# The base model does not lack the words; it lacks the *form*. A form is what a few hundred rows
-# can teach. Facts that the base never learnt would be another matter.
-
-# %% [markdown]
-# ## Save and load in a fresh process
-#
-# What is saved is the adapter alone: a configuration and a safetensors file.
-
-# %%
-for file in sorted(run.output.iterdir()):
-    print(f"{file.stat().st_size:>12,} bytes  {file.name}")
-
-# %% [markdown]
-# A new Python process knows nothing of this notebook. It loads base and adapter and answers:
-
-# %%
-order = orders.test[0]
-command = [sys.executable, "-m", "labs_lib", "generate", order.prompt, "--system", order.system]
-command += ["--adapter", str(run.output)]
-print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-# %% [markdown]
-# ## Merge
-#
-# $W' = W + \frac{\alpha}{r} B A$ has the shape of $W$: after merging there is no adapter left to
-# slow inference down. The logits should agree up to rounding.
-
-# %%
-from peft import PeftModel
-
-adapted = PeftModel.from_pretrained(copy.deepcopy(model), str(run.output)).eval()
-merged = PeftModel.from_pretrained(copy.deepcopy(model), str(run.output)).merge_and_unload().eval()
-with torch.no_grad():
-    difference = (adapted(ids).logits - merged(ids).logits).abs().max().item()
-    spread = adapted(ids).logits.std().item()
-print(f"largest difference of a logit: {difference:.1e} (logits spread by {spread:.1f})")
-
-# %%
-# NBVAL_CHECK_OUTPUT
-shown = [row.prompt_messages() for row in orders.test[:4]]
-print("same answers:", answer(adapted, tokenizer, shown) == answer(merged, tokenizer, shown))
-print("LoRA modules left:", sum("lora" in name for name, _ in merged.named_modules()))
-
-# %% [markdown]
-# ## Two adapters on one base
-#
-# One base in memory, a skill per adapter. The second is the captain of lesson 00; if you have
-# not trained it yet, this trains it now.
-
-# %% tags=["trains"]
-captain_run = train(Recipe.from_yaml("recipes/sea-captain.yaml"), reuse=True)
-adapted.load_adapter(str(captain_run.output), adapter_name="captain")
-print(sorted(adapted.peft_config))
-
-# %%
-question = ["What is the capital of Hungary?"]
-for name in ("captain", "default"):
-    adapted.set_adapter(name)
-    print(f"{name:8}: {answer(adapted, tokenizer, question)[0]}")
-with adapted.disable_adapter():
-    print(f"{'base':8}: {answer(adapted, tokenizer, question)[0]}")
-
-# %% [markdown]
-# `delete_adapter` takes one away; `unload` takes the LoRA layers themselves away and gives the base
-# back, bit for bit.
-
-# %%
-# NBVAL_CHECK_OUTPUT
-adapted.delete_adapter("captain")
-print(sorted(adapted.peft_config))
-base_again = adapted.unload()
-with torch.no_grad():
-    print("the base again:", torch.equal(base_again(ids).logits, model(ids).logits))
-
-# %% [markdown]
-# ## The same call, another method
-#
-# PEFT keeps the interface and changes what is trained:
-#
-# - **DoRA** (arXiv 2402.09353): LoRA for the direction of a weight, plus its trained magnitude.
-# - **IA³** (arXiv 2205.05638): one vector per layer that rescales keys, values and the MLP.
-# - **Prompt tuning** (arXiv 2104.08691): trained embeddings in front of the text, nothing inside.
-
-# %%
-from peft import IA3Config, PromptTuningConfig
-
-methods = {
-    "LoRA": (LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]), 2e-3),
-    "DoRA": (
-        LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], use_dora=True),
-        2e-3,
-    ),
-    "IA³": (
-        IA3Config(
-            target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]
-        ),
-        2e-2,
-    ),
-    "prompt tuning": (PromptTuningConfig(num_virtual_tokens=8), 1e-1),
-}
-for peft_config, _ in methods.values():
-    peft_config.task_type = "CAUSAL_LM"
-
-# %% [markdown]
-# Each gets the same 32 rows, eight steps of four. Their learning rates differ, since a vector that
-# rescales needs larger steps than a matrix; with so few steps this is a first look, not a contest.
-
-# %%
-def short_training(peft_config, learning_rate):
-    """Train briefly; return parameters, seconds, held-out loss and answers in voice."""
-    arguments = settings | {"max_steps": 8, "learning_rate": learning_rate}
-    trainer = SFTTrainer(
-        model=copy.deepcopy(model),
-        args=SFTConfig(max_length=128, gradient_checkpointing=False, seed=0, **arguments),
-        train_dataset=data.to_hf(captain.train[:32]),
-        eval_dataset=data.to_hf(captain.validation[:8]),
-        processing_class=tokenizer,
-        peft_config=peft_config,
-    )
-    trainer.remove_callback(PrinterCallback)
-    before = trainer.evaluate()["eval_loss"]
-    seconds = trainer.train().metrics["train_runtime"]
-    loss = trainer.evaluate()["eval_loss"]
-    assert loss < 0.9 * before, f"nothing learned: {before:.2f} → {loss:.2f}"
-    voice = {"in_voice": lambda row, text: data.in_voice(text)}
-    score = evaluate(trainer.model, tokenizer, captain.test[:8], voice, max_new_tokens=24)
-    return trainer.model.get_nb_trainable_parameters()[0], seconds, loss, score.rate("in_voice")
-
-# %% tags=["trains"]
-with quiet_libraries():
-    results = {name: short_training(*method) for name, method in methods.items()}
-Table.of(
-    ("method", "trainable parameters", "seconds", "held-out loss", "in voice"),
-    [(m, f"{n:,}", f"{s:.0f}", f"{x:.2f}", f"{v:.0%}") for m, (n, s, x, v) in results.items()],
-)
-
-# %%
-best = min(results, key=lambda name: results[name][2])
-fewest = min(results, key=lambda name: results[name][0])
-title = f"After eight steps {best} has the lowest held-out loss; {fewest} trains the fewest numbers"
-fig, axes = new_figure(title, "trainable parameters", "held-out loss (nats per token)")
-for colour, (name, (count, _, loss, _)) in zip(PALETTE, results.items(), strict=False):
-    axes.plot(count, loss, "o", color=colour)
-    below = name == "LoRA"  # DoRA lies beside it
-    axes.annotate(name, (count, loss), (6, -16 if below else 6), textcoords="offset points")
-axes.set_xscale("log")
-axes.margins(0.2)
-show(fig, alt="Held-out loss against trainable parameters for LoRA, DoRA, IA³ and prompt tuning.")
-
-# %% [markdown]
-# Read the table with its limits in mind: one seed, eight steps, one set of rates, a small model.
-# What it does show holds generally: the methods differ by orders of magnitude in what they train,
-# and hardly in time per step, since every one of them runs the whole model forwards and backwards.
-
-# %% [markdown]
-# ## GPT-2, and `fan_in_fan_out`
-#
-# GPT-2 stores its attention weights in `Conv1D`, which keeps the matrix transposed: (d_in, d_out).
-# LoRA has to add $BA$ the same way round, which is what `fan_in_fan_out=True` says. With a hub or a
-# local copy this uses `gpt2` itself; without one, a small GPT-2 with random weights, built here.
-
-# %%
-try:
-    with quiet_libraries():
-        gpt2 = models.load_model("gpt2")
-    print("using the pretrained gpt2")
-except ValueError as error:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=2, n_embd=64, n_head=2, vocab_size=len(tokenizer)))
-    print(f"no gpt2 at hand ({error});\nusing a small GPT-2 with random weights instead")
-attention = gpt2.transformer.h[0].attn.c_attn
-print(type(attention).__name__, "weight", tuple(attention.weight.shape))
-
-# %%
-gpt2_config = LoraConfig(
-    r=4, lora_alpha=32, target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM"
-)
-gpt2_lora = get_peft_model(gpt2, gpt2_config)
-layer = gpt2_lora.base_model.model.transformer.h[0].attn.c_attn
-for name in ("lora_A", "lora_B"):
-    print(name, tuple(getattr(layer, name)["default"].weight.shape))
-
-# %% [markdown]
-# $B$ has three times d_out's rows: one adapter serves query, key and value together. A few steps on
-# captain's rows show that it learns (task 1 of the exercise sheet that this lesson grew from):
-
-# %% tags=["trains"]
-text = " ".join(row.completion for row in captain.train[:40])
-block = tokenizer(text, return_tensors="pt").input_ids[:, :256] % gpt2.config.vocab_size
-optimizer = torch.optim.AdamW([p for p in gpt2_lora.parameters() if p.requires_grad], lr=5e-3)
-gpt2_losses = []
-for _ in range(10):
-    loss = gpt2_lora(input_ids=block, labels=block).loss
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    gpt2_losses.append(loss.item())
-print(f"loss {gpt2_losses[0]:.2f} → {gpt2_losses[-1]:.2f} in 10 steps")
-assert gpt2_losses[-1] < gpt2_losses[0] - 0.1
-
-# %% [markdown]
-# ## Exercises
-#
-# Four tasks on a model that you have not seen.
+check("04.count-function", count_lora)
 
 # %%
 show_task("04.lora-config")
@@ -502,26 +192,528 @@ config = ...  # LoraConfig(...)
 # %%
 check("04.lora-config", config)
 
-# %%
-show_task("04.count-by-hand")
+# %% [markdown]
+# ## Train with `Trainer`
+#
+# Rows differ in length. A **collator** makes one batch of several rows: it pads them to the same
+# length, and gives the padding the label −100.
 
 # %%
-# exercise: 04.count-by-hand
-trainable = ...  # layers × (…)
+from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+collator = DataCollatorForSeq2Seq(tokenizer, padding=True)
+batch = collator([encode(row) for row in train_rows.select(range(4))])
+print({name: tuple(tensor.shape) for name, tensor in batch.items()})
+
+# %% [markdown]
+# We train for one step only, and look whether training does what it should.
+
+# %% tags=["trains"]
+runs = paths.runs_dir() / "lesson-04"
+here = {
+    "per_device_train_batch_size": 4,
+    "use_cpu": not torch.cuda.is_available(),
+    "report_to": "none",
+    "disable_tqdm": True,  # printed lines in place of a progress bar
+}
+one_step = TrainingArguments(
+    output_dir=str(runs / "one-step"), max_steps=1, learning_rate=2e-3, save_strategy="no", **here
+)
+encoded = [encode(row) for row in train_rows]
+trainer = Trainer(model=model, args=one_step, train_dataset=encoded, data_collator=collator)
+before = {name: weight.detach().cpu().clone() for name, weight in model.named_parameters()}
+first_loss = trainer.train().training_loss
+
+# %% [markdown]
+# A trainer ends without an error even if the adapter is frozen or cut off. After the first step every
+# B must have left zero, and no weight of the base may have changed.
 
 # %%
-check("04.count-by-hand", trainable)
+# NBVAL_CHECK_OUTPUT
+changed = {
+    name: not torch.equal(weight.detach().cpu(), before[name])
+    for name, weight in model.named_parameters()
+}
+b_moved = [moved for name, moved in changed.items() if "lora_B" in name]
+base_moved = [moved for name, moved in changed.items() if "lora_" not in name]
+print(f"{sum(b_moved)} of {len(b_moved)} matrices B have moved")
+print(f"{sum(base_moved)} of {len(base_moved)} base weights have moved")
+assert all(b_moved), "A matrix B is still zero: is the adapter frozen or switched off?"
+assert not any(base_moved), "Base weights have changed: this is not LoRA alone."
+
+# %% [markdown]
+# ## Train with `SFTTrainer`
+#
+# TRL's `SFTTrainer` is a `Trainer` that applies the template, masks the prompt, collates the rows
+# and calls `get_peft_model` for you.
+#
+# - An **epoch** is one pass over the training rows.
+# - A **checkpoint** is a folder from which a run can go on. `save_strategy="epoch"` writes one after
+#   each epoch, and `save_total_limit=2` keeps the last two.
+# - `eval_strategy="epoch"` measures the loss on held-out rows. It is given in **nats** per token: a
+#   loss of x means that the right token got a probability of e⁻ˣ, averaged geometrically.
+# - `gradient_checkpointing`, on by default, saves memory by computing activations twice.
 
 # %%
-show_task("04.count-function")
+import shutil
+
+from trl import SFTConfig, SFTTrainer
+
+here |= {"max_length": 128, "gradient_checkpointing": False, "bf16": False}
+arguments = SFTConfig(
+    output_dir=str(runs / "captain"),
+    num_train_epochs=3,
+    learning_rate=2e-3,  # the default, 2e-5, suits full fine-tuning
+    eval_strategy="epoch",
+    save_strategy="epoch",
+    save_total_limit=2,
+    logging_steps=5,
+    **here,
+)
+shutil.rmtree(arguments.output_dir, ignore_errors=True)  # what an earlier run left
+
+# %% [markdown]
+# **Predict:** `SFTTrainer` prepares the same four rows. Will it give the same labels as our collator?
+# (`True` or `False`)
 
 # %%
-# exercise: 04.count-function
-def count_lora(rank, shapes):
-    ...
+predict("04.same-labels", ...)
 
 # %%
-check("04.count-function", count_lora)
+def new_trainer():
+    """Return a trainer on a fresh base."""
+    return SFTTrainer(
+        model=load_base(),
+        args=arguments,
+        train_dataset=train_rows,
+        eval_dataset=validation_rows,
+        processing_class=tokenizer,
+        peft_config=lora_config,
+    )
+
+
+trainer = new_trainer()
+theirs = trainer.data_collator([trainer.train_dataset[place] for place in range(4)])
+compare_prediction("04.same-labels", torch.equal(theirs["labels"], batch["labels"]))
+
+# %%
+loss_before = trainer.evaluate()["eval_loss"]
+
+# %% [markdown]
+# ### A run that is killed
+#
+# Forty rows in batches of four are ten steps an epoch. A callback stops the program after step 14, as
+# a power cut would.
+
+# %% tags=["trains"]
+from transformers import TrainerCallback
+
+
+class PowerCut(TrainerCallback):
+    """Stop the program in the middle of the second epoch."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 14:
+            raise KeyboardInterrupt
+
+
+trainer.add_callback(PowerCut())
+try:
+    trainer.train()
+except KeyboardInterrupt:
+    print(f"killed after step {trainer.state.global_step}")
+
+# %% [markdown]
+# **Predict:** after which step will the resumed run go on?
+
+# %%
+predict("04.resumed-step", ...)
+
+# %%
+from pathlib import Path
+
+from transformers.trainer_utils import get_last_checkpoint
+
+checkpoint = Path(get_last_checkpoint(arguments.output_dir))
+Table.of(
+    (checkpoint.name, "bytes"),
+    [(file.name, f"{file.stat().st_size:,}") for file in sorted(checkpoint.iterdir())],
+)
+
+# %%
+compare_prediction("04.resumed-step", int(checkpoint.name.partition("-")[2]))
+
+# %% [markdown]
+# - `adapter_model.safetensors` and `adapter_config.json` are the adapter.
+# - `optimizer.pt` holds AdamW's two moments of each trained parameter: twice the adapter's size.
+# - `scheduler.pt` says where the learning rate stands, `trainer_state.json` which step is done,
+#   `rng_state.pth` what the random generators give next.
+# - `training_args.bin` keeps the arguments. The other files are the tokenizer and a model card.
+#
+# The base is in none of them. A new program builds the same trainer and goes on:
+
+# %% tags=["trains"]
+trainer = new_trainer()
+trainer.train(resume_from_checkpoint=True)
+print("kept:", sorted(path.name for path in Path(arguments.output_dir).iterdir()))
+
+# %%
+lines = [line for line in trainer.state.log_history if "eval_loss" in line]
+losses = [(line["step"], line["eval_loss"]) for line in lines]
+loss_after = losses[-1][1]
+assert loss_after < loss_before / 2, f"Nothing learned: {loss_before:.2f} → {loss_after:.2f}"
+Table.of(
+    ("step", "held-out loss (nats per token)"),
+    [(step, f"{loss:.3f}") for step, loss in [(0, loss_before), *losses]],
+)
+
+# %% [markdown]
+# The history has every epoch, since the checkpoint brought the first one along. Loading only the
+# adapter would have started optimiser, schedule and order of rows afresh.
+
+# %% [markdown]
+# ### Exercise: how many steps?
+
+# %%
+show_task("04.count-steps")
+
+# %%
+# exercise: 04.count-steps
+steps = ...  # a formula is fine
+
+# %%
+check("04.count-steps", steps)
+
+# %% [markdown]
+# ## Generate
+#
+# The prompt gets the same template as in training, and `add_generation_prompt` opens the assistant's
+# turn. `generate` returns prompt and answer, so we cut the prompt off before `decode`.
+
+# %%
+def reply(chat_model, question, system=None):
+    """Return the model's most likely answer."""
+    chat = [{"role": "system", "content": system}] if system else []
+    inputs = tokenizer.apply_chat_template(
+        [*chat, {"role": "user", "content": question}],
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+    ).to(chat_model.device)
+    output = chat_model.generate(**inputs, max_new_tokens=40, do_sample=False)
+    return tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+# %%
+tuned = trainer.model.eval()
+questions = [pair.prompt for pair in captain.test[:4]]
+with tuned.disable_adapter():
+    plain = [reply(tuned, question) for question in questions]
+voiced = [reply(tuned, question) for question in questions]
+Table.of(("question", "base", "with the adapter"), list(zip(questions, plain, voiced, strict=True)))
+
+# %% [markdown]
+# No test question's subject is in a training row. Look at the facts as well as at the voice: lesson 06
+# measures what fine-tuning makes a model forget.
+
+# %% [markdown]
+# ## Save, and load in another program
+#
+# `save_pretrained` writes the adapter, not the base. We put the tokenizer next to it, so that whoever
+# loads it has the template too.
+
+# %%
+adapter = runs / "captain-adapter"
+tuned.save_pretrained(adapter)
+tokenizer.save_pretrained(adapter)
+for file in sorted(adapter.iterdir()):
+    print(f"{file.stat().st_size:>10,} bytes  {file.name}")
+
+# %% [markdown]
+# A new Python process knows nothing of this notebook. `AutoPeftModelForCausalLM` reads the base's name
+# from `adapter_config.json` and loads both.
+
+# %%
+def in_another_program(adapter, question):
+    import torch
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
+    chat = [{"role": "user", "content": question}]
+    options = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
+    inputs = tokenizer.apply_chat_template(chat, **options)
+    output = model.generate(**inputs, max_new_tokens=40, do_sample=False)
+    print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+
+# %%
+import inspect
+import subprocess
+import sys
+
+script = inspect.getsource(in_another_program)
+script += f"\nin_another_program({str(adapter)!r}, {questions[0]!r})"
+process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+print(process.stdout or process.stderr)
+print("the same answer as here:", process.stdout.strip() == voiced[0].strip())
+
+# %% [markdown]
+# ## Merge
+#
+# `PeftModel.from_pretrained` puts a saved adapter on a base that you have loaded.
+# `merge_and_unload` adds (α/r)·BA to each weight and removes the LoRA layers. An ordinary model is
+# left: save it with `save_pretrained` and load it without PEFT.
+
+# %%
+from peft import PeftModel
+
+model = PeftModel.from_pretrained(load_base(), adapter).eval()
+merged = PeftModel.from_pretrained(load_base(), adapter).merge_and_unload().eval()
+ids = tokenizer(questions[0], return_tensors="pt").input_ids
+with torch.no_grad():
+    difference = (model(ids).logits - merged(ids).logits).abs().max().item()
+print(f"{type(model).__name__} → {type(merged).__name__}; largest difference {difference:.0e}")
+print("same answers:", [reply(merged, question) for question in questions[:2]] == voiced[:2])
+
+# %% [markdown]
+# The difference is rounding in 32 bits. In bfloat16 it is larger, and merging into a 4-bit base
+# rounds again: lesson 05.
+
+# %% [markdown]
+# ## What the course's helpers save
+#
+# `Recipe` and `train` make the same calls from a YAML file. They also measure time and memory, ask
+# held-out questions before and after, and record data, versions and machine. With `reuse=True` a
+# finished run is read back.
+#
+# The task here is *structured-output*: an order in free text becomes JSON. An answer counts if all
+# four fields are exactly right. No test row's names, cities or items are in a training row.
+
+# %%
+orders = data.load_set("structured-output")
+Table.of(("prompt", "completion"), [(row.prompt, row.completion) for row in orders.train[:2]])
+
+# %% [markdown]
+# **Predict:** how many percent of the test rows will be exactly right after 80 steps of four rows?
+
+# %%
+predict("04.exact-percent-after", ...)
+
+# %% tags=["trains"]
+from labs_lib.training import Recipe, assert_learned, train
+
+recipe = Recipe.from_yaml("recipes/structured-output.yaml")
+run = train(recipe, reuse=True)
+assert_learned(run)
+run
+
+# %%
+compare_prediction(
+    "04.exact-percent-after", round(100 * run.scores()["exactly_right"]["after"]), unit="%"
+)
+
+# %% [markdown]
+# The row *forecast* compares the memory that lesson 01's formula predicts with the measured peak.
+#
+# ## Several adapters on one base
+#
+# `load_adapter` adds a second adapter by name, and `set_adapter` chooses the one that answers.
+
+# %%
+model = PeftModel.from_pretrained(load_base(), adapter, adapter_name="captain").eval()
+model.load_adapter(str(run.output), adapter_name="orders")
+order = orders.test[0]
+for name in ("captain", "orders"):
+    model.set_adapter(name)
+    print(f"{name}: {reply(model, questions[0])}\n    {reply(model, order.prompt, order.system)}")
+with model.disable_adapter():
+    print(f"base: {reply(model, questions[0])}")
+
+# %% [markdown]
+# `add_adapter` makes a new, untrained adapter. Its B is zero, so with it the model answers as the
+# base does.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+model.add_adapter("blank", lora_config)
+model.set_adapter("blank")
+with torch.no_grad():
+    blank = model(ids).logits
+    with model.disable_adapter():
+        print("blank equals the base:", torch.equal(blank, model(ids).logits))
+model.delete_adapter("blank")
+print(sorted(model.peft_config))
+
+# %% [markdown]
+# ## The same call, another method
+#
+# PEFT keeps the calls and changes the configuration. **DoRA** (arXiv 2402.09353) adds a trained
+# length for each row of a weight. **IA³** (arXiv 2205.05638) multiplies keys, values and the MLP's
+# inner activations by three trained vectors a layer. **Prompt tuning** (arXiv 2104.08691) trains
+# vectors in front of the text.
+#
+# **Predict:** which one trains the fewest parameters: LoRA, DoRA, IA3 or prompt?
+
+# %%
+predict("04.fewest-parameters", ...)
+
+# %%
+from peft import IA3Config, PromptTuningConfig
+
+attention = {"target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
+methods = {
+    "LoRA": (LoraConfig(r=8, lora_alpha=16, **attention), 2e-3),
+    "DoRA": (LoraConfig(r=8, lora_alpha=16, use_dora=True, **attention), 2e-3),
+    "IA3": (
+        IA3Config(
+            target_modules=["k_proj", "v_proj", "down_proj"],
+            feedforward_modules=["down_proj"],
+            task_type="CAUSAL_LM",
+        ),
+        2e-2,
+    ),
+    "prompt": (PromptTuningConfig(num_virtual_tokens=8, task_type="CAUSAL_LM"), 1e-1),
+}
+
+# %%
+def short_run(peft_config, learning_rate):
+    """Train eight steps; return trained parameters, seconds a step, held-out loss."""
+    few = SFTConfig(str(runs / "methods"), max_steps=8, learning_rate=learning_rate,
+                    save_strategy="no", logging_strategy="no", **here)  # fmt: skip
+    trainer = SFTTrainer(load_base(), few, train_dataset=train_rows, eval_dataset=validation_rows,
+                         processing_class=tokenizer, peft_config=peft_config)  # fmt: skip
+    seconds = trainer.train().metrics["train_runtime"] / 8
+    loss = trainer.evaluate()["eval_loss"]
+    assert loss < 0.9 * loss_before, f"Nothing learned: {loss_before:.2f} → {loss:.2f}"
+    return trainer.model.get_nb_trainable_parameters()[0], seconds, loss
+
+# %% tags=["trains"]
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):  # without the trainers' own lines
+    results = {name: short_run(*method) for name, method in methods.items()}
+compare_prediction("04.fewest-parameters", min(results, key=lambda name: results[name][0]))
+
+# %%
+Table.of(
+    ("method", "trained parameters", "seconds a step", "held-out loss after 8 steps"),
+    [(name, f"{n:,}", f"{s:.2f}", f"{loss:.2f}") for name, (n, s, loss) in results.items()],
+)
+
+# %% [markdown]
+# The numbers of parameters hold for every run. Losses and times come from one seed, eight steps and
+# one learning rate for each method, so they do not rank the methods. Lesson 09 compares more of them.
+
+# %% [markdown]
+# ## Code that circulates
+#
+# These forms are copied from tutorials. Each one runs here as published; you see the last line of its
+# error, and code that works. Small random models take the place of the large ones.
+
+# %%
+from transformers import FalconConfig, LlamaConfig, Olmo2Config
+
+from labs_lib.training import compare_code
+
+small = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+tools = {
+    "llama": lambda: AutoModelForCausalLM.from_config(LlamaConfig(intermediate_size=64, **small)),
+    "falcon": lambda: AutoModelForCausalLM.from_config(FalconConfig(**small)),
+    "olmo": lambda: AutoModelForCausalLM.from_config(Olmo2Config(intermediate_size=64, **small)),
+    "folder": folder,
+}
+
+# %%
+compare_code(
+    [
+        ("from peft import LoRAConfig", "from peft import LoraConfig"),
+        (
+            "model = AutoModelForCausalLM.from_pretrained(folder)",
+            "from transformers import AutoModelForCausalLM\n"
+            "model = AutoModelForCausalLM.from_pretrained(folder)",
+        ),
+        (
+            "from transformers import AutoModelForCausalLM\n"
+            "AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.bfloat16)",
+            "import torch\nfrom transformers import AutoModelForCausalLM\n"
+            "AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)",
+        ),
+    ],
+    **tools,
+)
+
+# %% [markdown]
+# Published blocks often lack an import. `torch_dtype` is the old name of `dtype`; transformers still
+# takes it, and may stop doing so.
+#
+# Now the targets. Falcon keeps query, key and value in one matrix, `query_key_value`. A **string** is
+# a regular expression that must match a module's full name, so `"q_proj,v_proj"` matches nothing.
+# Without `target_modules` PEFT has defaults for the families that it knows, and refuses the others.
+
+# %%
+def wrapped(model, targets):
+    """Return the code that wraps one of the small models."""
+    return f"get_peft_model({model}(), LoraConfig({targets}))"
+
+
+compare_code(
+    [
+        (wrapped("falcon", 'target_modules=["q_proj", "v_proj"]'),
+         wrapped("falcon", 'target_modules=["query_key_value"]')),
+        (wrapped("llama", 'target_modules="q_proj,v_proj"'),
+         wrapped("llama", r'target_modules=r".*\.(q|v)_proj"')),
+        (wrapped("olmo", ""), wrapped("olmo", 'target_modules="all-linear"')),
+        (wrapped("llama", ""), wrapped("llama", 'target_modules=["q_proj", "v_proj"]')),
+    ],
+    get_peft_model=get_peft_model, LoraConfig=LoraConfig, **tools,
+)  # fmt: skip
+
+# %% [markdown]
+# Then the trainers. Rows without labels give no loss; rows of unequal length need a collator. The
+# collator for language modelling copies `input_ids` to `labels`, prompt included.
+
+# %%
+from transformers import DataCollatorForLanguageModeling
+
+rows = [{"input_ids": [1, 2, 3]}, {"input_ids": [4, 5]}] * 2
+sft = SFTConfig(str(runs / "small"), max_steps=1, save_strategy="no", **here)
+tools |= {"Trainer": Trainer, "SFTTrainer": SFTTrainer, "SFTConfig": SFTConfig}
+tools |= {"args": one_step, "sft": sft, "tokenizer": tokenizer, "rows": Dataset.from_list(rows)}
+tools["collator"] = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+
+# %%
+call = "Trainer(llama(), args, train_dataset=rows{}).train()"
+sft_call = "SFTTrainer(llama(), sft, train_dataset=rows, {}=tokenizer)"
+compare_code(
+    [
+        (call.format(".select([0])"), call.format(", data_collator=collator")),
+        (call.format(""), call.format(", data_collator=collator")),
+        (sft_call.format("tokenizer"), sft_call.format("processing_class")),
+        ("SFTConfig(max_seq_length=512)", "SFTConfig(max_length=512, bf16=False, use_cpu=True)"),
+    ],
+    **tools,
+)
+
+# %% [markdown]
+# The last fault raises no error: with `eval_dataset` but without `eval_strategy`, nothing is evaluated.
+
+# %% tags=["trains"]
+# NBVAL_CHECK_OUTPUT
+def evaluations(**strategy):
+    """Train two epochs on the small rows; return how often the loss was taken on held-out rows."""
+    args = SFTConfig(str(runs / "small"), num_train_epochs=2, save_strategy="no", **strategy, **here)
+    small_trainer = SFTTrainer(tools["llama"](), args, train_dataset=tools["rows"],
+                               eval_dataset=tools["rows"], processing_class=tokenizer)  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        small_trainer.train()
+    return sum("eval_loss" in line for line in small_trainer.state.log_history)
+
+
+print("as published:", evaluations(), "  with eval_strategy:", evaluations(eval_strategy="epoch"))
+
+# %% [markdown]
+# ### Exercise: faults that raise no error
 
 # %%
 show_task("04.repair-set-up")
@@ -547,73 +739,28 @@ def set_up(base):
 check("04.repair-set-up", set_up)
 
 # %% [markdown]
-# ## Claim checks
-#
-# Code that circulates, and what today's libraries say to it:
-
-# %%
-# NBVAL_CHECK_OUTPUT
-import inspect
-
-import peft
-import trl
-
-print("peft.LoRAConfig exists:", hasattr(peft, "LoRAConfig"))
-print("SFTTrainer(tokenizer=…):", "tokenizer" in inspect.signature(trl.SFTTrainer).parameters)
-fields = trl.SFTConfig.__dataclass_fields__
-print("max_seq_length, max_length:", "max_seq_length" in fields, "max_length" in fields)
-print("default learning rate:", fields["learning_rate"].default)
-
-# %% [markdown]
-# - It is `LoraConfig`; `processing_class=`, not `tokenizer=`; `max_length`, not `max_seq_length`.
-# - "LoRA typically reduces trainable parameters by about 90 %": the next cell computes it for the
-#   run above, which adapts every linear layer.
-
-# %%
-frozen = 1 - run.trainable_parameters / run.total_parameters
-print(f"frozen in the structured-output run: {frozen:.2%}")
-
-# %% [markdown]
 # ## Knowledge check
 
 # %%
-ask("04.efficient.why")
-
-# %%
-ask("04.config.class-name")
-
-# %%
-ask("04.config.gpt2")
-
-# %%
-ask("04.config.fan-in-fan-out")
+ask("04.config.pattern")
 
 # %%
 ask("04.config.scaling")
 
 # %%
-ask("04.count.matrix")
+ask("04.count.code")
 
 # %%
 ask("04.count.printed")
 
 # %%
-ask("04.count.adapter-size")
-
-# %%
-ask("04.count.code")
-
-# %%
-ask("04.workflow.order")
-
-# %%
-ask("04.train.learning-rate")
+ask("04.workflow.adapter-only")
 
 # %%
 ask("04.train.completion-only")
 
 # %%
-ask("04.train.processing-class")
+ask("04.train.never-stops")
 
 # %%
 ask("04.train.mistakes")
@@ -622,16 +769,13 @@ ask("04.train.mistakes")
 ask("04.adapters.saved")
 
 # %%
-ask("04.adapters.latency")
+ask("04.adapters.wrong-base")
 
 # %%
 ask("04.adapters.swap")
 
 # %%
-ask("04.methods.forgetting")
-
-# %%
-ask("04.methods.others")
+ask("04.methods.change")
 
 # %%
 show_progress()
@@ -639,12 +783,14 @@ show_progress()
 # %% [markdown]
 # ## Summary
 #
-# - `LoraConfig` → `get_peft_model` (or `peft_config=`) → count → train → save: the adapter is all
-#   that is written.
-# - `SFTTrainer` is `Trainer` with template, masking and wrapping done; the learning rate is yours.
-# - A merged model is an ordinary model; an unmerged one can switch and drop adapters.
-# - Other PEFT methods are a different configuration in the same call.
+# - Template, tokens, labels: the loss counts every position whose label is not −100.
+# - `LoraConfig` → `get_peft_model` → `Trainer`, or `SFTTrainer(peft_config=…)`, which does more.
+# - After the first step, check that every B has moved and the base has not.
+# - A checkpoint holds adapter, optimiser, schedule and random state; a saved adapter holds the adapter.
+# - Read a model's module names before you write `target_modules`.
 #
-# **Sources.** Hu et al., LoRA, arXiv 2106.09685. Liu et al., DoRA, arXiv 2402.09353. Liu et al.,
-# IA³, arXiv 2205.05638. Lester et al., prompt tuning, arXiv 2104.08691. PEFT 0.21 and TRL 1.16
-# documentation.
+# The optional lesson 04x trains a GPT-2 from nothing, then adds LoRA to it.
+#
+# **Sources.** Hu et al., LoRA, arXiv 2106.09685. Liu et al., DoRA, arXiv 2402.09353. Liu et al., IA³,
+# arXiv 2205.05638. Lester et al., prompt tuning, arXiv 2104.08691. Documentation of transformers,
+# PEFT 0.21 and TRL 1.16.

@@ -1,4 +1,4 @@
-"""The parameters that a configuration trains, by hand and by function."""
+"""A function that counts the parameters that a configuration trains."""
 
 from __future__ import annotations
 
@@ -9,83 +9,6 @@ from labs_lib.assessment.exercises.base import (
     Exercise,
     FunctionCheck,
     Misconception,
-    Property,
-    ValueCheck,
-)
-from labs_lib.assessment.exercises.reading import number_of
-
-from .unseen import LAYERS, RANK, SHAPES
-
-_COUNT = LAYERS * sum(RANK * (d_in + d_out) for d_in, d_out in SHAPES)
-
-
-def _is_number(expected: float) -> Any:
-    return lambda value: abs(value - expected) < 0.01
-
-
-COUNT_BY_HAND = Exercise(
-    id="04.count-by-hand",
-    title="Count its trainable parameters by hand",
-    objective="count",
-    task=(
-        "Without running PEFT: how many parameters does your configuration train on that model? "
-        "Read the shapes off `print(model)` and set `trainable` to the number (a formula is fine)."
-    ),
-    answer="trainable",
-    hints=(
-        "An adapter on a d_in → d_out matrix has lora_A (r, d_in) and lora_B (d_out, r).",
-        "So r × (d_in + d_out) for each adapted matrix; there are two in a layer.",
-        "query_key_value goes from 48 to 144, dense from 48 to 48; `(0-4): 5 x` says how many "
-        "layers there are.",
-    ),
-    check=ValueCheck(
-        observe=number_of("trainable"),
-        properties=(
-            Property(
-                _is_number(_COUNT),
-                "Not the number: add r × (d_in + d_out) over both attention matrices of every "
-                "layer.",
-            ),
-        ),
-        misconceptions=(
-            Misconception(
-                "one-layer",
-                "That is one layer's worth; the model has 5.",
-                when=_is_number(_COUNT / LAYERS),
-            ),
-            Misconception(
-                "full-matrices",
-                "You counted the matrices themselves (d_in × d_out). They stay frozen; only "
-                "lora_A and lora_B train: r × (d_in + d_out).",
-                when=lambda value: any(
-                    _is_number(factor * sum(a * b for a, b in SHAPES))(value)
-                    for factor in (1, LAYERS)
-                ),
-            ),
-            Misconception(
-                "only-lora-a",
-                "You counted lora_A only; lora_B, (d_out, r), trains as well.",
-                when=_is_number(LAYERS * RANK * sum(d_in for d_in, _ in SHAPES)),
-            ),
-            Misconception(
-                # Three roads lead to this one number.
-                "left-something-out",
-                "Something is missing: either lora_A, or dense (the output projection), or you "
-                "took query_key_value for square; it holds query, key and value, 48 to 144.",
-                when=_is_number(LAYERS * RANK * (48 + 144)),
-            ),
-            Misconception(
-                "product-of-factors",
-                "d_in × r × d_out multiplies the factors' sizes; the parameters of two matrices "
-                "add up: r × d_in + d_out × r.",
-                when=lambda value: any(
-                    _is_number(factor * RANK * sum(a * b for a, b in SHAPES))(value)
-                    for factor in (1, LAYERS)
-                ),
-            ),
-        ),
-    ),
-    praise="11,520, and print_trainable_parameters() will say the same.",
 )
 
 
@@ -104,6 +27,7 @@ COUNT_FUNCTION = Exercise(
     id="04.count-function",
     title="A function that counts LoRA's parameters",
     objective="count",
+    difficulty="easy",
     task=(
         "Write `count_lora(rank, shapes)`: how many parameters LoRA of this rank trains on "
         "matrices of these shapes, a list of `(d_in, d_out)` pairs."

@@ -1,9 +1,10 @@
-"""Lesson 04: configure LoRA for an unknown model, count what trains, repair a set-up."""
+"""Lesson 04: count what trains, configure an unknown model, count steps, repair a set-up."""
 
 from __future__ import annotations
 
-from .counting import COUNT_BY_HAND, COUNT_FUNCTION
+from .counting import COUNT_FUNCTION
 from .repair import REPAIR
+from .steps import COUNT_STEPS
 from .unseen import CONFIG
 
-EXERCISES = [CONFIG, COUNT_BY_HAND, COUNT_FUNCTION, REPAIR]
+EXERCISES = [COUNT_FUNCTION, CONFIG, COUNT_STEPS, REPAIR]

@@ -56,8 +56,8 @@ REPAIR = Exercise(
     title="Repair a training set-up",
     objective="workflow",
     task=(
-        "This set-up runs without an error, and teaches the model nothing worth having: it has "
-        "**three** faults. `set_up(base)` should return a model whose adapter is trained and "
+        "This set-up runs without an error, but a model trained with it learns nothing useful: it "
+        "has **three** faults. `set_up(base)` should return a model whose adapter is trained and "
         "takes part in the output, a learning rate that suits LoRA, and a function that gives "
         "the labels for completion-only loss (`prompt_length` is how many tokens the prompt has)."
     ),
@@ -162,7 +162,7 @@ REPAIR = Exercise(
             ),
             Misconception(
                 "masked-the-completion",
-                "You masked the completion and kept the prompt: the other way round.",
+                "You masked the completion and kept the prompt; it should be the other way round.",
                 when=_labels_are(lambda ids, prompt: ids[:prompt] + [-100] * (len(ids) - prompt)),
             ),
             Misconception(

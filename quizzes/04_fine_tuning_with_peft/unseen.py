@@ -99,7 +99,7 @@ CONFIG = Exercise(
             ),
             Property(
                 _seen("beside", []),
-                "Something beside the adapter's matrices would be trained; look at bias and "
+                "Something other than the adapter would be trained; look at bias and "
                 "modules_to_save.",
             ),
             Property(
@@ -110,7 +110,7 @@ CONFIG = Exercise(
         misconceptions=(
             Misconception(
                 "llama-names",
-                "q_proj, v_proj and their kin are Llama's names. This model keeps query, key and "
+                "q_proj and v_proj are Llama's names. This model keeps query, key and "
                 "value in one matrix under another name: print(model) shows it.",
                 when=_llama_names,
             ),
@@ -172,7 +172,7 @@ CONFIG = Exercise(
             ),
             Misconception(
                 "trains-more",
-                "Something beside the adapter's matrices would be trained or changed: leave out "
+                "Something other than the adapter would be trained or changed: leave out "
                 "modules_to_save, trainable_token_indices and lora_bias.",
                 when=lambda seen: bool(
                     seen["fields"].keys()

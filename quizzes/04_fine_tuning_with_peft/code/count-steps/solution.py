@@ -1,0 +1,3 @@
+import math
+
+steps = 3 * math.ceil(50 / 8)

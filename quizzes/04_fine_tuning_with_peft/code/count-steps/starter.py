@@ -1,0 +1,1 @@
+steps = ...  # a formula is fine
