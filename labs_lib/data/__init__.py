@@ -13,10 +13,12 @@ from labs_lib.data.scoring import (
     voice_marks,
 )
 from labs_lib.data.sources import resolve
+from labs_lib.data.texts import TEXTS, load_text, longest_copy
 from labs_lib.data.token_row import TokenRow
 
 __all__ = [
     "SETS",
+    "TEXTS",
     "DataSet",
     "Row",
     "TokenRow",
@@ -29,6 +31,8 @@ __all__ = [
     "from_jsonl",
     "in_voice",
     "load_set",
+    "load_text",
+    "longest_copy",
     "parsed_json",
     "resolve",
     "scorers",

@@ -35,7 +35,7 @@ SFT_CONFIG = """
     max_length packing completion_only_loss loss_type gradient_checkpointing use_cpu bf16 fp16
     train_sampling_strategy dataloader_pin_memory seed data_seed logging_strategy logging_steps
     logging_nan_inf_filter save_strategy save_steps save_total_limit report_to disable_tqdm
-    push_to_hub optim max_grad_norm remove_unused_columns
+    push_to_hub optim max_grad_norm remove_unused_columns eval_strategy
 """
 
 
@@ -174,6 +174,8 @@ def test_peft_functions_and_methods():
     assert missing(preparing, parameters(peft.prepare_model_for_kbit_training)) == []
     for name in ("disable_adapter", "get_nb_trainable_parameters", "delete_adapter"):
         assert hasattr(peft.PeftModel, name)
+    assert missing(["adapter_name", "peft_config"], parameters(peft.PeftModel.add_adapter)) == []
+    assert hasattr(peft.AutoPeftModelForCausalLM, "from_pretrained")
     assert hasattr(LoraModel, "unload")
 
 
@@ -212,7 +214,7 @@ def test_generate_and_the_chat_template_of_tokenizers():
     assert "generation_config" in parameters(vars(GenerationMixin)["generate"])
     for name in ("max_new_tokens", "do_sample", "num_beams", "pad_token_id", "eos_token_id"):
         assert hasattr(GenerationConfig(), name)
-    wanted = ["tokenize", "add_generation_prompt", "return_tensors", "padding"]
+    wanted = ["tokenize", "add_generation_prompt", "return_tensors", "return_dict", "padding"]
     assert missing(wanted, parameters(PreTrainedTokenizerBase.apply_chat_template)) == []
 
 
