@@ -32,6 +32,8 @@ from .paging import PagingStep as PagingStep
 from .paging import paged_optimizer_on_cuda as paged_optimizer_on_cuda
 from .paging import simulate_paging as simulate_paging
 from .paging import training_phases as training_phases
+from .pictures import bell_figure as bell_figure
+from .pictures import slice_shares as slice_shares
 from .qlora import compute_dtype_of as compute_dtype_of
 from .qlora import qlora_config as qlora_config
 from .qlora import quiet_bitsandbytes as quiet_bitsandbytes
@@ -48,3 +50,5 @@ from .storage import StoredBytes as StoredBytes
 from .storage import bits_per_parameter as bits_per_parameter
 from .storage import model_stored_bytes as model_stored_bytes
 from .storage import stored_bytes as stored_bytes
+from .watching import Watch as Watch
+from .watching import readiness as readiness

@@ -2,96 +2,78 @@
 
 from __future__ import annotations
 
-from labs_lib.assessment.exercises.base import Exercise, FunctionCheck, Misconception
+from collections.abc import Callable
+
+from labs_lib.assessment.exercises.base import Exercise, Misconception, Property, ValueCheck
+from labs_lib.assessment.exercises.reading import number_of
 
 
-def _bits(block_size: int, double_block: int | None) -> float:
-    if double_block is None:
-        return 4 + 32 / block_size
-    return 4 + 8 / block_size + 32 / (block_size * double_block)
+def _near(expected: float) -> Callable[[float], bool]:
+    return lambda bits: abs(bits - expected) < 0.0015
 
 
 BITS = Exercise(
-    id="05.count-bits",
-    title="Count the bits of a weight",
+    id="05.block-of-32",
+    title="What does a weight cost in blocks of 32?",
     objective="count",
+    difficulty="easy",
     task=(
-        "Write `count_bits(block_size, double_block)`: the bits that one weight costs, scales "
-        "included. A code has 4 bits. `double_block=None` means an fp32 absmax for each block. "
-        "Otherwise each absmax is stored in 8 bits, and `double_block` of them share one fp32 "
-        "scale."
+        "A model is stored in NF4 with blocks of **32** weights and double quantisation: each "
+        "absmax takes 8 bits, and 256 of them share one scale of 32 bits. Set `bits` to the bits "
+        "that one weight costs, scales included."
     ),
-    answer="count_bits",
+    answer="bits",
     hints=(
-        "What is stored once for a block is shared by block_size weights.",
-        "A second-level scale is shared by double_block blocks: by how many weights?",
-        "At block_size 64 the two answers are 4.5, and with a double_block of 256 about 4.127.",
+        "What is stored once per block is shared by its 32 weights.",
+        "A scale of 32 bits is shared by 256 blocks. How many weights are that?",
     ),
-    check=FunctionCheck(
-        cases=lambda generator: [
-            (64, None),
-            (64, 256),
-            *(
-                (2 ** generator.randint(4, 10), generator.choice([None, 64, 128, 512]))
-                for _ in range(10)
+    check=ValueCheck(
+        observe=number_of("bits"),
+        properties=(
+            Property(
+                _near(4 + 8 / 32 + 32 / (32 * 256)),
+                "That is not the code plus its share of the absmax and of the second scale.",
             ),
-            (32, 128),
-        ],
-        reference=_bits,
+        ),
         misconceptions=(
             Misconception(
                 "scales-left-out",
-                "4 bits are the code alone. Without its block's scale a code means nothing: "
-                "count the scales too.",
-                wrong=lambda block_size, double_block: 4,
+                "4 bits are the code alone. Without the scale of its block a code means nothing.",
+                when=_near(4),
             ),
             Misconception(
-                "scales-only",
-                "That counts the scales without the code itself, which has 4 bits.",
-                wrong=lambda block_size, double_block: _bits(block_size, double_block) - 4,
+                "block-of-64",
+                "That is the figure for blocks of 64. Half as many weights share a scale here.",
+                when=_near(4 + 8 / 64 + 32 / (64 * 256)),
             ),
             Misconception(
                 "double-ignored",
-                "You charge 32 bits for every absmax also where it is stored in 8.",
-                wrong=lambda block_size, double_block: 4 + 32 / block_size,
+                "You count 32 bits for each absmax. Double quantisation stores it in 8.",
+                when=_near(4 + 32 / 32),
             ),
             Misconception(
                 "second-scales-left-out",
-                "The 8-bit scales have a scale of their own, in fp32: a small share, but it is "
+                "Almost. The 8-bit scales need a scale of their own: a small share, but it is "
                 "stored.",
-                wrong=lambda block_size, double_block: (
-                    4 + (32 if double_block is None else 8) / block_size
-                ),
+                when=_near(4 + 8 / 32),
             ),
             Misconception(
                 "double-block-of-weights",
-                "A second-level scale is shared by double_block *scales*, each of which stands "
-                "for block_size weights.",
-                wrong=lambda block_size, double_block: (
-                    4 + 32 / block_size
-                    if double_block is None
-                    else 4 + 8 / block_size + 32 / double_block
-                ),
+                "The second scale is shared by 256 *scales*, and each of those belongs to 32 "
+                "weights.",
+                when=_near(4 + 8 / 32 + 32 / 256),
+            ),
+            Misconception(
+                "scales-only",
+                "Those are the scales without the code itself, which has 4 bits.",
+                when=_near(8 / 32 + 32 / (32 * 256)),
             ),
             Misconception(
                 "bytes-for-bits",
-                "An fp32 scale is 4 *bytes*: 32 bits. You mixed bytes into a count of bits.",
-                wrong=lambda block_size, double_block: (
-                    4 + 4 / block_size
-                    if double_block is None
-                    else 4 + 1 / block_size + 4 / (block_size * double_block)
-                ),
-            ),
-            Misconception(
-                "sixteen-bit-scales",
-                "You counted 16 bits for a full scale; absmax is kept in fp32, 32 bits.",
-                wrong=lambda block_size, double_block: (
-                    4 + 16 / block_size
-                    if double_block is None
-                    else 4 + 8 / block_size + 16 / (block_size * double_block)
-                ),
+                "A 32-bit scale has 32 *bits*; you counted its 4 bytes.",
+                when=_near(4 + 1 / 32 + 4 / (32 * 256)),
             ),
         ),
     ),
-    praise="Code, scale and scale of the scales: that is what a weight occupies.",
+    praise="A code, its share of the absmax, and its share of the second scale: 4.254 bits.",
 )

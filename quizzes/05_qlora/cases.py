@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from types import MappingProxyType
 from typing import Any
 
-from labs_lib.assessment.exercises.cases import Case, build, torch_loaded
+from labs_lib.assessment.exercises.cases import Case, build
 
 from .cases_product import CASES as PRODUCT_CASES
 
-BOOK, BLOCKS, BITS, LEDGER = "05.codebook", "05.quantize-blocks", "05.count-bits", "05.ledger"
-
-# ---- code book: `negatives` and `positives` values beside zero, from the standard library -------
-
-
-def side(outermost, count):
-    step = (outermost - 0.5) / count
-    return [NormalDist().inv_cdf(outermost - number * step) for number in range(count)]
-
-
-def plain_book(bits, outermost):
-    half = 2 ** (bits - 1)
-    values = sorted([*[-v for v in side(outermost, half - 1)], 0.0, *side(outermost, half)])
-    return [value / values[-1] for value in values]
-
-
-def torch_book(bits, outermost):
-    import torch
-
-    half = 2 ** (bits - 1)
-    normal = torch.distributions.Normal(0.0, 1.0)
-    up = normal.icdf(torch.linspace(0.5, outermost, half + 1))
-    down = normal.icdf(torch.linspace(1 - outermost, 0.5, half))
-    return torch.cat([down[:-1], up]) / up[-1]
-
-
-def mirrored(extra):
-    def book(bits, outermost):
-        values = side(outermost, 2 ** (bits - 1) - 1 + extra)
-        return [v / values[0] for v in sorted([*[-v for v in values], 0.0, *values])]
-
-    return book
-
-
-def without_zero(bits, outermost):
-    values = side(outermost, 2 ** (bits - 1))
-    return [v / values[0] for v in sorted([*[-v for v in values], *values])]
-
-
-def two_zeros(bits, outermost):
-    values = [*side(outermost, 2 ** (bits - 1) - 1), 0.0]
-    return [v / values[0] for v in sorted([*[-v for v in values], *values])]
-
-
-def even_integers(bits, outermost):
-    top = 2 ** (bits - 1) - 1
-    return [k / top for k in range(-top, top + 1)]
-
-
-def one_run(bits, outermost):
-    steps = [1 - outermost + k * (2 * outermost - 1) / (2**bits - 1) for k in range(2**bits)]
-    return [NormalDist().inv_cdf(p) / NormalDist().inv_cdf(outermost) for p in steps]
-
-
-def unscaled(bits, outermost):
-    return [v * NormalDist().inv_cdf(outermost) for v in plain_book(bits, outermost)]
-
-
-def swapped(bits, outermost):
-    return [-v for v in reversed(plain_book(bits, outermost))]
-
+BITS, BLOCKS, LEDGER, CARD = (
+    "05.block-of-32",
+    "05.quantize-blocks",
+    "05.ledger",
+    "05.older-card",
+)
 
 # ---- blocks -------------------------------------------------------------------------------------
 
@@ -164,34 +108,38 @@ def one_block(values, book, block_size):
 # ---- bits ---------------------------------------------------------------------------------------
 
 
-def by_block(block_size, double_block):
-    """Count the bytes of whole second-level blocks instead of a formula."""
-    group = 1 if double_block is None else double_block
-    scales = 4 if double_block is None else double_block + 4
-    return 8 * (block_size * group / 2 + scales) / (block_size * group)
-
-
-def bits(scale=32.0, second: Any = 32.0, code=4):
-    def count_bits(block_size, double_block):
-        if double_block is None:
-            return code + scale / block_size
-        return code + scale / 4 / block_size + second / (block_size * double_block)
-
-    return count_bits
-
-
-def numpy_bits(block_size, double_block):
+def numpy_bits() -> Any:
     import numpy as np
 
-    if double_block is None:
-        return np.float32(4) + np.float32(32) / block_size
-    return np.add.reduce([4, 8 / block_size, 32 / (block_size * double_block)])
+    return np.float32(4 + 8 / 32 + 32 / (32 * 256))
 
 
-def weights_block(block_size, double_block):
-    if double_block is None:
-        return 4 + 32 / block_size
-    return 4 + 8 / block_size + 32 / double_block
+# ---- configuration ------------------------------------------------------------------------------
+
+
+def bnb(**changes: Any) -> Any:
+    """Return what makes QLoRA's configuration for the older card, with changes; None drops one."""
+
+    def make() -> Any:
+        import torch
+        from transformers import BitsAndBytesConfig
+
+        fields: dict[str, Any] = {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_use_double_quant": True,
+            "bnb_4bit_compute_dtype": torch.float16,
+        }
+        fields = {name: value for name, value in (fields | changes).items() if value is not None}
+        return BitsAndBytesConfig(**fields)
+
+    return build(make)
+
+
+def lora_for_bnb() -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(r=8)
 
 
 # ---- ledger -------------------------------------------------------------------------------------
@@ -217,28 +165,6 @@ def tensor_ledger() -> Any:
 
 
 CASES: list[Case] = [
-    (BOOK, plain_book, "correct", "one value more"),
-    (BOOK, torch_loaded(torch_book), "correct", "one value more"),
-    (BOOK, lambda bits, outermost: tuple(plain_book(bits, outermost)), "correct", "one value more"),
-    (BOOK, lambda bits, outermost: torch_book(bits, outermost).numpy(), "correct", "one value"),
-    (BOOK, lambda bits, outermost: torch_book(bits, outermost).double(), "correct", "one value"),
-    (BOOK, lambda bits, outermost: [round(v, 4) for v in plain_book(bits, outermost)], "correct",
-     "one value more"),
-    (BOOK, lambda bits, outermost: plain_book(bits, outermost)[::-1], "incorrect", "should ascend"),
-    (BOOK, lambda bits, outermost: plain_book(bits, 0.9677083), "incorrect", ""),
-    (BOOK, lambda bits, outermost: plain_book(bits, outermost)[:16], "incorrect", ""),
-    (BOOK, mirrored(0), "incorrect", "is symmetric"),
-    (BOOK, mirrored(1), "incorrect", "is symmetric"),
-    (BOOK, without_zero, "incorrect", "no zero in it"),
-    (BOOK, two_zeros, "incorrect", "Zero stands in it twice"),
-    (BOOK, lambda bits, outermost: [-1 + 2 * k / (2**bits - 1) for k in range(2**bits)],
-     "incorrect", "evenly spaced"),
-    (BOOK, even_integers, "incorrect", "symmetric integer"),
-    (BOOK, one_run, "incorrect", "steps over 0.5"),
-    (BOOK, unscaled, "incorrect", "divide by the largest"),
-    (BOOK, swapped, "incorrect", "other way round"),
-    (BOOK, lambda bits, outermost: plain_book(4, outermost), "incorrect", "expected"),
-    (BOOK, lambda bits: bits, "error", "1 positional argument"),
     (BLOCKS, loop_blocks, "correct", "nearest value"),
     (BLOCKS, midpoint_blocks, "correct", "nearest value"),
     (BLOCKS, blocks(), "correct", "nearest value"),
@@ -276,27 +202,33 @@ CASES: list[Case] = [
     (BLOCKS, lambda values, book, block_size: (values, values / 0), "incorrect",
      "not those of the nearest"),
     (BLOCKS, lambda values, book, block_size: values.no_such_thing, "error", "AttributeError"),
-    (BITS, by_block, "correct", "scale of the scales"),
-    (BITS, lambda b, d: 4 + (32 / b if d is None else (8 + 32 / d) / b), "correct", "scale of"),
-    (BITS, numpy_bits, "correct", "scale of"),
-    (BITS, lambda b, d: round(bits()(b, d), 5), "correct", "scale of"),
-    (BITS, lambda b, d=None: bits()(b, d), "correct", "scale of"),
-    (BITS, lambda b, d: {True: lambda: 4 + 32 / b, False: lambda: bits()(b, d)}[d is None](),
-     "correct", "scale of"),
-    (BITS, lambda b, d: 4.5 if d is None else 4.127, "incorrect", "expected"),
-    (BITS, lambda b, d: 4 + 32 / b if d is None else 4 + 8 / b + 32 / (b * 256), "incorrect",
-     "expected"),
-    (BITS, lambda b, d: 4 + 0.5 * 64 // b, "incorrect", "expected"),
-    (BITS, lambda block_size, double_block: 4.0, "incorrect", "the code alone"),
-    (BITS, bits(code=0), "incorrect", "without the code"),
-    (BITS, lambda block_size, double_block: 4 + 32 / block_size, "incorrect", "every absmax"),
-    (BITS, bits(second=0), "incorrect", "a scale of their own"),
-    (BITS, weights_block, "incorrect", "double_block *scales*"),
-    (BITS, bits(scale=4, second=4), "incorrect", "32 bits"),
-    (BITS, lambda b, d: 4 + (16 / b if d is None else 8 / b + 16 / (b * d)), "incorrect",
-     "16 bits for a full scale"),
-    (BITS, lambda block_size, double_block: 16, "incorrect", "expected 4.5"),
-    (BITS, 4.127, "error", "should be a function"),
+    (BITS, 4.25390625, "correct", "4.254"),
+    (BITS, 4.254, "correct", "4.254"),
+    (BITS, (4 * 32 + 8 + 32 / 256) / 32, "correct", "4.254"),
+    (BITS, build(numpy_bits), "correct", "4.254"),
+    (BITS, 4, "incorrect", "the code alone"),
+    (BITS, 4.127, "incorrect", "blocks of 64"),
+    (BITS, 5.0, "incorrect", "stores it in 8"),
+    (BITS, 4.25, "incorrect", "a scale of their own"),
+    (BITS, 4.375, "incorrect", "belongs to 32 weights"),
+    (BITS, 0.2539, "incorrect", "without the code"),
+    (BITS, 4.0317, "incorrect", "its 4 bytes"),
+    (BITS, 16, "incorrect", "not the code plus"),
+    (BITS, "4.254", "error", "should be a number"),
+    (CARD, bnb(), "correct", "NF4"),
+    (CARD, bnb(bnb_4bit_compute_dtype="float16"), "correct", "NF4"),
+    (CARD, bnb(load_in_8bit=False, llm_int8_threshold=6.0), "correct", "NF4"),
+    (CARD, bnb(load_in_4bit=None, load_in_8bit=True), "incorrect", "LLM.int8()"),
+    (CARD, bnb(bnb_4bit_quant_type=None, bnb_4bit_use_double_quant=None,
+               bnb_4bit_compute_dtype=None), "incorrect", "defaults are not QLoRA"),
+    (CARD, bnb(bnb_4bit_compute_dtype="bfloat16"), "incorrect", "no bf16 instructions"),
+    (CARD, bnb(bnb_4bit_compute_dtype=None), "incorrect", "runs in fp32"),
+    (CARD, bnb(bnb_4bit_quant_type="fp4"), "incorrect", "nf4, not fp4"),
+    (CARD, bnb(bnb_4bit_use_double_quant=None), "incorrect", "should be on"),
+    (CARD, bnb(load_in_4bit=None), "incorrect", "load_in_4bit=True"),
+    (CARD, bnb(llm_int8_threshold=5.0), "incorrect", "was not asked for"),
+    (CARD, build(lora_for_bnb), "error", "should be a BitsAndBytesConfig"),
+    (CARD, {"load_in_4bit": True}, "error", "should be a BitsAndBytesConfig"),
     (LEDGER, {name: (bits, "no") for name, (bits, _) in ledger().items()}, "error",
      "is True or False"),
     (LEDGER, {name: list(pair) for name, pair in ledger().items()}, "correct", "QLoRA layer"),
@@ -314,11 +246,11 @@ CASES: list[Case] = [
     (LEDGER, ledger(base_weight=(4.127, False)), "incorrect", "look at the dtypes"),
     (LEDGER, ledger(lora_A=(float("nan"), True)), "incorrect", "look at the dtypes"),
     (LEDGER, dict(reversed(ledger().items())), "correct", "QLoRA layer"),
-    (LEDGER, ledger(base_weight=(4, True)), "incorrect", "frozen, and .grad stayed None"),
-    (LEDGER, ledger(block_scales=(8, True)), "incorrect", "frozen, and .grad stayed None"),
+    (LEDGER, ledger(base_weight=(4, True)), "incorrect", ".grad stayed None"),
+    (LEDGER, ledger(block_scales=(8, True)), "incorrect", ".grad stayed None"),
     (LEDGER, ledger(lora_A=(4, True), lora_B=(4, True)), "incorrect", "are not quantised"),
     (LEDGER, ledger(lora_B=(8, True)), "incorrect", "are not quantised"),
-    (LEDGER, ledger(base_weight=(16, False)), "incorrect", "Stored are the codes"),
+    (LEDGER, ledger(base_weight=(16, False)), "incorrect", "In memory are the codes"),
     (LEDGER, ledger(base_weight=(8, False)), "incorrect", "each byte holds two codes"),
     (LEDGER, ledger(block_scales=(32, False)), "incorrect", "before double quantisation"),
     (LEDGER, ledger(block_scales=(4, False)), "incorrect", "stores them in 8"),

@@ -1,11 +1,11 @@
-"""Lesson 05: a code book, blocks, bits counted, a 4-bit product, and who has a gradient."""
+"""Lesson 05: bits counted, blocks, who gets a gradient, a configuration, a 4-bit product."""
 
 from __future__ import annotations
 
 from .bits import BITS
 from .blocks import BLOCKS
-from .codebook import CODEBOOK
 from .ledger import LEDGER
 from .multiply import MULTIPLY
+from .older_card import OLDER_CARD
 
-EXERCISES = [CODEBOOK, BLOCKS, BITS, LEDGER, MULTIPLY]
+EXERCISES = [BITS, BLOCKS, LEDGER, OLDER_CARD, MULTIPLY]

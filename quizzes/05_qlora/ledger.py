@@ -52,18 +52,20 @@ def _bits_of(*names: str, among: tuple[int, ...]) -> Callable[[Any], bool]:
 
 LEDGER = Exercise(
     id="05.ledger",
-    title="Who is stored how, and who gets a gradient?",
+    title="What is stored how, and what gets a gradient?",
     objective="flow",
+    difficulty="easy",
     task=(
         "For the adapted layer that you watched, set `ledger` to a dictionary with the entries "
-        "`'base weight'`, `'block scales'`, `'lora_A'` and `'lora_B'`. Each is a pair: the bits "
-        "in which one of its numbers is **stored**, and whether a **gradient** arrives there in "
-        "the first step, as in `(16, True)`."
+        "`'base weight'`, `'block scales'`, `'lora_A'` and `'lora_B'`. Each is a pair such as "
+        "`(16, True)`: the bits in which **one** weight's code, **one** absmax or **one** number "
+        "of the adapter is stored, and whether its `.grad` was set by the backward pass. A "
+        "gradient of zeros counts as set."
     ),
     answer="ledger",
     hints=(
         "The listing of the layer's parts gives dtypes; a uint8 byte of the base holds two codes.",
-        "A gradient arrives where `.grad` was not None after backward, even if it was zero.",
+        "`lora_A` had a gradient of zeros after the first step; the base had None.",
     ),
     check=ValueCheck(
         observe=_ledger_problem,
@@ -72,15 +74,15 @@ LEDGER = Exercise(
                 lambda ledger: (
                     {name: tuple(pair) for name, pair in ledger.items()} == _LEDGER_RIGHT
                 ),
-                "Not every entry agrees with what the cells above printed; look at the dtypes and "
-                "at .grad once more.",
+                "Not every entry agrees with what the cells above printed: look at the dtypes and "
+                "at .grad again.",
             ),
         ),
         misconceptions=(
             Misconception(
                 "gradient-in-base",
-                "No gradient arrives in the 4-bit base or in its scales: they are frozen, and "
-                ".grad stayed None. Only the adapter's two matrices learn.",
+                "The 4-bit base and its scales get no gradient: they are frozen, and .grad stayed "
+                "None. Only the two matrices of the adapter learn.",
                 when=lambda ledger: ledger["base weight"][1] or ledger["block scales"][1],
             ),
             Misconception(
@@ -91,8 +93,8 @@ LEDGER = Exercise(
             ),
             Misconception(
                 "base-in-16-bits",
-                "16 or 32 bits is what the base is *computed* in, for the moment of one product. "
-                "Stored are the codes.",
+                "16 or 32 bits is the precision that the base is *multiplied* in. In memory are the"
+                " codes.",
                 when=_bits_of("base weight", among=(16, 32)),
             ),
             Misconception(
@@ -102,7 +104,7 @@ LEDGER = Exercise(
             ),
             Misconception(
                 "scales-in-32",
-                "32 bits is the absmax before double quantisation, which was on here.",
+                "An absmax has 32 bits before double quantisation. Here it was on.",
                 when=_bits_of("block scales", among=(32,)),
             ),
             Misconception(
@@ -112,17 +114,17 @@ LEDGER = Exercise(
             ),
             Misconception(
                 "zero-is-none",
-                "At the first step lora_B is zero, so the gradient of lora_A *is* zero, but it "
-                "arrives: zero is not None.",
+                "In the first step lora_B is zero, so the gradient of lora_A is zero everywhere. "
+                "But it is set: zero is not None.",
                 when=lambda ledger: not ledger["lora_A"][1],
             ),
             Misconception(
                 "adapters-in-16",
-                "Some set-ups keep adapters in 16 bits. Here the base was prepared first, and "
-                "PEFT made them in what the listing says.",
+                "Some set-ups keep adapters in 16 bits. Here PEFT made them in the precision that "
+                "the table shows.",
                 when=_bits_of("lora_A", "lora_B", among=(16,)),
             ),
         ),
     ),
-    praise="Four bits and eight, frozen; thirty-two, learning. That is a QLoRA layer.",
+    praise="Frozen in four and eight bits, learning in thirty-two: that is a QLoRA layer.",
 )

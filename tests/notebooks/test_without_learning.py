@@ -45,7 +45,7 @@ def cells_to_train(lesson: Path):
     trained = next(
         index for index, cell in enumerate(code)
         if "trains" in cell.metadata.get("tags", [])
-        and re.search(r"(train|compare)\(", cell.source)
+        and re.search(r"(?<![.\w])(train|compare)\(", cell.source)
     )  # fmt: skip
     wanted = r"^(import|from) |^recipe = "
     before = [cell for cell in code[:trained] if re.search(wanted, cell.source, re.MULTILINE)]

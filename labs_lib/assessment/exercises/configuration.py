@@ -34,8 +34,8 @@ def changed_fields(config: Any, default: Any) -> dict[str, Any]:
     """Return the fields of `config` that differ from `default`'s, as plain values by name.
 
     Works for dataclasses (LoraConfig, SFTConfig), pydantic models (Recipe) and objects that keep
-    their settings as attributes (BitsAndBytesConfig). None, False and an empty container all say
-    "not set" and count as equal.
+    their settings as attributes. None, False and an empty container all say "not set" and count as
+    equal.
     """
     names = list(dict.fromkeys([*_field_names(config), *_field_names(default)]))
     ours = {name: plain_setting(getattr(config, name, None)) for name in names}

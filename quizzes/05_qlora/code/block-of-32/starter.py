@@ -1,0 +1,1 @@
+bits = ...  # per weight, scales included
