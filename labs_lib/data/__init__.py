@@ -1,6 +1,6 @@
 """The course's own small instruction sets, and how to bring your own."""
 
-from labs_lib.data.bundled import SETS, card, load_set, scorers
+from labs_lib.data.bundled import SETS, card, general_text, load_set, scorers
 from labs_lib.data.readers import from_csv, from_hub_or_local, from_jsonl
 from labs_lib.data.rows import DataSet, Row, to_hf, to_jsonl
 from labs_lib.data.scoring import (
@@ -29,6 +29,7 @@ __all__ = [
     "from_csv",
     "from_hub_or_local",
     "from_jsonl",
+    "general_text",
     "in_voice",
     "load_set",
     "load_text",

@@ -52,6 +52,14 @@ def card(name: str) -> dict[str, Any]:
     return read_yaml(folder_of(name) / "card.yaml")
 
 
+@cache
+def general_text() -> tuple[str, ...]:
+    """Return passages of plain English, one string each, on which ordinary text's loss is taken."""
+    from labs_lib.yamls import read_yaml
+
+    return tuple(read_yaml(Path(__file__).parent / "general_text.yaml"))
+
+
 def scorers(name: str) -> dict[str, scoring.Scorer]:
     """Return metric name → function (row, answer) → bool; a set of your own gets exact_match."""
     return dict(METRICS.get(name, {"exact_match": scoring.exact_match}))

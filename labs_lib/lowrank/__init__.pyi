@@ -19,6 +19,7 @@ from .injection import inject as inject
 from .injection import linear_layers as linear_layers
 from .injection import merge_adapters as merge_adapters
 from .injection import unmerge_adapters as unmerge_adapters
+from .knob_picture import draw_knobs as draw_knobs
 from .knobs import check_alpha as check_alpha
 from .knobs import check_dropout as check_dropout
 from .knobs import check_rank as check_rank

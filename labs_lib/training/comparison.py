@@ -18,6 +18,7 @@ from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep import RECORDED
+from labs_lib.training.sweep_points import Spread
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
@@ -39,7 +40,8 @@ class Arm(Record):
     `activations_bytes` to the bytes that make up `peak_bytes`; `saved_bytes` is the file that
     training leaves. `rates` are shares of held-out rows, 0 to 1, and `rates_before` those of the
     untrained base in the method's own precision; `probe_kept` is the share of the
-    general-knowledge probe that the base had right and the tuned model still has. An arm whose
+    general-knowledge probe that the base had right and the tuned model still has; `text_loss` is
+    the loss on ordinary text (`data.general_text`) in nats per token. An arm whose
     training diverged names the step in `diverged_at_step` and holds what is known of it; what is
     not is None or empty.
     """
@@ -64,6 +66,15 @@ class Arm(Record):
     saved_bytes: int | None
     answers: tuple[str, ...]
     diverged_at_step: int | None = None
+    text_loss_before: float | None = None  # younger than the first records
+    text_loss: float | None = None
+
+    @property
+    def text_loss_change(self) -> float | None:
+        """By how much training changed the loss on ordinary text, in nats per token."""
+        if self.text_loss is None or self.text_loss_before is None:
+            return None
+        return self.text_loss - self.text_loss_before
 
 
 @dataclass(frozen=True)
@@ -96,13 +107,23 @@ class Comparison(Record):
 
         Not a number stands for what was not measured: a loss without rows, a share of nothing.
         """
-        legal = [*Arm.__dataclass_fields__]
+        legal = [*Arm.__dataclass_fields__, "text_loss_change"]
         legal += [name for arm in self.arms for name in (*arm.rates, *arm.memory)]
         if value not in legal:
             raise choice_error("value", value, dict.fromkeys(legal))
         # An arm that diverged has no rates and no parts of the memory.
-        numbers = [(vars(arm) | arm.memory | arm.rates).get(value) for arm in self.of(method)]
+        known = (
+            vars(arm) | {"text_loss_change": arm.text_loss_change} | arm.memory | arm.rates
+            for arm in self.of(method)
+        )
+        numbers = [values.get(value) for values in known]
         return [math.nan if number is None else float(number) for number in numbers]
+
+    def spread(self, method: str, value: str) -> Spread:
+        """Return the mean, lowest and highest of what `values` returns, diverged arms left out."""
+        values = [number for number in self.values(method, value) if not math.isnan(number)]
+        diverged = sum(arm.diverged_at_step is not None for arm in self.of(method))
+        return Spread.over({"method": method}, values, diverged)
 
     def table(self) -> Table:
         """Return a table for people: a column a method, mean over seeds (lowest to highest)."""
@@ -119,8 +140,12 @@ class Comparison(Record):
             ("general knowledge before (%)", "probe_before", 0.01, "{:.0f}"),
             ("general knowledge after (%)", "probe_after", 0.01, "{:.0f}"),
             ("of what was known, kept (%)", "probe_kept", 0.01, "{:.0f}"),
+            ("loss on plain text before (nats/token)", "text_loss_before", 1, "{:.3f}"),
+            ("loss on plain text after (nats/token)", "text_loss", 1, "{:.3f}"),
             ("saved file (MiB)", "saved_bytes", 2**20, "{:,.1f}"),
         ]
+        if all(arm.text_loss is None for arm in self.arms):
+            lines = [line for line in lines if not line[1].startswith("text_loss")]
         rows = [
             (label, *(self._cell(method, value, unit, form) for method in self.methods()))
             for label, value, unit, form in lines
@@ -288,22 +313,27 @@ def _diverged(error: DivergedError) -> Arm:
 
 
 def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
-    """Answer the probe with the run's base model or its tuned one; kept beside the run."""
+    """Answer the probe with the run's base model or its tuned one; kept beside the run.
+
+    The evaluation's loss is that on plain text.
+    """
     from labs_lib import data
     from labs_lib.quiet import quiet_libraries
     from labs_lib.training.engine.evaluating import evaluating
     from labs_lib.training.evaluation import evaluate
     from labs_lib.training.folder.before import read_before
+    from labs_lib.training.text_loss import text_loss
 
     file = run.folder / f"probe-{when}.json"
     scorers = data.scorers(PROBE)
-    evaluation = read_before(file, probe, scorers, with_loss=False)
+    evaluation = read_before(file, probe, scorers, with_loss=True)
     if evaluation is not None:
         return evaluation
     with quiet_libraries():
         model, tokenizer = load_run(run, tuned=when == "after")
         with evaluating(model, fold=True):
-            evaluation = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS)
+            loss = text_loss(model, tokenizer, data.general_text())
+            evaluation = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS, loss)
     write_json(file, evaluation.as_dict())
     return evaluation
 
@@ -349,4 +379,6 @@ def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:
         probe_kept=kept(before, after, "fact_right"),
         saved_bytes=cost.adapter_bytes,
         answers=run.after.answers,
+        text_loss_before=before.loss,
+        text_loss=after.loss,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -163,12 +162,24 @@ class SweepResult(Record):
         for changes in self.sweep.combinations():
             points = [point for point in self.points if point.changes == changes]
             values = [p.value(metric) for p in points if p.diverged_at_step is None]
-            diverged = len(points) - len(values)
             if points:
-                some = values or [float("nan")]
-                mean = statistics.fmean(some)
-                spreads.append(Spread(changes, mean, min(some), max(some), len(values), diverged))
+                spreads.append(Spread.over(changes, values, len(points) - len(values)))
         return spreads
+
+    def spread_at(self, metric: str = "loss", **changes: Any) -> Spread:
+        """Return the metric's spread at the one point with these changes; else `LabError`."""
+        wanted = self.sweep.matching(**changes)
+        if len(wanted) > 1:
+            points = "; ".join(map(describe, wanted))
+            raise LabError(f"sweep {self.sweep.name}: several points match: {points}")
+        return next(each for each in self.spread(metric) if each.changes == wanted[0])
+
+    def lines(self, group: str, along: str, metric: str = "loss") -> dict[Any, dict[Any, Spread]]:
+        """Return group's value → along's value → the metric's spread, for a grid of two fields."""
+        lines: dict[Any, dict[Any, Spread]] = {}
+        for each in self.spread(metric):
+            lines.setdefault(each.changes[group], {})[each.changes[along]] = each
+        return lines
 
     def only(self, combinations: Sequence[dict[str, Any]], seeds: Sequence[int]) -> SweepResult:
         """Return the results of these points and seeds alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +89,33 @@ class Spread:
     high: float
     count: int
     diverged: int = 0
+
+    @classmethod
+    def over(cls, changes: dict[str, Any], values: Sequence[float], diverged: int = 0) -> Spread:
+        """Return the spread of one value a seed; not a number where no seed has one."""
+        some = list(values) or [float("nan")]
+        mean = statistics.fmean(some)
+        return cls(changes, mean, min(some), max(some), len(values), diverged)
+
+    def versus(self, other: Spread) -> str:
+        """Say how this compares with another: clearly, if no seed of one contradicts it."""
+        if self.high < other.low:
+            return "clearly lower than"
+        return "clearly higher than" if self.low > other.high else "not clearly different from"
+
+    def repeated_by(self, value: float, most: float = 2.0) -> str:
+        """Say in a sentence how a run that repeats this point compares with the recorded ones.
+
+        Raises AssertionError for a loss above `most` times the highest one: it learned less.
+        """
+        assert value <= most * self.high, (
+            f"this run ended at {value:.3f}, the recorded ones at {self.text()}: it learned less"
+        )
+        place = "inside" if self.low <= value <= self.high else "outside"
+        return (
+            f"recorded over the seeds: {self.text()}\nrun here: {value:.3f}, {place} that range, "
+            f"{value / self.mean - 1:+.1%} from its mean"
+        )
 
     def text(self, pattern: str = "{:.3f}") -> str:
         """Return "mean (lowest–highest)", the mean alone for one seed, a dash for no value."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from pathlib import Path
 
 import pytest
 from test_training_session import tiny_recipe
 
+from labs_lib import data, models
 from labs_lib.errors import LabError
 from labs_lib.step.methods import FULL_RATE
 from labs_lib.step.methods import USUAL as METHODS
-from labs_lib.training import Comparison, compare, comparison_figure, load_run
+from labs_lib.training import (
+    Comparison,
+    Recipe,
+    compare,
+    comparison_figure,
+    load_run,
+    recorded_comparison,
+    text_loss,
+)
 from labs_lib.training import comparison as comparison_module
 from labs_lib.training.comparison import PARTS, method_recipe
 from labs_lib.training.progress import Silent
@@ -90,6 +100,44 @@ def test_a_tuned_model_is_loaded_in_its_own_precision(found: Comparison, folder:
     kinds = {type(module).__name__ for module in model.modules()}
     assert "Linear4bit" in kinds
     assert not any("lora_" in name for name, _ in load_run(run, tuned=False)[0].named_parameters())
+
+
+def test_the_loss_on_plain_text_is_taken_before_and_after(found: Comparison):
+    lora, qlora = (found.of(method) for method in ("lora", "qlora"))
+    assert lora[0].text_loss_before == lora[1].text_loss_before  # one base, asked once
+    assert lora[0].text_loss_before != qlora[0].text_loss_before
+    assert 0 < lora[0].text_loss != lora[0].text_loss_before
+    change = found.spread("lora", "text_loss_change")
+    assert change.count == 2
+    assert change.mean == pytest.approx(
+        found.mean("lora", "text_loss") - found.mean("lora", "text_loss_before")
+    )
+    assert "loss on plain text after" in str(found.table())
+
+
+def test_a_text_loss_is_the_models_own(tiny_model: Path):
+    model, tokenizer = models.load(str(tiny_model))
+    texts = data.general_text()[:2]
+    own, tokens = 0.0, 0
+    for text in texts:
+        ids = tokenizer(text, return_tensors="pt").input_ids
+        own += model(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+        tokens += ids.shape[1] - 1
+    assert text_loss(model, tokenizer, texts) == pytest.approx(own / tokens, rel=2e-2)
+    assert math.isnan(text_loss(model, tokenizer, []))
+
+
+def test_recorded_comparisons_are_whole():
+    whole, older = recorded_comparison("compare"), recorded_comparison("structured-output")
+    assert whole.recipe == Recipe.from_yaml("compare")
+    assert [(a.method, a.seed) for a in whole.arms] == [(m, s) for m in METHODS for s in range(3)]
+    for arm in whole.arms:
+        assert 0 < arm.loss < arm.loss_before
+        assert 0 < arm.probe_kept <= 1
+        assert arm.text_loss > 0
+        assert arm.seconds_per_step is None  # the machine was shared
+    assert math.isnan(older.spread("lora", "text_loss_change").mean)  # from before it was taken
+    assert "plain text" not in str(older.table())
 
 
 def test_what_it_cannot_do_it_says_in_one_line(tiny_model: Path, tmp_path: Path):

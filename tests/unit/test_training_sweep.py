@@ -12,7 +12,16 @@ import pytest
 from labs_lib import training
 from labs_lib.cli import main
 from labs_lib.errors import LabError
-from labs_lib.training import Recipe, Sweep, SweepResult, recorded, run_sweep, session
+from labs_lib.training import (
+    Recipe,
+    Spread,
+    Sweep,
+    SweepResult,
+    draw_lines,
+    recorded,
+    run_sweep,
+    session,
+)
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.progress import Silent
 from labs_lib.training.sweep import sweeps
@@ -205,6 +214,42 @@ def test_points_are_picked_by_what_a_person_types() -> None:
         sweep.matching(rank=8)
     with pytest.raises(LabError, match="no point has rank 8, alpha 128 together"):
         Sweep.from_yaml(FILES / "learning-rate.yaml").matching(rank=8, alpha=128)
+
+
+def test_a_line_holds_each_points_spread(trained: FakeTraining, tmp_path: Path) -> None:
+    result = run_sweep(a_sweep(), tmp_path / "out.json", progress=Silent())
+    lines = result.lines("rank", "alpha")
+    assert {rank: list(line) for rank, line in lines.items()} == {1: [8, 16], 4: [8, 16]}
+    assert lines[4][16] == result.spread_at(rank=4, alpha=16)
+    assert (lines[4][16].low, lines[4][16].high) == (4, 5)
+    assert result.spread_at("in_voice", rank=4, alpha=8).mean == 1
+    with pytest.raises(LabError, match="several points match: rank 4, alpha 8; rank 4, alpha 16"):
+        result.spread_at(rank=4)
+
+
+def test_one_point_is_clearly_lower_only_where_no_seed_contradicts() -> None:
+    low, touching, high = (Spread.over({}, values) for values in ((1, 2), (2, 3), (2.5, 4)))
+    assert low.versus(high) == "clearly lower than"
+    assert high.versus(low) == "clearly higher than"
+    assert low.versus(touching) == touching.versus(high) == "not clearly different from"
+    assert "diverged" in Spread.over({}, [], 2).text()
+
+
+def test_a_repeated_run_is_compared_with_the_recorded_ones() -> None:
+    known = Spread.over({}, (0.5, 0.7))
+    assert "0.650, inside that range, +8.3% from its mean" in known.repeated_by(0.65)
+    assert "outside" in known.repeated_by(0.4)
+    with pytest.raises(AssertionError, match="it learned less"):
+        known.repeated_by(1.5)
+
+
+def test_a_picture_of_lines_names_every_mean(trained: FakeTraining, tmp_path: Path) -> None:
+    result = run_sweep(a_sweep(), tmp_path / "out.json", progress=Silent())
+    lines = {f"rank {rank}": line for rank, line in result.lines("rank", "alpha").items()}
+    picture = draw_lines("A finding", "alpha", lines, before=4.0)
+    assert "rank 4: 2.50 at 8, 4.50 at 16" in picture.alt
+    assert "Before training: 4.00" in picture.alt
+    assert picture.png != draw_lines("A finding", "alpha", lines, log=False).png
 
 
 # --- the command ----------------------------------------------------------------------------------
