@@ -2,99 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import math
+from collections.abc import Callable
 from typing import Any
 
-from labs_lib.assessment.exercises.cases import Case, build, torch_loaded
+from labs_lib.assessment.exercises.cases import Case, build
 
-SCALING, BUDGET, CONFIG, CLEARLY = (
-    "03.keep-scaling",
-    "03.rank-for-budget",
+SCALING, STEPS, CONFIG, CLEARLY = (
+    "03.same-scaling",
+    "03.count-steps",
     "03.every-knob",
     "03.clearly-better",
 )
 
 
-def solve_for_alpha(old_rank, alpha, new_rank, use_rslora):
-    def divisor(rank):
-        return math.sqrt(rank) if use_rslora else rank
+def numpy_number(value: float) -> Callable[[], Any]:
+    """Return what makes a number of numpy's."""
 
-    return alpha / divisor(old_rank) * divisor(new_rank)
+    def make() -> Any:
+        import numpy as np
 
+        return np.float64(value)
 
-def by_powers(old_rank, alpha, new_rank, use_rslora):
-    power = 1 - 0.5 * use_rslora
-    return alpha * math.exp(power * (math.log(new_rank) - math.log(old_rank)))
-
-
-def numpy_scaling(old_rank, alpha, new_rank, use_rslora):
-    import numpy as np
-
-    ratio = np.float64(new_rank) / old_rank
-    return np.where(use_rslora, alpha * np.sqrt(ratio), alpha * ratio)
-
-
-def torch_scaling(old_rank, alpha, new_rank, use_rslora):
-    import torch
-
-    ratio = torch.tensor(new_rank) / old_rank
-    return alpha * (ratio.sqrt() if use_rslora else ratio)
-
-
-class KeepScaling:
-    """A callable class, by keyword names of its own."""
-
-    def __call__(self, r_old, lora_alpha, r_new, root):
-        exponent = 0.5 if root else 1.0
-        return lora_alpha / r_old**exponent * r_new**exponent
-
-
-def numpy_budget(budget, layers, hidden, heads, kv_heads, mlp):
-    import numpy as np
-
-    kv = kv_heads * (hidden // heads)
-    sides = np.array([hidden] * 4 + [hidden, kv] * 2 + [hidden, mlp] * 3, dtype=np.int64)
-    return np.floor_divide(budget, sides.sum() * layers)
-
-
-def by_bisection(*case):
-    low, high = 0, case[0]
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle <= in_letters(*case) else (low, middle - 1)
-    return low
-
-
-def count_by_layer(budget, layers, hidden, heads, kv_heads, mlp):
-    kv = kv_heads * hidden // heads
-    rank = 0
-    shapes = [(hidden, hidden)] * 2 + [(hidden, kv)] * 2 + [(hidden, mlp)] * 2 + [(mlp, hidden)]
-    one = layers * sum(map(sum, shapes))
-    while (rank + 1) * one <= budget:
-        rank += 1
-    return rank
-
-
-def in_letters(budget, layers, hidden, heads, kv_heads, mlp):
-    q = o = 2 * hidden
-    k = v = hidden + kv_heads * (hidden // heads)
-    gate = up = down = hidden + mlp
-    return math.floor(budget / ((q + k + v + o + gate + up + down) * layers))
-
-
-def spend(kv="kv_heads * (hidden // heads)", cost=None, layers="layers", end="budget // per_rank"):
-    """Return the source of a budget with one thing done differently."""
-    cost = cost or "4 * hidden + 2 * (hidden + kv) + 3 * (hidden + mlp)"
-    return (
-        "def rank_for_budget(budget, layers, hidden, heads, kv_heads, mlp):\n"
-        f"    kv = {kv}\n"
-        f"    per_rank = {layers} * ({cost})\n"
-        f"    return {end}\n"
-    )
-
-
-FULL = "2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * mlp"
+    return make
 
 
 def knobs(**changes: Any) -> Any:
@@ -217,58 +146,27 @@ def better(rule, guard=True):
 
 
 CASES: list[Case] = [
-    (SCALING, solve_for_alpha, "correct", ""),
-    (SCALING, by_powers, "correct", ""),
-    (SCALING, numpy_scaling, "correct", ""),
-    (SCALING, torch_loaded(torch_scaling), "correct", ""),
-    (SCALING, KeepScaling(), "correct", ""),
-    (SCALING, functools.partial(lambda power, o, a, n, root: a * (n / o) ** power[root],
-                                {False: 1, True: 0.5}), "correct", ""),
-    (SCALING, lambda *case: round(solve_for_alpha(*case), 6), "correct", ""),
-    (SCALING, lambda *case: round(solve_for_alpha(*case)), "incorrect", "expected"),
-    (SCALING, lambda *case: int(solve_for_alpha(*case)), "incorrect", "expected"),
-    (SCALING, lambda o, a, n, root: a * (n // o if not root else (n / o) ** 0.5), "incorrect",
-     "expected"),
-    (SCALING, lambda o, a, n, root: a * max(n / o, o / n) ** (0.5 if root else 1), "incorrect",
-     "expected"),
-    (SCALING, lambda o, a, n, root: 32, "incorrect", "expected"),
-    (SCALING, lambda o, a, n, root: a, "incorrect", "not alpha"),
-    (SCALING, lambda o, a, n, root: a * n / o, "incorrect", "Right without rsLoRA"),
-    (SCALING, lambda o, a, n, root: a * math.sqrt(n / o), "incorrect", "Right with rsLoRA"),
-    (SCALING, lambda o, a, n, root: a * (n / o if root else math.sqrt(n / o)), "incorrect",
-     "exchanged"),
-    (SCALING, lambda o, a, n, root: a * (math.sqrt(o / n) if root else o / n), "incorrect",
-     "Upside down"),
-    (SCALING, lambda o, a, n, root: a / (math.sqrt(o) if root else o), "incorrect",
-     "That is the scaling"),
-    (SCALING, lambda o, a, n, root: 2 * n, "incorrect", "a habit"),
-    (SCALING, lambda o, a, n, root: a + n, "incorrect", "expected"),
-    (SCALING, lambda o, a, n, root: a / 0, "error", "ZeroDivisionError"),
-    (SCALING, 16, "error", "should be a function"),
-    (BUDGET, count_by_layer, "correct", ""),
-    (BUDGET, in_letters, "correct", ""),
-    (BUDGET, numpy_budget, "correct", ""),
-    (BUDGET, by_bisection, "correct", ""),
-    (BUDGET, lambda *case: float(in_letters(*case)), "correct", ""),
-    (BUDGET, spend(end="int(budget / per_rank)"), "correct", ""),
-    (BUDGET, spend(end="divmod(budget, per_rank)[0]"), "correct", ""),
-    (BUDGET, spend(end="max(1, budget // per_rank)"), "incorrect", "expected 0"),
-    (BUDGET, spend(end="(budget - 1) // per_rank"), "incorrect", "expected"),
-    (BUDGET, spend(end="2 ** int(__import__('math').log2(max(1, budget // per_rank)))"),
-     "incorrect", "expected"),
-    (BUDGET, spend(end="8"), "incorrect", "expected"),
-    (BUDGET, spend(layers="1"), "incorrect", "one layer"),
-    (BUDGET, spend(kv="hidden"), "incorrect", "share one key"),
-    (BUDGET, spend(kv="kv_heads"), "incorrect", "number of heads"),
-    (BUDGET, spend(cost="4 * hidden + 2 * (hidden + kv)"), "incorrect", "MLP's three maps"),
-    (BUDGET, spend(cost="3 * hidden + kv"), "incorrect", "query and value alone"),
-    (BUDGET, spend(cost="6 * hidden + 2 * kv + 2 * (hidden + mlp)"), "incorrect", "not two"),
-    (BUDGET, spend(cost="6 * hidden + mlp"), "incorrect", "lora_A only"),
-    (BUDGET, spend(cost=FULL), "incorrect", "frozen maps"),
-    (BUDGET, spend(end="-(-budget // per_rank)"), "incorrect", "Rounded up"),
-    (BUDGET, spend(end="round(budget / per_rank)"), "incorrect", "Rounded to the nearest"),
-    (BUDGET, spend(end="budget / per_rank"), "incorrect", "expected"),
-    (BUDGET, spend(cost="width"), "error", "NameError"),
+    (SCALING, 96, "correct", "96/32 = 3"),
+    (SCALING, 24 / 8 * 32, "correct", ""),
+    (SCALING, build(numpy_number(96)), "correct", ""),
+    (SCALING, 24, "incorrect", "falls to a quarter"),
+    (SCALING, 64, "incorrect", "scaling of 2"),
+    (SCALING, 24 * (32 / 8) ** 0.5, "incorrect", "belongs to rsLoRA"),
+    (SCALING, 6, "incorrect", "Upside down"),
+    (SCALING, 3, "incorrect", "That is the scaling"),
+    (SCALING, 32, "incorrect", "not 24/8 at rank 32"),
+    (SCALING, "96", "error", "should be a number"),
+    (SCALING, True, "error", "should be a number"),
+    (STEPS, 600, "correct", "19,200 rows"),
+    (STEPS, 6400 / 32 * 3, "correct", ""),
+    (STEPS, build(numpy_number(600)), "correct", ""),
+    (STEPS, 4800, "incorrect", "counts batches of 4"),
+    (STEPS, 2400, "incorrect", "takes 8 rows"),
+    (STEPS, 200, "incorrect", "one epoch"),
+    (STEPS, 38400, "incorrect", "not more"),
+    (STEPS, 19200, "incorrect", "32 of them at once"),
+    (STEPS, 601, "incorrect", "divided by the rows in one step"),
+    (STEPS, [600], "error", "should be a number"),
     (CONFIG, knobs(target_modules={"gate_proj", "up_proj", "down_proj", "q_proj", "v_proj"}),
      "correct", ""),
     (CONFIG, knobs(target_modules=PATTERN, lora_alpha=8.0), "correct", ""),

@@ -1,10 +1,9 @@
-"""Lesson 03: keep a scaling, spend a budget, set every knob, and judge a sweep by its seeds."""
+"""Lesson 03: keep a scaling, count the steps, set every knob, and judge a sweep by its seeds."""
 
 from __future__ import annotations
 
-from .budget import BUDGET
 from .evidence import CLEARLY
+from .first_steps import COUNT_STEPS, SAME_SCALING
 from .knobs import CONFIG
-from .scaling import KEEP_SCALING
 
-EXERCISES = [KEEP_SCALING, BUDGET, CONFIG, CLEARLY]
+EXERCISES = [SAME_SCALING, COUNT_STEPS, CONFIG, CLEARLY]

@@ -1,0 +1,1 @@
+optimizer_steps = 3 * 6400 // (4 * 8)

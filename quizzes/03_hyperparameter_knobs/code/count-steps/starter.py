@@ -1,0 +1,1 @@
+optimizer_steps = ...  # in the three epochs

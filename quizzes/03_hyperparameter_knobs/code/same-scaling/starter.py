@@ -1,0 +1,1 @@
+new_alpha = ...  # lora_alpha at rank 32
