@@ -12,6 +12,8 @@ from .decomposition import factorise as factorise
 from .decomposition import rank_for_energy as rank_for_energy
 from .decomposition import spectrum_of as spectrum_of
 from .decomposition import stable_rank as stable_rank
+from .drawing import draw_layer as draw_layer
+from .drawing import draw_methods as draw_methods
 from .injection import adapters as adapters
 from .injection import eject as eject
 from .injection import find_targets as find_targets

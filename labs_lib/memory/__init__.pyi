@@ -3,6 +3,9 @@ from .closed_form import forecast_laid_out as forecast_laid_out
 from .decision import PRIORITIES as PRIORITIES
 from .decision import Decision as Decision
 from .decision import decide as decide
+from .drawing import draw_parts as draw_parts
+from .drawing import draw_peaks as draw_peaks
+from .drawing import draw_ranges as draw_ranges
 from .estimating import estimate as estimate
 from .fitting import Card as Card
 from .fitting import Change as Change
@@ -23,6 +26,7 @@ from .result import Timeline as Timeline
 from .result import format_bytes as format_bytes
 from .tables import PublishedRow as PublishedRow
 from .tables import published as published
+from .tables import published_table as published_table
 from .tables import report as report
 from .tracing import timeline as timeline
 from .tracing import trace as trace

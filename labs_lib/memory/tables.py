@@ -1,4 +1,4 @@
-"""Forecasts held against what others measured and published."""
+"""Forecasts next to what others measured and published."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.tables import Table
 from labs_lib.yamls import read_yaml
 
 
@@ -17,8 +18,8 @@ from labs_lib.yamls import read_yaml
 class PublishedRow:
     """One measured peak from a public table, with what was run and on what.
 
-    `comparable` is False where the run differs from a plain PEFT step by a mechanism that
-    `remark` names; such a row is shown and not counted.
+    `comparable` is False where the run differs from a plain PEFT step by a `mechanism`, which
+    `remark` explains; such a row is shown and not counted among the comparable ones.
     """
 
     source: str
@@ -30,8 +31,10 @@ class PublishedRow:
     request: MemoryRequest
     comparable: bool
     remark: str
+    mechanism: str = ""
     loss_chunks: int = 1
     keeps_inputs: bool = False
+    fused_scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Compared:
     """A published row and its forecast; `difference` is forecast / measured − 1.
 
     `explained_bytes` is the forecast with the row's own mechanism worked in, where it can be
-    computed (`loss_chunks`, `keeps_inputs`); `explained_difference` goes with it.
+    computed (`loss_chunks`, `keeps_inputs`, `fused_scores`); `explained_difference` goes with it.
     """
 
     row: PublishedRow
@@ -69,8 +72,10 @@ def published() -> tuple[PublishedRow, ...]:
                     request=request_of(**{**table["request"], **row["request"]}),
                     comparable=row.get("comparable", table.get("comparable", True)),
                     remark=row.get("remark", table.get("remark", "")),
+                    mechanism=row.get("mechanism", ""),
                     loss_chunks=row.get("loss_chunks", 1),
                     keeps_inputs=row.get("keeps_inputs", False),
+                    fused_scores=row.get("fused_scores", False),
                 )
             )
     return tuple(rows)
@@ -101,7 +106,29 @@ def _mechanism(row: PublishedRow) -> int:
     # What enters qkv, the first MLP products and the last: kept by no one else.
     widths = 2 * shapes.hidden_size + shapes.intermediate_size
     inputs = shapes.layers * request.compute_itemsize * request.tokens * widths
-    return round(inputs * row.keeps_inputs - chunked)
+    scores = shapes.layers * 4 * request.batch * shapes.heads * request.seq_len**2
+    return round(inputs * row.keeps_inputs - scores * row.fused_scores - chunked)
+
+
+def published_table() -> Table:
+    """Return every published row for people: measured, forecast, its mechanism, what is left.
+
+    "Left" is the difference once the mechanism is worked in.
+    """
+    rows = [
+        (
+            each.row.source.split(",")[0],
+            f"{each.row.request.model}, {each.row.request.method}",
+            f"{each.row.request.tokens:,}",
+            f"{each.row.measured_bytes / 10**9:.2f}",
+            f"{each.difference:+.1%}",
+            each.row.mechanism,
+            f"{each.explained_difference:+.1%}" if each.row.mechanism else "",
+        )
+        for each in report()
+    ]
+    heads = ("source", "what was run", "tokens", "measured (GB)", "formula")
+    return Table.of((*heads, "what the run does differently", "left"), rows)
 
 
 def as_rows(compared: list[Compared]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from .comparison import compare as compare
 from .comparison import load_run as load_run
 from .comparison import recorded_comparison as recorded_comparison
 from .comparison_plot import comparison_figure as comparison_figure
+from .comparison_plot import draw_seeds as draw_seeds
 from .engine.measure import LiveBytes as LiveBytes
 from .evaluation import Evaluation as Evaluation
 from .evaluation import answer as answer
@@ -21,6 +22,8 @@ from .published_code import compare_code as compare_code
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment
 from .run import Run as Run
+from .run_plot import draw_losses as draw_losses
+from .run_plot import draw_scores as draw_scores
 from .session import quiet_libraries as quiet_libraries
 from .session import train as train
 from .sweep import Point as Point

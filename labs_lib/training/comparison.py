@@ -125,8 +125,11 @@ class Comparison(Record):
         diverged = sum(arm.diverged_at_step is not None for arm in self.of(method))
         return Spread.over({"method": method}, values, diverged)
 
-    def table(self) -> Table:
-        """Return a table for people: a column a method, mean over seeds (lowest to highest)."""
+    def table(self, timing: bool = True) -> Table:
+        """Return a table for people: a column a method, mean over seeds (lowest to highest).
+
+        Without `timing` it has no seconds: those of runs that shared their machine compare nothing.
+        """
         first = self.trained()[0]
         metrics = list(first.rates)
         lines: list[tuple[str, str, float, str]] = [
@@ -149,6 +152,7 @@ class Comparison(Record):
         rows = [
             (label, *(self._cell(method, value, unit, form) for method in self.methods()))
             for label, value, unit, form in lines
+            if timing or value not in ("seconds_per_step", "tokens_per_second")
         ]
         return Table.of((self.recipe.name, *self.methods()), rows)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from labs_lib import figures
 from labs_lib.training.comparison import PARTS, Comparison
 
 
 def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
     """Return (figure, alternative text): memory by part, seconds a step, score and what is kept."""
-    from labs_lib import figures
-
     comparison = replace(comparison, arms=tuple(comparison.trained()))
     methods = comparison.methods()
     metric = next(iter(comparison.arms[0].rates), None)
@@ -62,6 +62,26 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
         for m in methods
     )
     return fig, f"Three bar charts. {words}."
+
+
+def draw_seeds(values: Mapping[str, Sequence[float]], *, title: str, label: str) -> figures.Picture:
+    """Return a dot for each seed and a line at the mean, a row for each method.
+
+    `values` maps a method to one number a seed; `label` says on the axis what it is, in percent.
+    """
+    fig, axes = figures.new_figure(title, label, "", height_inches=1.2 + 0.6 * len(values))
+    for row, (color, numbers) in enumerate(zip(figures.PALETTE, values.values(), strict=False)):
+        axes.plot(numbers, [row] * len(numbers), "o", color=color, markersize=10, alpha=0.7)
+        mean = statistics.fmean(numbers)
+        axes.plot(mean, row, "|", color=figures.INK, markersize=28, markeredgewidth=2)
+    axes.set_yticks(range(len(values)), values)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_xlim(min(map(min, values.values())) - 5, 101)
+    said = "; ".join(
+        f"{method} {', '.join(f'{number:.1f}' for number in numbers)}"
+        for method, numbers in values.items()
+    )
+    return figures.show(fig, alt=f"A dot for each seed, a line at the mean. {said}. {title}.")
 
 
 def _share(value: float) -> str:

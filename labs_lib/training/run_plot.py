@@ -1,0 +1,57 @@
+"""Pictures of one run: its scores before and after, and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from labs_lib import figures
+
+if TYPE_CHECKING:
+    from labs_lib.training.run import Run
+
+
+def draw_scores(run: Run, labels: Mapping[str, str]) -> figures.Picture:
+    """Return bars of a run's scores before and after training, in percent of the held-out rows.
+
+    `labels` names the metrics of `run.scores()` that are drawn, and says each for people.
+    """
+    scores = run.scores()
+    shares = {
+        words: {when: 100 * (scores[metric][when] or 0.0) for when in ("before", "after")}
+        for metric, words in labels.items()
+    }
+    findings = [
+        f"{words} {each['before']:.0f} → {each['after']:.0f} %" for words, each in shares.items()
+    ]
+    title = "Held-out answers " + ", ".join(findings)
+    fig, axes = figures.new_figure(title, "", f"held-out answers (% of {len(run.after.prompts)})")
+    for shift, color, when in zip((-0.2, 0.2), figures.PALETTE, ("before", "after"), strict=False):
+        heights = [each[when] for each in shares.values()]
+        places = [at + shift for at in range(len(shares))]
+        bars = axes.bar(places, heights, width=0.38, label=when, color=color)
+        axes.bar_label(bars, fmt="%.0f %%")
+    axes.set_xticks(range(len(shares)), shares)
+    axes.set_ylim(0, 115)
+    axes.legend()
+    return figures.show(fig, alt=f"Bars before and after training. {title}.")
+
+
+def draw_losses(run: Run) -> figures.Picture:
+    """Return the training loss at every step and the held-out loss before and after."""
+    steps, last = len(run.losses), run.losses[-1]
+    title = (
+        f"In {steps} steps the training loss fell from {run.losses[0]:.1f} to {last:.1f}, "
+        f"the held-out loss from {run.before.loss:.1f} to {run.after.loss:.1f}"
+    )
+    fig, axes = figures.new_figure(title, "step", "loss (nats per token)")
+    axes.plot(
+        range(1, steps + 1), run.losses, color=figures.PALETTE[0], label="training rows, each step"
+    )
+    axes.plot(
+        [0, steps], [run.before.loss, run.after.loss], "o", markersize=9,
+        color=figures.PALETTE[5], label="held-out rows, before and after",
+    )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figures.show(fig, alt=f"Loss against steps. {title}.")
