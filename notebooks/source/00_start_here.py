@@ -4,12 +4,13 @@
 # After this lesson you can
 #
 # - say what this machine can do for you,
-# - watch a language model change its voice after some twenty seconds of training,
+# - watch a language model change its voice after a short training,
 # - say what was trained and what stayed frozen,
+# - tell what the model lost and what it gained,
 # - use the course's predictions, exercises and questions.
 #
-# **Time:** about 20 minutes, of which the machine works for one or two on a laptop with two
-# cores. Nothing here needs a GPU, an account or a network.
+# **Time:** about 15 minutes for you; the machine works for 2 of them on two laptop cores. Nothing
+# here needs a GPU, an account or a network.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -19,27 +20,36 @@ load_in_background()
 # %% [markdown]
 # ## How a lesson goes
 #
-# Each experiment has the same four beats: **predict** a number, **run** the experiment,
-# **compare**, **explain**. Predictions are never marked. They are there because a result that you
-# have already seen always looks obvious.
+# Each experiment has four parts. You **predict** a number, **run** the experiment, **compare** the
+# outcome with your prediction, and **explain** the difference. Predictions are never marked. They
+# are there because a result that you have already seen always looks obvious.
 #
-# Run a cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where a cell says `...`, it waits for you; it
-# also runs if you leave it alone.
+# Run a cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>. A cell that contains `...` waits for your
+# answer, but it also runs if you leave it alone.
 
 # %%
 from labs_lib import data, hardware, models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
-from labs_lib.figures import PALETTE, new_figure, show
+from labs_lib.lowrank import draw_layer
 from labs_lib.tables import Table
-from labs_lib.training import Recipe, answer, assert_learned, quiet_libraries, train
+from labs_lib.training import (
+    Recipe,
+    answer,
+    assert_learned,
+    draw_losses,
+    draw_scores,
+    load_adapter,
+    quiet_libraries,
+    train,
+)
 from labs_lib.widgets import ask, show_progress
 
 # %% [markdown]
 # ## What can this machine do?
 #
-# *Precision* is the number format that this machine trains fastest in. A CPU without special
-# instructions is quickest in 32-bit floats; newer CPUs and every recent GPU prefer 16-bit
-# `bfloat16`.
+# *Precision* is the number format in which this machine trains fastest. Older CPUs are quickest
+# with 32-bit floating-point numbers (`fp32`). Newer CPUs and every recent GPU are quicker with a
+# 16-bit format, `bf16`.
 
 # %%
 machine = hardware.detect()
@@ -55,9 +65,10 @@ Table.of(
 # %% [markdown]
 # ## A real model
 #
-# The course brings **SmolLM2-135M-Instruct**, a chat model of the Llama architecture: 30 layers,
-# 134.5 million parameters, Apache-2.0. It is small enough for a laptop and real enough to know
-# capitals, colours and some chemistry.
+# The course brings **SmolLM2-135M-Instruct**, a chat model of the Llama architecture with 30
+# layers. A model's **parameters**, also called its **weights**, are the numbers that it learned in
+# training. This model has 134.5 million of them. It is small enough for a laptop, and it still
+# knows capitals, colors and some chemistry.
 
 # %%
 with quiet_libraries():
@@ -66,14 +77,15 @@ print(f"{model.num_parameters():,} parameters")
 print(models.BUNDLED_PROVENANCE)
 
 # %% [markdown]
-# That last line matters: the weights come in a file that had been compressed to about 4 bits
-# each, and were turned back into 16 bits. Rounding lost then is still lost, so this copy answers
-# a little worse than the one its authors released. Every comparison in the course starts from
-# the same copy, so the comparisons stand.
+# The last line says that this copy was once compressed to about 4 bits per weight and then expanded
+# to 16 bits. Expanding does not bring back what rounding removed, so the copy answers slightly worse
+# than the model its authors released. Every comparison in this course starts from the same copy, so
+# the comparisons are fair.
 
 # %% [markdown]
-# Ask it something. The answer is *greedy*: at each step the most likely word, so that you and
-# your neighbour get the same one.
+# Ask it something. A model writes one **token** at a time; a token is a word or a piece of a word.
+# Here it always takes the most likely token (*greedy* decoding), so you and your neighbor get the
+# same answer.
 
 # %%
 questions = ["What is the capital of Hungary?", "What color is the sky on a clear day?"]
@@ -83,27 +95,39 @@ for question, text in zip(questions, answer(model, tokenizer, questions), strict
 # %% [markdown]
 # ## The experiment
 #
-# We now show the model a few hundred questions, each answered in a sea captain's voice.
+# We now train the model on questions that a sea captain answers.
 
 # %%
 captain = data.load_set("sea-captain")
 Table.of(("question", "answer to learn"), [(r.prompt, r.completion) for r in captain.train[:4]])
 
 # %% [markdown]
-# The rows fall into three parts. The model learns from `train`. It is judged on `test`, whose
-# entities (countries, animals, elements) stand in no training row.
+# The data set has three parts. The model learns from `train`; `validation` shows how it is doing;
+# `test` gives the final score. The countries, animals and elements in `test` occur in no training
+# row. Such rows are called **held out**.
 
 # %%
 print(f"train {len(captain.train)}, validation {len(captain.validation)}, test {len(captain.test)}")
 
 # %% [markdown]
-# ### The method, in two sentences
+# ### The method
 #
-# **LoRA** freezes the whole model and puts two small matrices, $A$ and $B$, beside some of its
-# weight matrices; only they are trained. A frozen matrix $W$ then acts as $W + \frac{\alpha}{r}BA$,
-# where $r$, the *rank*, is the narrow side of $A$ and $B$ (LoRA, arXiv 2106.09685, section 4.1).
+# A **linear layer** multiplies its input $x$ by a weight matrix $W$. **LoRA** (low-rank adaptation)
+# freezes $W$, which means that training does not change it. Next to $W$ it adds two small matrices,
+# $A$ and $B$, and trains only these. They are called the **adapter**.
 #
-# Lesson 02 derives this; today you watch it.
+# The picture shows one layer. The input takes both routes, and the results are added.
+
+# %%
+draw_layer(d_in=576, d_out=576, rank=8)
+
+# %% [markdown]
+# $A$ shortens 576 numbers to 8, and $B$ turns the 8 back into 576. The narrow width, here 8, is the
+# **rank** $r$. The factor $\alpha/r$ sets the strength of the adapter (LoRA, arXiv 2106.09685,
+# section 4.1).
+#
+# $B$ starts at zero, so at first the adapter adds nothing and the model answers as before. Lesson
+# 02 explains why.
 
 # %% [markdown]
 # ### Predict
@@ -112,7 +136,7 @@ print(f"train {len(captain.train)}, validation {len(captain.validation)}, test {
 # 2. After training, what percentage of the held-out questions will be answered in the captain's
 #    voice?
 #
-# Replace `...` by your numbers.
+# Replace `...` with your numbers.
 
 # %%
 predict("00.trained-percent", ...)
@@ -123,9 +147,12 @@ predict("00.in-voice-percent", ...)
 # %% [markdown]
 # ### Run
 #
-# A *recipe* holds everything that decides the result. This one ships with the course as
-# `recipes/sea-captain.yaml`; open it beside this lesson and read it. Run this lesson twice and the
-# finished run is read back; `reuse=False` trains anew.
+# A *recipe* contains every setting that decides the result. This one is the file
+# `recipes/sea-captain.yaml`. A *step* is one update of the trained numbers, here from 4 rows of
+# data.
+#
+# If you run this lesson twice, the second run reads back the first one's result. Write
+# `reuse=False` to train again.
 
 # %%
 recipe = Recipe.from_yaml("recipes/sea-captain.yaml")
@@ -138,13 +165,13 @@ run = train(recipe, reuse=True)
 # %% [markdown]
 # ## What came out
 #
-# The same questions, before and after. None of them is in the training rows.
+# Here are held-out questions, answered before and after training.
 
 # %%
 run.examples(8)
 
 # %% [markdown]
-# Pictures of single answers mislead, so count all of the held-out rows.
+# A few answers can mislead, so we count all of the held-out rows.
 
 # %%
 run
@@ -155,67 +182,62 @@ in_voice, fact_right = scores["in_voice"], scores["fact_right"]
 compare_prediction("00.in-voice-percent", round(100 * in_voice["after"]), unit="%")
 
 # %%
-share_percent = 100 * run.trainable_parameters / run.total_parameters
-compare_prediction("00.trained-percent", round(share_percent, 2), unit="%")
+trained_percent = 100 * run.trainable_parameters / run.total_parameters
+compare_prediction("00.trained-percent", round(trained_percent, 2), unit="%")
 
 # %% [markdown]
-# The figure puts the two scores side by side: the voice, which training should change, and the
-# facts, which it should leave alone.
+# Training should change the voice and leave the facts alone.
 
 # %%
-title = f"{in_voice['after']:.0%} of held-out answers are in voice after training"
-fig, axes = new_figure(title, "", f"held-out answers (% of {len(run.after.prompts)})")
-for offset, moment in ((-0.2, "before"), (0.2, "after")):
-    rates = [100 * in_voice[moment], 100 * fact_right[moment]]
-    colour = PALETTE[0] if moment == "before" else PALETTE[1]
-    bars = axes.bar([0 + offset, 1 + offset], rates, width=0.38, label=moment, color=colour)
-    axes.bar_label(bars, fmt="%.0f %%")
-axes.set_xticks([0, 1], ["in the captain's voice", "fact right"])
-axes.set_ylim(0, 115)
-axes.legend()
-show(fig, alt="Bars: share of held-out answers in voice and with the fact right, before and after.")
+draw_scores(run, {"in_voice": "in the captain's voice", "fact_right": "fact right"})
 
 # %% [markdown]
 # ### Explain
 #
-# The voice was learnt from 48 short rows of text, and it carried over to entities that
-# training never named: the model learnt a *manner*, not a list.
+# The training rows name none of the countries, animals and elements in the test rows. The voice
+# carried over to them all the same, so the model learned a *manner* and not a list of answers.
 #
-# The facts did not all survive. The next cell lists answers that were right before and are wrong
-# now. That is **forgetting**: the frozen weights are untouched, but the added matrices bend what
-# flows through them. Lesson 06 measures it against full fine-tuning.
+# The share of right facts hides something. Two equal shares may be made of different answers. Look
+# at the answers that changed sides:
 
 # %%
-lost = [
-    (run.after.prompts[i], run.before.answers[i], run.after.answers[i])
-    for i, right in enumerate(run.before.passed["fact_right"])
-    if right and not run.after.passed["fact_right"][i]
-]
-print(f"{fact_right['kept']:.0%} of the facts known before are still right; {len(lost)} lost")
-Table.of(("question", "before", "after"), lost)
+before, after = run.before.passed["fact_right"], run.after.passed["fact_right"]
+changed = [i for i in range(len(after)) if before[i] != after[i]]
+lost, gained = sum(before[i] for i in changed), sum(after[i] for i in changed)
+print(f"right before {sum(before)}, lost {lost}, gained {gained}, right after {sum(after)}")
+print(f"of the facts known before, {fact_right['kept']:.0%} are still right")
+Table.of(
+    ("", "question", "before", "after"),
+    [
+        ("lost" if before[i] else "gained", run.after.prompts[i], run.before.answers[i],
+         run.after.answers[i])
+        for i in changed
+    ],
+)  # fmt: skip
+
+# %% [markdown]
+# A fact that was right before and is wrong now was **forgotten**. The frozen weights did not change,
+# but the adapter changes what comes out of each layer.
+#
+# A fact that was wrong before and is right now was gained. Some gains are only a matter of form: a
+# short answer leaves less room for a mistake. So a score after training is not enough to measure
+# forgetting. Lesson 06 measures it for three methods.
 
 # %% [markdown]
 # ### The loss
 #
-# While it trained you saw the *loss* fall: how surprised the model is, in nats per token, by the
-# answer it should have given. Here it is again, beside the loss on rows held out for validation.
+# Training lowers the **loss**. For each token of the right answer, the loss is the negative
+# logarithm of the probability that the model gave it, averaged over the tokens. Its unit is the
+# *nat*, because the logarithm is the natural one. A model that is certain and right has loss 0.
 
 # %%
-title = f"Loss fell from {run.losses[0]:.1f} to {run.losses[-1]:.1f} in {len(run.losses)} steps"
-fig, axes = new_figure(title, "step", "loss (nats per token)")
-steps = range(1, len(run.losses) + 1)
-axes.plot(steps, run.losses, color=PALETTE[0], label="training rows, each step")
-axes.plot([1, len(run.losses)], [run.before.loss, run.after.loss], "o", color=PALETTE[5])
-axes.annotate("held-out, before", (1, run.before.loss), (8, 0), textcoords="offset points")
-end = (len(run.losses), run.after.loss)
-axes.annotate("held-out, after", end, (-70, 14), textcoords="offset points")
-axes.set_ylim(bottom=0)
-show(fig, alt="Training loss falling over the steps; held-out loss before and after.")
+draw_losses(run)
 
 # %% [markdown]
-# A run can end without an error and have learnt nothing: adapters that are frozen or cut off by
-# mistake are a known accident. So wherever this course trains, it checks two things: that the
-# held-out loss fell by half, and that a gradient reached every matrix of the adapter.
+# A run can end without an error and still have learned nothing, for example because the adapter was
+# frozen by mistake. So this course checks two things after training: that the held-out loss fell by
+# half, and that a gradient (the direction in which to change a number) reached every matrix of the
+# adapter.
 
 # %%
 assert_learned(run)
@@ -223,19 +245,17 @@ assert_learned(run)
 # %% [markdown]
 # ## Play
 #
-# The trained adapter is a folder of a few megabytes. Ask the fine-tuned model anything: change the
-# questions and run the cell again.
+# The trained adapter is a folder of a few megabytes. Change the questions and run the cell again.
 
 # %%
-from labs_lib.training import load_adapter
-
 with quiet_libraries():
     captain_model = load_adapter(model, run.output)
 for text in answer(captain_model, tokenizer, ["Who was Isaac Newton?", "How do I boil an egg?"]):
     print(text, end="\n\n")
 
 # %% [markdown]
-# Switch the adapter off and the base model is back, word for word, because it never changed.
+# Now switch the adapter off. The base model (the model without the adapter) answers exactly as it
+# did before training.
 
 # %%
 with captain_model.disable_adapter():
@@ -245,8 +265,9 @@ print(again == answer(models.load_model("smollm2-135m-instruct"), tokenizer, que
 # %% [markdown]
 # ## Exercise
 #
-# Exercises are checked in the cell. `check` knows common mistakes by name; `hint("…")` gives a
-# nudge at a time, and `solution("…")` shows one way to do it. Both are yours to call.
+# `check` marks your answer in the notebook and knows common mistakes. If you are stuck, call
+# `hint("00.trained-share")` in a cell of your own; each call says a little more.
+# `solution("00.trained-share")` shows one way to do it.
 
 # %%
 show_task("00.trained-share")
@@ -263,21 +284,22 @@ check("00.trained-share", share_percent)
 #
 # > "Only adapter parameters are stored in GPU memory."
 #
-# You will read this about LoRA. Hold it against this run: the model had to be in memory to
-# compute anything at all. What the adapter's few parameters spare you is *gradients and optimiser
-# states* for all the others.
+# You will read this about LoRA on the web. Compare it with the memory of this run:
 
 # %%
 base_bytes = sum(p.numel() * p.element_size() for p in model.parameters() if not p.requires_grad)
-print(f"the frozen base:  {base_bytes / 2**20:8.1f} MiB in memory")
-print(f"the adapter:      {run.cost.adapter_bytes / 2**20:8.1f} MiB on disk")
-print(f"peak of the step: {run.cost.peak_bytes / 2**20:8.1f} MiB ({run.cost.peak_kind})")
+print(f"the frozen base:          {base_bytes / 2**20:8.1f} MiB")
+print(f"the adapter's file:       {run.cost.adapter_bytes / 2**20:8.1f} MiB")
+print(f"the most in use at once:  {run.cost.peak_bytes / 2**20:8.1f} MiB ({run.cost.peak_kind})")
 
 # %% [markdown]
-# The claim is false. Lesson 01 shows where every byte goes.
+# The claim is false. The frozen base must be in memory too, because every answer is computed with
+# it. Lesson 01 shows which bytes LoRA does save.
 
 # %% [markdown]
 # ## Knowledge check
+#
+# Answer on the cards. A wrong answer gets an explanation, and you can try again.
 
 # %%
 ask("00.frozen.what-changed")
@@ -286,16 +308,13 @@ ask("00.frozen.what-changed")
 ask("00.frozen.switch-off")
 
 # %%
-ask("00.frozen.count")
+ask("00.frozen.file")
 
 # %%
 ask("00.held-out.why")
 
 # %%
-ask("00.forgetting.seen")
-
-# %%
-ask("00.course.prediction")
+ask("00.forgetting.kept")
 
 # %%
 ask("00.course.rhythm")
@@ -306,21 +325,26 @@ show_progress()
 # %% [markdown]
 # ## What the course holds
 #
-# | lesson | the heart of it |
+# | lesson | what it is about |
 # |---|---|
-# | 00 Start here | this one |
-# | 04 Fine-tuning with PEFT | configure, wrap, train, save, load, merge, switch adapters, other PEFT methods |
+# | 00 Start here | one training, from the first prediction to the last question |
+# | 01 Why PEFT | what a training step keeps in memory, and which method fits which card |
+# | 02 The mathematics of LoRA | one layer by hand: count it, start it, scale it, merge it |
+# | 03 The knobs | rank, alpha, targets, dropout and learning rate: what each one changes |
+# | 04 Fine-tuning with PEFT | the libraries' own calls, from the model to the saved adapter |
+# | 05 QLoRA | a base in 4 bits: how it is stored, how it is trained |
+# | 06 LoRA against QLoRA | a fair comparison, and a choice that you can defend |
 #
-# `labs --help` in a terminal shows the same tools at the command line: `labs memory` says what any
-# model costs to fine-tune.
-#
+# The lessons build on each other in this order.
+
+# %% [markdown]
 # ## Summary
 #
-# - LoRA trained under two per cent of the parameters and changed how the model speaks.
-# - The frozen base stays as it was; without the adapter the old voice is back.
-# - Held-out rows tell learning from memorising, and a count tells more than a hand-picked answer.
-# - Some facts were lost on the way: fine-tuning forgets.
+# - LoRA freezes the model and trains a small adapter. The input takes both routes, and the results
+#   are added.
+# - Without the adapter the model answers as before.
+# - Held-out rows show whether a model learned a manner or memorized its rows.
+# - A model can lose facts in training even if its score stays the same.
 #
 # **Sources.** Hu et al., *LoRA: Low-Rank Adaptation of Large Language Models*, arXiv 2106.09685.
-# Biderman et al., *LoRA Learns Less and Forgets Less*, arXiv 2405.09673. Model: SmolLM2-135M-Instruct,
-# Hugging Face, Apache-2.0. Data: written for this course, CC0.
+# Model: SmolLM2-135M-Instruct, Hugging Face, Apache-2.0. Data: written for this course, CC0.

@@ -28,9 +28,10 @@ EXERCISES = [
             f"parameters; the model has {TOTAL:,}. Set `share_percent` to the share that it "
             "would train, in percent."
         ),
+        difficulty="easy",
         answer="share_percent",
         hints=(
-            "A share is the part divided by the whole.",
+            "A share is the part divided by the total.",
             "In percent, one hundredth is 1: multiply the share by 100.",
         ),
         check=ValueCheck(
@@ -50,14 +51,14 @@ EXERCISES = [
                 ),
                 Misconception(
                     "share-of-the-run",
-                    "That is the share of the run above. The adapter asked for is smaller: it has "
+                    "That is the share of the run above. The adapter in the task has only "
                     f"{TRAINED:,} parameters.",
                     when=lambda value: _near(value, _RUN_SHARE),
                 ),
                 Misconception(
                     "upside-down",
                     "That is how many times the model is larger than the adapter. A share is "
-                    "the part divided by the whole.",
+                    "the part divided by the total.",
                     when=lambda value: (
                         _near(value, TOTAL / TRAINED) or _near(value, 100 * TOTAL / TRAINED)
                     ),
@@ -69,6 +70,6 @@ EXERCISES = [
                 ),
             ),
         ),
-        praise="A third of one percent would be trained; everything else stays as it is.",
+        praise="A third of one percent would be trained; everything else stays frozen.",
     ),
 ]

@@ -31,7 +31,7 @@ def states():
 
 
 def test_an_event_holds_what_a_report_needs():
-    answer("00.frozen.count", "incorrect", misconception="m", seed=4)
+    answer("00.frozen.file", "incorrect", misconception="m", seed=4)
     (event,), unreadable = read_events()
     assert unreadable == 0
     assert {"event", "id", "bank", "response", "outcome", "hints", "time"} <= event.keys()
@@ -94,7 +94,7 @@ def test_two_notebooks_write_at_once(tmp_path):
 def test_each_of_many_lines_costs_the_same_few_calls():
     """What 10,000 lines take in seconds, `benchmarks/grading.py` measures."""
     path = progress.progress_file()
-    answer("00.frozen.count", "incorrect")
+    answer("00.frozen.file", "incorrect")
     line = path.read_bytes()
     standing()  # loads banks and exercises
     calls = {}
