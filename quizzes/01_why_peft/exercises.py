@@ -34,16 +34,17 @@ _BY_HAND = Exercise(
     id="01.bytes-by-hand",
     title="Count a training recipe by hand",
     objective="bytes",
+    difficulty="easy",
     task=(
         "A model of **3 billion** parameters is fully fine-tuned. Weights and gradients are in "
-        "bf16. Besides them the optimiser keeps an fp32 master copy of the weights, and Adam's "
-        "states in fp32. How much memory do these take together, in **GB** (10⁹ bytes), before "
+        "bf16. The optimizer also keeps an fp32 master copy of the weights, and Adam's two states "
+        "in fp32. How much memory do these take together, in **GB** (10⁹ bytes), before "
         "any activation? Set `total_gb`."
     ),
     answer="total_gb",
     hints=(
-        "List the parts: weights, gradients, master copy, and Adam's states. Write the bytes of "
-        "each beside it.",
+        "List the parts: weights, gradients, master copy, and Adam's states. Write down the "
+        "bytes of each.",
         "Adam keeps two running averages for each parameter.",
         "A billion parameters at one byte each is one GB, so no power of ten is left to convert.",
     ),
@@ -78,7 +79,7 @@ _BY_HAND = Exercise(
                 # Three roads lead to this one number.
                 "one-state-or-no-masters",
                 "Four bytes a parameter are missing: Adam keeps two states, not one, each of them "
-                "in fp32 here, and the fp32 master copy stands beside the bf16 weights.",
+                "in fp32 here, and there is an fp32 master copy as well as the bf16 weights.",
                 when=_is_bytes_each(_BYTES_EACH - 4),
             ),
             Misconception(
@@ -89,7 +90,7 @@ _BY_HAND = Exercise(
             ),
             Misconception(
                 "no-optimizer",
-                "That leaves out what the optimiser keeps, three quarters of the whole: the "
+                "That leaves out what the optimizer keeps, three quarters of the total: the "
                 "master copy and two states.",
                 when=_is_bytes_each(4),
             ),
@@ -135,14 +136,14 @@ _FUNCTION = Exercise(
     objective="bytes",
     task=(
         "Write `training_bytes(frozen, trained, frozen_bytes, trained_bytes, state_bytes)`: the "
-        "bytes that parameters hold while Adam trains, activations apart.\n\n"
+        "bytes of weights, gradients and Adam's states, without the activations.\n\n"
         "- `frozen` parameters take `frozen_bytes` each and are never updated;\n"
         "- `trained` parameters, and their gradients, take `trained_bytes` each;\n"
         "- one Adam state of a parameter takes `state_bytes`."
     ),
     answer="training_bytes",
     hints=(
-        "What does a frozen parameter need, besides its weight? Nothing.",
+        "A frozen parameter has a weight, no gradient and no state.",
         "A trained one needs a weight, a gradient as large as the weight, and Adam's two states.",
         "frozen * frozen_bytes + trained * (weight + gradient + states)",
     ),
@@ -276,8 +277,8 @@ _FIVE = Exercise(
     task=(
         'For each case choose `"full"`, `"lora"`, `"qlora"` or `"none"` (none of the three fits '
         "the card). All in bf16, batch 1, 512 tokens; gradient checkpointing and an 8-bit or "
-        "paged optimiser are allowed. Where several fit, take the one that costs the least in "
-        "rounding and speed and still does the job.\n\n"
+        "paged optimizer are allowed. LoRA and QLoRA have rank 8 on q and v. If several fit, take "
+        "the one that costs the least in rounding and speed and still does the job.\n\n"
         "- **A** Llama-2-7B on an RTX 4090 (24 GB): a few thousand instructions, one task.\n"
         "- **B** Llama-2-13B on the same card, the same data.\n"
         "- **C** Llama-2-70B on the same card, the same data.\n"
@@ -301,8 +302,8 @@ _FIVE = Exercise(
         properties=tuple(
             Property(
                 _chose(letter, right),
-                f"Case {letter} is not decided well yet: forecast each method's peak and hold it "
-                "against the card's usable bytes.",
+                f"Case {letter} is not decided well yet: forecast each method's peak and "
+                "compare it with the card's usable bytes.",
             )
             for letter, right in RIGHT_CHOICES.items()
         ),
@@ -316,7 +317,7 @@ _FIVE = Exercise(
             Misconception(
                 "qlora-by-default",
                 "Case A: QLoRA would fit, but so does LoRA (15.3 GiB). Then 4 bits cost you a "
-                "rounded base and slower steps, and win nothing that you need.",
+                "rounded base and slower steps, and gain nothing that you need.",
                 when=_chose("A", "qlora"),
             ),
             Misconception(
@@ -327,7 +328,7 @@ _FIVE = Exercise(
             ),
             Misconception(
                 "qlora-fits-everything",
-                "Case C: even in NF4 the 70B's weights are 33.9 GiB. QLoRA of a 70B wants a card "
+                "Case C: even in NF4 the 70B's weights are 33.9 GiB. QLoRA of a 70B needs a card "
                 "of 48 GB.",
                 when=_chose("C", "lora", "qlora", "full"),
             ),
