@@ -9,10 +9,10 @@ from typing import Any
 
 from labs_lib.assessment.exercises.cases import Case, build, torch_loaded
 
-GAIN, BENCH, BYTES, CARD = (
+GAIN, BENCH, SAVED, CARD = (
     "06.improvement",
     "06.fair-bench",
-    "06.qlora-bytes",
+    "06.saved-gb",
     "06.smallest-card",
 )
 PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
@@ -124,36 +124,15 @@ EVERY = {"seeds": [4, 5, 6, 7], "steps": 24}
 TRAINED_ON = {"scored_on": "train"}
 FEW = {"seeds": [0, 1]}
 
-# ---- bytes --------------------------------------------------------------------------------------
+# ---- saved --------------------------------------------------------------------------------------
+
+WEIGHTS = 6_476_005_376
 
 
-def by_parts(linear, other, adapter):
-    codes, scales = linear / 2, linear / 64
-    second = 4 * linear / (64 * 256)
-    trained = sum(4 * adapter for _ in ("weight", "gradient", "mean", "variance"))
-    return codes + scales + second + 2 * other + trained
-
-
-def numpy_bytes(linear, other, adapter):
+def numpy_gb() -> Any:
     import numpy as np
 
-    bits = np.float64(4) + np.divide(8, 64) + np.divide(32, 64 * 256)
-    return np.dot([linear, other, adapter], [bits / 8, 2, 16])
-
-
-def in_bits(linear, other, adapter):
-    return (linear * (4 + 0.125 + 0.001953125) + other * 16 + adapter * 128) / 8
-
-
-def held(bits=4.127, other_bytes=2.0, adapter_bytes=16.0, base=0.0, byte=8.0, unit=1.0):
-    """Return a qlora_bytes that counts some part at another size."""
-
-    def function(linear, other, adapter):
-        exact = 4 + 8 / 64 + 32 / (64 * 256) if bits == 4.127 else bits
-        total = linear * (exact / byte + base) + other * other_bytes + adapter * adapter_bytes
-        return total / unit
-
-    return function
+    return np.float32(WEIGHTS * 11.873 / 8e9)
 
 
 # ---- cards --------------------------------------------------------------------------------------
@@ -295,34 +274,22 @@ CASES: list[Case] = [
     (BENCH, {"lora": bench()["lora"]}, "error", "no arm 'qlora'"),
     (BENCH, {"lora": {}, "qlora": {}}, "error", "lacks 'method'"),
     (BENCH, "fair", "error", "should be a dictionary, not a str"),
-    (BYTES, by_parts, "correct", "Half a byte"),
-    (BYTES, in_bits, "correct", "Half a byte"),
-    (BYTES, held(), "correct", "Half a byte"),
-    (BYTES, lambda *case: int(by_parts(*case)), "correct", "Half a byte"),
-    (BYTES, lambda *case: round(by_parts(*case)), "correct", "Half a byte"),
-    (BYTES, numpy_bytes, "correct", "Half a byte"),
-    (BYTES, lambda linear, other, adapter: linear * 4.127 / 8 + 2 * other + 16 * adapter,
-     "correct", "Half a byte"),
-    (BYTES, lambda *case: by_parts(*case) * 1.001, "incorrect", "expected"),
-    (BYTES, lambda linear, other, adapter: by_parts(linear, other, adapter) - 2 * other,
-     "incorrect", "expected"),
-    (BYTES, lambda *case: 16_000, "incorrect", "expected"),
-    (BYTES, held(base=2.0), "incorrect", "4-bit base gradients"),
-    (BYTES, held(base=0.5), "incorrect", "4-bit base gradients"),
-    (BYTES, held(base=8.0, other_bytes=10.0), "incorrect", "base optimiser states"),
-    (BYTES, held(adapter_bytes=12.5), "incorrect", "adapter's weights in 4 bits"),
-    (BYTES, held(adapter_bytes=2.0), "incorrect", "adapter's weights in 4 bits"),
-    (BYTES, held(bits=4), "incorrect", "codes alone"),
-    (BYTES, held(bits=4.125), "incorrect", "scale of their own"),
-    (BYTES, held(bits=4.5), "incorrect", "4.5 bits is NF4"),
-    (BYTES, held(other_bytes=(4 + 8 / 64 + 32 / 16384) / 8), "incorrect", "embeddings and norms"),
-    (BYTES, held(byte=1), "incorrect", "counted in bits"),
-    (BYTES, held(adapter_bytes=12), "incorrect", "are missing"),
-    (BYTES, held(adapter_bytes=4), "incorrect", "weights alone"),
-    (BYTES, held(unit=2**30), "incorrect", "GB or GiB"),
-    (BYTES, held(unit=1e9), "incorrect", "GB or GiB"),
-    (BYTES, held(bits=16), "incorrect", "expected"),
-    (BYTES, lambda linear, other: 0, "error", "positional argument"),
+    (SAVED, WEIGHTS * (16 - 4.127) / 8 / 1e9, "correct", "9.6 GB"),
+    (SAVED, WEIGHTS * 2 / 1e9 - WEIGHTS * 4.127 / 8 / 1e9, "correct", "9.6 GB"),
+    (SAVED, 9.6, "correct", "9.6 GB"),
+    (SAVED, build(numpy_gb), "correct", "9.6 GB"),
+    (SAVED, WEIGHTS * 4.127 / 8e9, "incorrect", "take afterwards"),
+    (SAVED, 12.95, "incorrect", "in bf16. Subtract"),
+    (SAVED, WEIGHTS * 11.873 / 1e9, "incorrect", "gigabits"),
+    (SAVED, WEIGHTS * 11.873 / 8 / 2**30, "incorrect", "in GiB"),
+    (SAVED, WEIGHTS * 11.873 / 8, "incorrect", "in bytes"),
+    (SAVED, WEIGHTS * 12 / 8e9, "incorrect", "scales of the blocks"),
+    (SAVED, WEIGHTS * (32 - 4.127) / 8e9, "incorrect", "started from 32 bits"),
+    (SAVED, 10, "incorrect", "Not the number"),
+    (SAVED, -9.6, "incorrect", "Not the number"),
+    (SAVED, float("nan"), "incorrect", "Not the number"),
+    (SAVED, "9.6 GB", "error", "should be a number, not a str"),
+    (SAVED, [9.6], "error", "should be a number, not a list"),
     (CARD, by_sorting, "correct", "Units first"),
     (CARD, by_floats, "correct", "Units first"),
     (CARD, smallest(), "correct", "Units first"),

@@ -29,7 +29,7 @@ BENCH = Exercise(
     objective="bench",
     task=(
         "Someone wants to know: *does a 4-bit base cost quality?* Their plan is "
-        "`material('06.fair-bench')`: print it. Set `bench` to a plan of the same form whose "
+        "`material('06.fair-bench')`, printed below. Set `bench` to a plan of the same form whose "
         "result could answer the question: **one** thing differs between the arms, and the "
         "spread can be seen. (A full plan has at least three seeds an arm.)"
     ),
@@ -65,7 +65,7 @@ BENCH = Exercise(
             ),
             Property(
                 lambda arms: all(arm["steps"] >= _LEAST_STEPS for arm in arms.values()),
-                f"With fewer than {_LEAST_STEPS} steps neither arm has learnt anything that "
+                f"With fewer than {_LEAST_STEPS} steps neither arm has learned anything that "
                 "could be compared.",
             ),
             Property(
@@ -105,13 +105,13 @@ BENCH = Exercise(
             Misconception(
                 "scored-on-training-rows",
                 "An arm is scored on rows that it was trained on: that measures memory, not what "
-                "it learnt.",
+                "it learned.",
                 when=lambda arms: any(arm["scored_on"] == "train" for arm in arms.values()),
             ),
             Misconception(
                 "one-seed",
-                "One or two seeds: another draw of A and of the row order could turn the result. "
-                "Three at least, so that the spread can be seen.",
+                "One or two seeds: another draw of A and of the row order could reverse the "
+                "result. Use three at least, so that the spread can be seen.",
                 when=lambda arms: any(len(set(arm["seeds"])) < 3 for arm in arms.values()),
             ),
             Misconception(
@@ -127,6 +127,6 @@ BENCH = Exercise(
             ),
         ),
     ),
-    praise="One difference, the same everything else, and a spread to hold it against.",
+    praise="One difference, everything else equal, and a spread to compare it with.",
     material=flawed_plan,
 )

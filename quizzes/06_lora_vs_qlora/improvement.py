@@ -1,4 +1,4 @@
-"""Memory and speed against full fine-tuning: exercise 3 of the sheet."""
+"""Memory and speed compared with full fine-tuning."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ _LESS = tuple(part for part in _PARTS if part != "activations")
 
 IMPROVEMENT = Exercise(
     id="06.improvement",
-    title="Memory and speed against full fine-tuning",
+    title="Memory and speed compared with full fine-tuning",
     objective="bench",
     task=(
-        "Exercise 3 of the sheet that this course grew from. Write `improvement(full, other)`; "
-        "each is a dictionary with `weights_bytes`, `adapter_bytes`, `gradients_bytes`, "
-        "`optimizer_bytes`, `activations_bytes` (they add up to the peak), `steps` and `seconds` "
+        "Write `improvement(full, other)`. Each argument is a dictionary with `weights_bytes`, "
+        "`adapter_bytes`, `gradients_bytes`, `optimizer_bytes`, `activations_bytes` (they add up "
+        "to the peak), `steps` and `seconds` "
         "(of the whole training). Return a pair:\n\n"
         "- by how many **percent of full fine-tuning's peak** the peak of `other` is lower;\n"
         "- how many times as many **steps per second** `other` makes (1.0: as many)."

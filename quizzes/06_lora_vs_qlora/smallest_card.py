@@ -46,7 +46,7 @@ CARD = Exercise(
     objective="scale",
     task=(
         "Write `smallest_card(peak_bytes, cards)`: which of the cards, given by their memory in "
-        "**GiB**, is the smallest that holds a step with this peak? A process finds 94 % of a "
+        "**GiB**, is the smallest that can hold a step with this peak? A process finds 94 % of a "
         "card's memory free. Return the card's GiB, or `None` if none of them will do."
     ),
     answer="smallest_card",

@@ -1,0 +1,1 @@
+saved_gb = ...  # weights × bits saved for each, in GB
