@@ -171,7 +171,7 @@ run = train(recipe, reuse=True)
 run.examples(8)
 
 # %% [markdown]
-# A few answers can mislead, so we count all of the held-out rows.
+# A few answers can mislead, so we count over every row that was scored.
 
 # %%
 run
