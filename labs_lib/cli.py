@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
     "sweep": ("labs_lib.commands.sweep", "Train a recipe at many points and seeds, or show one."),
     "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
+    "lesson": (
+        "labs_lib.commands.lesson",
+        "Lay the lessons to work in; begin one again, or bring in its new text.",
+    ),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }
 

@@ -5,23 +5,9 @@ from __future__ import annotations
 import re
 
 from labs_lib.assessment.banks import find_question
+from labs_lib.assessment.cells import QUESTION, exercise_of
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.grading import right_answer
-
-MARKER = re.compile(r"^# exercise: (?P<id>\S+)[ \t]*$", re.MULTILINE)
-# `ask("id")`, with single or double quotes; other arguments stay.
-_ASK = re.compile(r"""\bask\(\s*(?P<quote>["'])(?P<id>[^"']+)(?P=quote)[^()]*\)""")
-
-
-def exercise_of(cell_source: str) -> str | None:
-    """Return the id in a cell's `# exercise: ID` line, or None."""
-    match = MARKER.search(cell_source)
-    return match["id"] if match else None
-
-
-def questions_asked(cell_source: str) -> list[str]:
-    """Return the ids that a cell asks."""
-    return [match["id"] for match in _ASK.finditer(cell_source)]
 
 
 def solved_source(cell_source: str, seed: int = 0) -> str:
@@ -39,4 +25,4 @@ def solved_source(cell_source: str, seed: int = 0) -> str:
         _, question = find_question(match["id"])
         return f"{match[0]}.submit({right_answer(question, seed)!r})"
 
-    return _ASK.sub(answered, cell_source)
+    return QUESTION.sub(answered, cell_source)

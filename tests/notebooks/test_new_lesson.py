@@ -16,7 +16,8 @@ PAGE = Path("labs_lib") / "assessment" / "AUTHORING.md"
 FILE = re.compile(r"^`(?P<path>[\w./-]+)`\n\n```\w+\n(?P<text>.*?)^```$", re.M | re.DOTALL)
 COMMANDS = re.compile(r"^Then, in this order:\n\n```\n(?P<lines>.*?)\n```$", re.M | re.DOTALL)
 # What a course's folder gathers beside the course, and what no command of the page reads.
-NOT_COPIED = (".*", "__pycache__", "build", "dist", "images", "runs", "test-results", "workbook")
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "images")
+GATHERED = {"build", "dist", "runs", "test-results", "workbook"}
 # Its table of lessons is made from their sources; everything else stays as it was.
 RENEWED = {"README.md"}
 
@@ -25,7 +26,10 @@ RENEWED = {"README.md"}
 def course(root: Path, tmp_path: Path) -> Path:
     """A copy of the course, which finds itself and not the original."""
     folder = tmp_path / "course"
-    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    shutil.copytree(
+        root, folder,
+        ignore=lambda at, names: NOT_COPIED(at, names) | (GATHERED if Path(at) == root else set()),
+    )  # fmt: skip
     return folder
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from labs_lib.assessment.banks import load_banks
+from labs_lib.assessment.cells import exercise_of, questions_asked
 from labs_lib.assessment.exercises import exercises_of
 from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.progress import LessonState, read_events, standing
-from labs_lib.assessment.solved import exercise_of, questions_asked, solved_source
+from labs_lib.assessment.solved import solved_source
 from tools import notebooks
 
 SEED = 11

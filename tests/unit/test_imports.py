@@ -51,6 +51,7 @@ LIGHT = [
     "from labs_lib.models import catalogue, find, resolve_targets",
     "from labs_lib.quantization import QUANT_TYPES, check_settings",
     "from labs_lib.training import Recipe, parse_assignment",
+    "from labs_lib.workbook import bring_in_update, lay, start_again",
 ]
 
 

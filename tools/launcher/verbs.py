@@ -1,4 +1,4 @@
-"""What the launcher does: setup, start, demo, notebooks, test."""
+"""What the launcher does: setup, start, lesson, demo, notebooks, test."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ def setup(_options: argparse.Namespace) -> int:
 
 
 def start(options: argparse.Namespace) -> int:
-    """Open JupyterLab on the first lesson and stay until it is stopped."""
+    """Lay the student's copies, open JupyterLab on the first and stay until it is stopped."""
     if options.port is not None and not server.port_is_free(options.port):
         free = server.first_free_port(options.port + 1)
         raise CourseError(f"port {options.port} is taken; try --port {free}, or leave --port out")
     setting_up.set_up()
+    # The lessons are laid by the package, which reads notebooks; it tells what stops it itself.
+    if status := programs.run_in_environment("-m", "labs_lib.workbook", str(places.ROOT)):
+        return status
     port = options.port or server.first_free_port(server.FIRST_PORT)
     token = secrets.token_hex(16)
     process = server.serve(port, token)
@@ -58,6 +61,14 @@ def start(options: argparse.Namespace) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
         process.kill()
+
+
+def lesson(options: argparse.Namespace) -> int:
+    """List the student's copies of the lessons, begin one again, or bring in its new text."""
+    setting_up.set_up()
+    chosen = [options.lesson] if options.lesson else []
+    flags = [f"--{name}" for name in ("again", "update") if getattr(options, name)]
+    return programs.run_in_environment("-m", "labs_lib", "lesson", *flags, "--", *chosen)
 
 
 def demo(_options: argparse.Namespace) -> int:
