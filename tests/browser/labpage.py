@@ -22,8 +22,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from labs_lib import workbook
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-COPIED = ("notebooks", "quizzes", "recipes")
 OUTPUT = ".jp-OutputArea-output"
 # Cells out of sight are not drawn unless told; a test looks for text anywhere in the notebook.
 SETTINGS = {"notebook-extension/tracker": {"windowingMode": "none", "kernelShutdown": True}}
@@ -46,14 +47,15 @@ class LabServer:
 
 @contextmanager
 def jupyterlab(folder: Path, home: Path) -> Iterator[LabServer]:
-    """Serve a copy of the course from `folder`, with settings of its own and `home` as LABS_HOME.
+    """Serve a student's copies of the lessons from `folder`, with settings of its own.
+
+    `home` is the server's LABS_HOME.
 
     At the end the server and every kernel that it started are gone.
     """
     course, settings = folder / "course", folder / "jupyter"
-    for name in COPIED:
-        if (ROOT / name).exists():
-            shutil.copytree(ROOT / name, course / name)
+    shutil.copytree(ROOT / "notebooks", course / "notebooks")
+    workbook.lay(course)
     _write(settings / "config" / "labconfig" / "page_config.json", PAGE_CONFIG)
     for name, content in SETTINGS.items():
         _write(settings / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings", content)

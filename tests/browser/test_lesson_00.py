@@ -14,8 +14,9 @@ IN_VOICE = re.compile(r"\b(arr+|matey|aye|ahoy)\b", re.IGNORECASE)
 
 @pytest.mark.timeout(600)
 def test_the_fine_tuned_answer_is_on_the_page(lab: LabPage):
-    lab.open("notebooks/00_start_here.ipynb")
-    lab.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    lab.open("workbook/00_start_here.ipynb")
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in lab.cells())
+    assert lab.page.locator(".jp-OutputArea-output").count() == 0
     lab.run_all(480)
     cells = lab.cells()
     training = next(

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
+from workbook_course import write_edition
 
 from tools.launcher import page as page_of_launcher
 from tools.launcher import places
@@ -78,6 +79,7 @@ def start(root: Path, tmp_path: Path) -> Iterator[Any]:
     folder = tmp_path / "the course ü"
     (folder / "build").mkdir(parents=True)
     (folder / "labs_lib").symlink_to(root / "labs_lib", target_is_directory=True)
+    write_edition(folder, name="00_first")
     family: list[psutil.Process] = []
 
     def begin(*options: str, first_port: str = "-", **variables: str) -> Started:
@@ -152,7 +154,9 @@ def test_the_browsers_command_line_holds_no_token(start: Any, tmp_path: Path):
     browser.chmod(0o755)
     started = start(BROWSER=str(browser))
     address = started.address()
-    token = address.partition("token=")[2]
+    lesson, _, token = address.partition("/lab/tree/")[2].partition("?token=")
+    assert lesson == "workbook/00_first.ipynb"
+    assert "<svg>" not in (tmp_path / "the course ü" / lesson).read_text(encoding="utf-8")
     deadline = time.monotonic() + 30
     while not (tmp_path / "seen").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
