@@ -49,6 +49,14 @@ class _Answer(_Row):
     repeat: bool = False
 
 
+class _Arranged(_Row):
+    event: Literal["arranged"]
+    outcome: Annotated[str, StringConstraints(max_length=100)] = ""
+    response: Annotated[str, StringConstraints(max_length=300)] = ""
+    bank: str | None = None
+    misconception: Annotated[str, StringConstraints(max_length=3000)] | None = None
+
+
 class _Prediction(_Row):
     event: Literal["prediction"]
     value: _Predicted
@@ -63,6 +71,7 @@ class _Comparison(_Row):
 _ANY = TypeAdapter(_Row)
 _FORMS: dict[str, TypeAdapter[Any]] = {
     "answer": TypeAdapter(_Answer),
+    "arranged": TypeAdapter(_Arranged),
     "hint": TypeAdapter(_Help),
     "solution": TypeAdapter(_Help),
     "prediction": TypeAdapter(_Prediction),

@@ -87,9 +87,10 @@ def solution(exercise_id: str) -> None:
 
 
 def show_task(exercise_id: str) -> None:
-    """Show what an exercise asks for."""
+    """Show what an exercise asks for, whether it is easy or hard, and about how long it takes."""
     exercise = find_exercise(exercise_id)
-    show(Panel(exercise.title, exercise.task))
+    effort = f"{exercise.difficulty}, about {exercise.minutes} minutes"
+    show(Panel(f"{exercise.title} ({effort})", exercise.task))
 
 
 def material(exercise_id: str) -> Any:

@@ -155,6 +155,8 @@ class ItemState:
     wrong: int = 0
     hints: int = 0
     saw_solution: bool = False
+    arranged: bool = False
+    """Whether its lines were put in an order that works, which is help and no answer."""
     response: Any = None
     response_cut: bool = False
     misconception: str = ""
@@ -209,6 +211,12 @@ class Standing:
         """Return what is worth another look, in the order of the lessons."""
         return tuple(item for lesson in self.lessons for item in lesson.items if item.revisit)
 
+    @property
+    def to_write(self) -> tuple[ItemState, ...]:
+        """Return the exercises whose lines were put in order and that are not written yet."""
+        items = (item for lesson in self.lessons for item in lesson.items)
+        return tuple(item for item in items if item.arranged and not item.ever_correct)
+
 
 def standing(events: Iterable[Event] | None = None) -> Standing:
     """Return where the student stands, over the present banks and exercises.
@@ -250,7 +258,7 @@ def item_states(events: Iterable[Event]) -> dict[str, ItemState]:
 def _state(item_id: str, events: Iterable[Event]) -> ItemState:
     """Return where the events of one question or exercise, in order, leave the student."""
     attempts = wrong = hints = 0
-    ever_correct = saw_solution = False
+    ever_correct = saw_solution = arranged = False
     last: Event | None = None
     for event in events:
         kind, outcome = event["event"], event.get("outcome")
@@ -259,6 +267,8 @@ def _state(item_id: str, events: Iterable[Event]) -> ItemState:
         elif kind == "solution":
             # Looking at the solution after solving it is no help received.
             saw_solution = saw_solution or not ever_correct
+        elif kind == "arranged":
+            arranged = arranged or outcome == "correct"
         elif outcome in ("correct", "incorrect", "error"):
             last = event
             if outcome != "error" and not event.get("repeat"):
@@ -272,6 +282,7 @@ def _state(item_id: str, events: Iterable[Event]) -> ItemState:
         wrong=wrong,
         hints=hints,
         saw_solution=saw_solution,
+        arranged=arranged,
     )
     if last is None:
         return state

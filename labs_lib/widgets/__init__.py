@@ -1,4 +1,4 @@
-"""One file an instrument, and the question card."""
+"""One file an instrument, and the cards: of questions, of lines to put in order, of progress."""
 
 import lazy_loader
 

@@ -1,3 +1,5 @@
+from .arrange_card import ArrangeCard as ArrangeCard
+from .arrange_card import arrange as arrange
 from .knob_effects import KnobEffects as KnobEffects
 from .low_rank_explorer import LowRankExplorer as LowRankExplorer
 from .memory_planner import ByteBar as ByteBar

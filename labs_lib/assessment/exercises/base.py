@@ -121,6 +121,8 @@ class Exercise:
     material: Callable[[], Any] | None = field(default=None, repr=False)
     code: Code = field(default=NO_CODE, repr=False)
     difficulty: Difficulty = "hard"
+    # Lines that belong to a known mistake, shown among the solution's by `arrange`, indented alike.
+    decoys: tuple[str, ...] = ()
 
     @property
     def minutes(self) -> int:
