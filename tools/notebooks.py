@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,10 @@ from labs_lib.files import write_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_SECONDS = 1200
+# What each lesson's cells took when it was last executed: lesson → seconds.
+SECONDS = FOLDER.parent / "benchmarks" / "results" / "lesson-seconds.json"
+# A machine is never equally busy twice; a smaller change than this share is none of the lesson's.
+NOISE = 0.2
 TRAINS = "trains"  # the tag of a cell that trains a model: `# %% tags=["trains"]`
 # `python3` is what every Jupyter server calls its own Python, so a notebook opens anywhere.
 METADATA: dict[str, Any] = {
@@ -231,6 +236,30 @@ def renew(source: Path) -> float:
     return time.perf_counter() - started
 
 
+def recorded_seconds() -> dict[str, float]:
+    """Return lesson → the seconds that its cells took when it was executed."""
+    return json.loads(SECONDS.read_text(encoding="utf-8"))
+
+
+def record_seconds(name: str, seconds: float) -> None:
+    """Record what a lesson's cells took, unless that is what is recorded but for noise."""
+    recorded = recorded_seconds()
+    before = recorded.get(name, 0)
+    if abs(seconds - before) > NOISE * before:
+        _write_seconds({**recorded, name: max(1, round(seconds))})
+
+
+def forget_gone_lessons() -> None:
+    """Leave out of the recorded seconds those of lessons that are there no more."""
+    recorded, present = recorded_seconds(), {source.stem for source in sources()}
+    if set(recorded) - present:
+        _write_seconds({name: recorded[name] for name in recorded if name in present})
+
+
+def _write_seconds(seconds: Mapping[str, float]) -> None:
+    write_text(SECONDS, json.dumps(dict(sorted(seconds.items())), indent=2) + "\n")
+
+
 def main(names: list[str]) -> int:
     """Renew the named lessons, or all; print the seconds of each and return the exit status."""
     known = {source.stem: source for source in sources()}
@@ -244,7 +273,9 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or list(known):
         try:
-            print(f"{renew(known[name]):7.1f} s  {name}", flush=True)
+            seconds = renew(known[name])
+            record_seconds(name, seconds)
+            print(f"{seconds:7.1f} s  {name}", flush=True)
         except LabError as error:
             print(f"notebooks: {name}: {error}", file=sys.stderr, flush=True)
             status = 1

@@ -3,7 +3,8 @@
     python -m tools.readme [--check]
 
 What stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->` is rewritten; all else is
-written by hand. `--check` writes nothing and names the tables that are stale, with exit status 1.
+written by hand. What was recorded of lessons that are gone is forgotten. `--check` writes nothing
+and names the tables that are stale, with exit status 1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import write_text
+from tools.notebooks import forget_gone_lessons
 from tools.tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +75,8 @@ def main(arguments: list[str]) -> int:
                 status = 1 if check else status
             if not check:
                 write_text(path, renewed(text))
+        if not check:
+            forget_gone_lessons()
     except LabError as error:
         print(f"readme: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ from tools.tables.markdown import table
 
 TITLE = re.compile(r"^# (\w+) · (.+)$", re.MULTILINE)
 GOAL = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
-TIME = re.compile(r"^\*\*Time:\*\* about ([^;,.]+)", re.MULTILINE)
+TIME = re.compile(r"^\*\*Time:\*\* about ([^;,.]+?)(?: for you)?[;,.]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
