@@ -204,18 +204,14 @@ class Standing:
 
     lessons: tuple[LessonState, ...]
     unreadable: int = 0
+    to_write: tuple[str, ...] = ()
+    """The exercises whose lines were put in order and that are not written yet."""
     events: list[Event] = field(default_factory=list, repr=False)
 
     @property
     def revisit(self) -> tuple[ItemState, ...]:
         """Return what is worth another look, in the order of the lessons."""
         return tuple(item for lesson in self.lessons for item in lesson.items if item.revisit)
-
-    @property
-    def to_write(self) -> tuple[ItemState, ...]:
-        """Return the exercises whose lines were put in order and that are not written yet."""
-        items = (item for lesson in self.lessons for item in lesson.items)
-        return tuple(item for item in items if item.arranged and not item.ever_correct)
 
 
 def standing(events: Iterable[Event] | None = None) -> Standing:
@@ -232,18 +228,28 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     events = list(events)
     states = item_states(events)
     banks, exercises = load_banks(), exercises_by_lesson()
-    lessons = []
+    lessons, to_write = [], []
     for lesson in sorted({*banks, *exercises}):
         bank = banks.get(lesson)
         questions = bank.questions if bank else ()
         # An exercise that a code question asks is answered there and counted once.
-        asked = {question.exercise_id for question in questions}
+        asked = {question.exercise_id: question.id for question in questions}
         ids = [question.id for question in questions]
         ids += [each.id for each in exercises.get(lesson, ()) if each.id not in asked]
+        to_write += [
+            each.id
+            for each in exercises.get(lesson, ())
+            if states.get(each.id, ItemState(each.id)).arranged
+            and not _is_solved(states, each.id, asked.get(each.id, each.id))
+        ]
         if ids:
             items = tuple(states.get(item_id, ItemState(item_id)) for item_id in ids)
             lessons.append(LessonState(lesson, bank.title if bank else "", items))
-    return Standing(tuple(lessons), unreadable, events)
+    return Standing(tuple(lessons), unreadable, tuple(to_write), events)
+
+
+def _is_solved(states: Mapping[str, ItemState], *ids: str) -> bool:
+    return any(item_id in states and states[item_id].ever_correct for item_id in ids)
 
 
 def item_states(events: Iterable[Event]) -> dict[str, ItemState]:

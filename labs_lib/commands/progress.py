@@ -36,7 +36,7 @@ def command(context: click.Context, as_json: bool) -> None:
                 for each in now.lessons
             ],
             "revisit": [item.id for item in now.revisit],
-            "to_write": [item.id for item in now.to_write],
+            "to_write": list(now.to_write),
             "calibration": calibration.text,
         }
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -48,7 +48,7 @@ def command(context: click.Context, as_json: bool) -> None:
     if now.revisit:
         click.echo("Worth another look: " + ", ".join(item.id for item in now.revisit))
     if now.to_write:
-        click.echo("Put in order, to be written yet: " + ", ".join(i.id for i in now.to_write))
+        click.echo("Put in order, to be written yet: " + ", ".join(now.to_write))
     click.echo(calibration.text)
     if now.unreadable:
         click.echo(f"{now.unreadable} unreadable line(s) skipped in {progress_file()}")

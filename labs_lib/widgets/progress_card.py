@@ -69,7 +69,7 @@ def _notes(now: Standing) -> list[str]:
     if now.revisit:
         notes.append("Worth another look: " + ", ".join(item.id for item in now.revisit))
     if now.to_write:
-        notes.append("Put in order, to be written yet: " + ", ".join(e.id for e in now.to_write))
+        notes.append("Put in order, to be written yet: " + ", ".join(now.to_write))
     notes.append(calibration_of(now.events).text)
     if now.unreadable:
         notes.append(f"{now.unreadable} unreadable line(s) of the progress file were skipped.")
