@@ -115,8 +115,8 @@ def outlier_effect(
 ) -> list[tuple[int, float, float]]:
     """Return (block_size, relative error without, with one outlier) of a weight.
 
-    The outlier widens the scale of its own block alone, so the smaller the block, the fewer
-    weights pay for it.  It is itself its block's absmax and stored exactly.  Both errors are
+    The outlier enlarges the scale of its own block only, so in smaller blocks fewer weights
+    lose accuracy.  The outlier is the absmax of its block and is stored exactly.  Both errors are
     relative to the weight without it.
     """
     changed = with_outlier(weight, standard_deviations)
@@ -132,7 +132,7 @@ def outlier_effect(
 
 
 def code_usage(weight: torch.Tensor, quant_type: str = "nf4", block_size: int = 64) -> torch.Tensor:
-    """Return the share of weights that each code stands for, (16,) fp32, which sums to 1."""
+    """Return the share of weights that each code represents, (16,) fp32, which sums to 1."""
     codes = quantize(weight, quant_type, block_size).codes
     return torch.bincount(codes.int(), minlength=16).float() / len(codes)
 

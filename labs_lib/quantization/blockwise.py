@@ -1,8 +1,7 @@
 """Block-wise 4-bit quantisation: divide by the block's absmax, take the nearest code, pack.
 
 The results equal those of `bitsandbytes.functional.quantize_4bit` and `dequantize_4bit` on a
-CPU bit for bit (codes, absmax, values); `tests/unit/test_quantization_blockwise.py` holds them
-to it.
+CPU bit for bit (codes, absmax, values); `tests/unit/test_quantization_blockwise.py` compares them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from labs_lib.quantization.nearest import cached_table, nearest_codes
 from labs_lib.quantization.settings import check_block_size, check_quant_type
 
 CHUNK = 7 * 2**12  # values at a time: few enough for the cache, and for torch to use one thread
-TINY = 1e-38  # stands in for the absmax of an all-zero block, which cannot be divided by
+TINY = 1e-38  # used as the absmax of an all-zero block, because 0 cannot be divided by
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def quantize(
         scaled = torch.nn.functional.pad(rest / absmax[-1], (0, len(rest) % 2))
         packed[whole // 2 :] = pack_codes(nearest_codes(scaled, table))
     if not absmax.isfinite().all():
-        raise LabError("tensor: holds NaN or infinity, which no code can stand for")
+        raise LabError("tensor: contains NaN or infinity, which no code can represent")
     scales = double_quantize(absmax) if double_quant else absmax
     return Quantized(packed, scales, tensor.shape, tensor.dtype, quant_type, size)
 
@@ -110,7 +109,7 @@ def unpack_codes(packed: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Return the values that the codes stand for, in the original shape.
+    """Return the values that the codes represent, in the original shape.
 
     Each is `codebook[code] · absmax`, computed in fp32 and rounded once to `dtype` (by
     default the dtype of the tensor that was quantised).

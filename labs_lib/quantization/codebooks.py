@@ -1,4 +1,4 @@
-"""The values a code can stand for: NF4 from the normal distribution, FP4, int4, 8-bit dynamic.
+"""The values that a code can represent: NF4 from the normal distribution, FP4, int4, 8-bit dynamic.
 
 A code book is a one-dimensional fp32 tensor; a code is a position in it.  All values lie in
 [−1, 1], since a block is divided by its absmax first.

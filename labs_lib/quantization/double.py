@@ -50,7 +50,7 @@ def double_quantize(absmax: torch.Tensor) -> DoubleQuantized:
 
 
 def double_dequantize(scales: DoubleQuantized) -> torch.Tensor:
-    """Return the (blocks,) fp32 scales that the codes stand for."""
+    """Return the (blocks,) fp32 scales that the codes represent."""
     table = _table(scales.codes.device)[0]
     largest = scales.absmax.repeat_interleave(DOUBLE_BLOCK)[: len(scales.codes)]
     return table[scales.codes.int()] * largest + scales.offset

@@ -2,7 +2,7 @@
 
 The weight is stored in 4 bits and multiplied in 16 or 32: it is de-quantised for the forward
 pass, thrown away, and de-quantised again for the backward pass.  That second time is the price
-of never holding a 16-bit copy of the whole model.  Source: QLoRA, arXiv 2305.14314, §3.
+of never keeping a 16-bit copy of the model.  Source: QLoRA, arXiv 2305.14314, §3.
 """
 
 from __future__ import annotations

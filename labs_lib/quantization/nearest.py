@@ -49,7 +49,7 @@ def code_table(book: torch.Tensor) -> CodeTable:
     sizes = (2**bits for bits in range(6, 21))
     cells = next((n for n in sizes if len(_cell(midpoints, n).unique()) == len(midpoints)), 0)
     if not cells:
-        raise LabError("book: two of its values lie too close together, or one stands there thrice")
+        raise LabError("book: two of its values are too close together, or one occurs three times")
     home = _cell(midpoints, cells)
     midpoint = torch.full((cells + 1,), torch.inf, dtype=torch.float32, device=book.device)
     midpoint[home.long()] = midpoints

@@ -92,7 +92,7 @@ def simulate_paging(
 
     `buffers` gives the bytes of each paged buffer; all start on the card.  At each moment the
     buffers that were touched longest ago leave until the rest fits, and those touched come
-    back (least recently used first out, as a driver does; whole buffers instead of pages).
+    back (least recently used first out, as a driver does; complete buffers instead of pages).
     LabError for a negative size, a limit that is not positive, or a step that touches a buffer
     without a size.
     """
@@ -155,8 +155,8 @@ def paged_optimizer_on_cuda(parameters: int = 4_000_000) -> dict[str, object]:
     """Take a step with bitsandbytes' `PagedAdamW` on a CUDA card and say where the states lie.
 
     Returns `parameters`, `state_bytes`, `states_paged`, and `device_bytes`: what torch's
-    allocator holds on the card afterwards, which leaves the paged states out.  LabError
-    without CUDA: there `simulate_paging` stands in.
+    allocator has on the card afterwards, without the paged states.  LabError
+    without CUDA, where `simulate_paging` computes what would move.
     """
     import torch
 

@@ -14,7 +14,7 @@ from labs_lib.quantization.codebooks import NF4_OUTERMOST, nf4_codebook
 def slice_shares(book: torch.Tensor, outermost: float = NF4_OUTERMOST) -> list[float]:
     """Return the share of normal weights between each two neighbours of a normal code book.
 
-    `book` is ascending with largest value 1, which stands for the quantile of `outermost`, a
+    `book` is ascending with largest value 1, which represents the quantile of `outermost`, a
     probability. One share fewer than values; the tails beyond both ends are left out.
     """
     quantiles = book.double() * torch.special.ndtri(torch.tensor(outermost, dtype=torch.float64))
@@ -26,7 +26,7 @@ def bell_figure() -> Any:
     """Draw the normal curve, cut at NF4's values into slices of equal share on each side."""
     book = nf4_codebook()
     shares = slice_shares(book)
-    title = f"Equal slices: {shares[-1]:.1%} of the weights each above 0, {shares[0]:.1%} below"
+    title = f"Each slice above 0 has {shares[-1]:.1%} of the weights, each below 0 {shares[0]:.1%}"
     fig, axes = new_figure(title, "weight (standard deviations)", "density of the weights")
     cuts = (book * torch.special.ndtri(torch.tensor(NF4_OUTERMOST))).tolist()
     for number, (left, right) in enumerate(pairwise(cuts)):

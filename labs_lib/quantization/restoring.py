@@ -17,9 +17,9 @@ def restored_weights(model: nn.Module) -> Iterator[int]:
     """Multiply by weights restored once, inside the block; yields how many layers that is.
 
     bitsandbytes' `Linear4bit` restores its weight at each call.  Training needs that: keeping
-    the copies would be the whole model in 16 bits.  Writing an answer calls every layer once a
+    the copies would be the complete model in 16 bits.  Writing an answer calls every layer once a
     token, and there restoring is most of the time on a CPU.  Inside the block each 4-bit layer
-    on a CPU holds its restored copy, in the compute dtype; the products are those of the
+    on a CPU keeps its restored copy, in the compute dtype; the products are those of the
     4-bit layer.  No gradients.  Left alone are layers elsewhere than on a CPU (their kernels
     are fast and their memory is short), layers that another such block has restored already,
     and the course's own `quantization.Linear4bit`.

@@ -55,7 +55,7 @@ def bits_per_parameter(block_size: int = 64, double_quant: bool = False) -> floa
 
 
 def stored_bytes(weight: Any) -> StoredBytes:
-    """Count the bytes that a quantised weight holds, from the tensors themselves.
+    """Count the bytes that a quantised weight occupies, from the tensors themselves.
 
     Takes a `Quantized` of this room or a 4-bit parameter of bitsandbytes (`Params4bit`).
     LabError for a weight that is not quantised.
@@ -79,7 +79,7 @@ def stored_bytes(weight: Any) -> StoredBytes:
 
 
 def model_stored_bytes(model: nn.Module) -> tuple[StoredBytes, int]:
-    """Return what the 4-bit weights of a model hold together, and the bytes of all the rest.
+    """Return what all 4-bit weights of a model occupy, and the bytes of everything else.
 
     The rest are parameters and buffers kept in 16 or 32 bits: embeddings, norms, biases,
     adapters.  A tied weight is counted once.

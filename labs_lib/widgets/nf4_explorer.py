@@ -37,7 +37,7 @@ class Exploration:
 
     `histogram` is the share of weights in each of 80 equal bins of weight ÷ absmax, from −1 to
     1; `codes` the values of the code book, ascending, and `shares` the share of weights that
-    each stands for.  `relative_error` is the root mean square error over that of the weights
+    each represents.  `relative_error` is the root mean square error over that of the weights
     without the outlier, so that settings compare; `max_error` is in the weights' unit.
     """
 
@@ -55,7 +55,7 @@ class Exploration:
 
     @property
     def codes_in_use(self) -> int:
-        """How many codes stand for at least one weight in a thousand."""
+        """How many codes represent at least one weight in a thousand."""
         return sum(share >= 0.001 for share in self.shares)
 
 
@@ -103,7 +103,7 @@ def explore(
 
 
 class NF4Explorer(Instrument):
-    """Sliders for code type, block size, outlier and double quantisation, and what comes of them.
+    """Sliders for code type, block size, outlier and double quantisation, and their effect.
 
     `weights` takes a tensor of your own, a layer of a model say: its first 16,384 values are
     shown.  Without it 16,384 normal weights of standard deviation 0.02 are, always the same.
@@ -172,7 +172,7 @@ class NF4Explorer(Instrument):
             ("Largest error (in the weights' unit)", f"{figures.max_error:.5f}"),
             ("Bits per weight, scales included", f"{figures.bits_per_parameter:.3f}"),
             (
-                "Codes that stand for 0.1 % of the weights or more",
+                "Codes used by 0.1 % of the weights or more",
                 f"{figures.codes_in_use} of {len(figures.codes)}",
             ),
         )
@@ -216,7 +216,7 @@ def explorer_svg(figures: Exploration, words: str) -> str:
         )
     most = f"{top:.0%}"
     parts.append(label(_LEFT - 6, _TOP + 10, most, anchor="end", fill=THEME_FAINT))
-    parts.append(label(_LEFT, _USE_TOP - 8, "Share of the weights that each code stands for"))
+    parts.append(label(_LEFT, _USE_TOP - 8, "Share of the weights that each code represents"))
     highest = max(figures.shares)
     slot = (_WIDTH - _LEFT - _RIGHT) / len(figures.codes)
     for number, share in enumerate(figures.shares):

@@ -86,9 +86,9 @@ compare_prediction("05.base-share", round(100 * base_share), unit="%")
 # Four bits can number sixteen values. Which sixteen?
 #
 # The weights of a trained layer are nearly normally distributed: many are small, few are large.
-# Sixteen evenly spaced values would waste most of the list on the few large ones. NF4 ("normal
-# float, 4 bits") takes equal steps of **probability** instead of equal distances. The picture cuts
-# the bell curve into slices that hold equal shares of the weights.
+# Evenly spaced values would spend half of the list on the few large ones. NF4 ("normal float, 4
+# bits") takes equal steps of **probability** instead of equal distances. The picture cuts the bell
+# curve into slices with equal shares of the weights.
 
 # %%
 quant.bell_figure()
@@ -111,8 +111,9 @@ print("their values: ", [round(q, 3) for q in above.tolist()])
 
 # %% [markdown]
 # The median is left out on both sides, and zero is added once. It must be exact, because padding
-# and pruned weights are zero and have to stay zero. Finally everything is divided by the largest
-# value, so that the list ends at 1. Is this the table inside bitsandbytes?
+# and pruned weights are zero and have to stay zero. Fifteen codes remain, an odd number, so one side
+# gets one more. Finally everything is divided by the largest value, so that the list ends at 1. Is
+# this the table inside bitsandbytes?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -281,8 +282,9 @@ check("05.quantize-blocks", quantize_blocks)
 # %% [markdown]
 # ## QLoRA in the libraries' own calls
 #
-# Configure → load → prepare → wrap → train → save → load again. Nothing in this part needs
-# `labs_lib`; you can write it the same way tomorrow.
+# Configure → load → prepare → wrap → train → save → load again. All of these are calls of
+# transformers, PEFT and TRL, and you can write them the same way tomorrow. From `labs_lib` come only
+# the model's folder, the rows, and a few looks inside.
 #
 # ### Configure
 #
@@ -622,6 +624,9 @@ recipe = Recipe.from_yaml(
 run = train(recipe, reuse=True)
 run
 
+# %% [markdown]
+# The row *forecast* compares the formula of lesson 01 with the peak that was measured.
+
 # %%
 assert_learned(run)
 exact = run.scores()["exactly_right"]
@@ -686,12 +691,15 @@ with quiet_libraries():
     merged = again.merge_and_unload()
 codes_before = codes_of(base_before)
 codes_after = codes_of([p.detach() for p in merged.parameters() if p.dtype == torch.uint8])
-share = (codes_before != codes_after).float().mean().item()
-print(f"codes changed by merging: {share:.3%}")
+changed = int((codes_before != codes_after).sum())
+print(f"{changed:,} of {len(codes_before):,} codes changed")
 
 # %% [markdown]
-# The other way is a base in 16 bits: the adapter is merged into the model as it was before it was
-# quantised.
+# After so short a training the update is smaller than half a gap nearly everywhere, and merging rounds
+# it away. A longer training changes more codes, but it loses a part of the update in the same way.
+#
+# The other way is a base in 16 bits: we merge the adapter into the model as it was before
+# quantisation.
 
 # %%
 with quiet_libraries():
@@ -704,8 +712,9 @@ answers = {
 Table.of(("model", "answer"), [(name, reply(each)) for name, each in answers.items()])
 
 # %% [markdown]
-# A merged model is not the model that you trained and evaluated: evaluate it again before you ship
-# it. Lesson 06 compares the ways to merge on many rows.
+# The second merge keeps the update. But this base is not exactly the one that the adapter was trained
+# on, so its answers can differ a little. Evaluate a merged model again before you ship it. Lesson 06
+# compares the ways to merge on many rows.
 
 # %% [markdown]
 # ## Code you will meet on the web
@@ -736,8 +745,8 @@ print(done.stderr.strip().splitlines()[-1])
 # that works today is the one in *Configure* and *Load* above. `device_map="auto"`, which you also
 # see, places the model on the GPUs that there are.
 #
-# **"all params: 3,752,071,168 (smaller because the base model is 4-bit)"**, printed on one page for
-# Llama-2-7B.
+# Another page's code is complete and still runs, but look at what it prints for Llama-2-7B:
+# **"all params: 3,752,071,168 … smaller because the base model is 4-bit!"**
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -750,11 +759,11 @@ print("ours, parameters:", f"{fresh.num_parameters():,}")
 
 # %% [markdown]
 # Two codes share an element of a `uint8` tensor, so counting elements misses half of the 4-bit
-# weights. Nothing became smaller in number. PEFT counts correctly today. And the printed figure does
+# weights. The model has as many parameters as before. PEFT counts correctly today. And the printed figure does
 # not belong to Llama-2-7B: it is the element count of Mistral-7B, without an adapter.
 #
-# **"Double quantisation (DQQ) stores the scales and zero-points in fewer bits and saves ~0.9 GB on a
-# 7B model."** The paper writes DQ. What does a quantised weight hold?
+# **"Double Quantization (DQQ): the scales and zero-points for all the blocks are also quantized, an
+# extra ~0.9 GB on a 7B model."** The paper writes DQ. What is stored with a quantised weight?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -774,7 +783,7 @@ for name in ("llama-2-7b", "llama-65b"):
 
 # %%
 def reduction(model):
-    """Return how much the weights and the whole peak shrink from LoRA to QLoRA."""
+    """Return how much the weights and the peak shrink from LoRA to QLoRA."""
     pair = [memory.forecast(model, method=method) for method in ("lora", "qlora")]
     weights = 1 - pair[1].weights_bytes / pair[0].weights_bytes
     peak = 1 - pair[1].peak_bytes / pair[0].peak_bytes

@@ -1,4 +1,4 @@
-"""Cases of lesson 05's exercises, the 4-bit product apart."""
+"""Cases of lesson 05's exercises, without the 4-bit product."""
 
 from __future__ import annotations
 

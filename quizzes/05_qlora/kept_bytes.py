@@ -1,4 +1,4 @@
-"""How many bytes a call leaves behind, whatever holds them: tensors, arrays, lists, buffers."""
+"""How many bytes a call leaves behind, in whatever objects: tensors, arrays, lists, buffers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def set_aside() -> Iterator[None]:
 
 
 def kept_bytes(call: Callable[[], Any]) -> tuple[Any, int]:
-    """Return a call's result and the bytes it left alive, the result's own values apart.
+    """Return a call's result and the bytes it left alive, without the result's own values.
 
     Counts the storages that torch's operations create and everything that Python's allocator
     hands out (NumPy's arrays, bytes, lists, caches). Run the call once before, so that what is

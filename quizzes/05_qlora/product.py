@@ -6,7 +6,7 @@ from typing import Any
 
 from .kept_bytes import growth_bytes, kept_bytes, set_aside
 
-# The weight by which the process's growth is measured: large beside a page.
+# The weight by which the process's growth is measured: large compared with a page.
 _LARGE = (768, 1024)
 _GROWTH_CALLS = 4
 

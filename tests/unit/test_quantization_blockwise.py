@@ -197,7 +197,7 @@ def test_any_book_gives_the_count_of_midpoints_below(book, seed):
 
 
 def test_a_book_with_one_value_thrice_is_refused():
-    with pytest.raises(LabError, match="too close together, or one stands there thrice"):
+    with pytest.raises(LabError, match="too close together, or one occurs three times"):
         code_table(torch.tensor([0.0, 0.5, 0.5, 0.5]))
 
 

@@ -22,7 +22,7 @@ def test_evenly_spaced_values_hold_unequal_shares():
 
 
 def test_the_bell_says_what_it_shows():
-    assert "5.8% of the weights each above 0, 6.7% below" in repr(quant.bell_figure())
+    assert "above 0 has 5.8% of the weights, each below 0 6.7%" in repr(quant.bell_figure())
 
 
 def four_bit_layer():
