@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from labs_lib.figures import PALETTE, Picture, new_figure, show
 from labs_lib.lowrank.decomposition import factorise
 
@@ -70,7 +72,7 @@ def draw_at_ranks(picture: Any, ranks: Sequence[int]) -> Picture:
     return show(fig, alt=f"{title}. The picture at ranks {', '.join(map(str, ranks))}.")
 
 
-def draw_energy(energies: Sequence[Mapping[str, Sequence[float]]], rank: int = 8) -> Picture:
+def draw_energy(energies: Sequence[Mapping[str, np.ndarray]], rank: int = 8) -> Picture:
     """Draw the share of the energy kept at each rank, for several matrices of each kind.
 
     Each of `energies` maps the same kinds ("ΔW", "W", "random") to the shares at ranks 1, 2, ….
