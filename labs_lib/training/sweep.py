@@ -146,12 +146,12 @@ class SweepResult(Record):
     finished_utc: str
 
     def at(self, **changes: Any) -> list[Point]:
-        """Return the points (one a seed) whose changes include these."""
+        """Return the points (one a seed) whose changes include these; `seed` picks one of them."""
         return [
             point
             for point in self.points
             if all(
-                _same(value, point.changes.get(key, self._base(key)))
+                _same(value, point.seed if key == "seed" else self._value(point, key))
                 for key, value in changes.items()
             )
         ]
@@ -224,6 +224,9 @@ class SweepResult(Record):
             raise LabError(f"sweep: no results in {path.name}") from None
         except (OSError, ValueError) as error:
             raise damaged(f"sweep: {path.name}", error) from None
+
+    def _value(self, point: Point, key: str) -> Any:
+        return point.changes.get(key, self._base(key))
 
     def _base(self, key: str) -> Any:
         return self.sweep.recipe_at({}, 0).model_dump().get(key)

@@ -86,6 +86,8 @@ def test_a_sweep_trains_every_point_with_every_seed(trained: FakeTraining, tmp_p
     assert (spread[4, 8].mean, spread[4, 8].low, spread[4, 8].high) == (2.5, 2, 3)
     assert {p.rates["in_voice"] for p in result.at(rank=1)} == {0.5}
     assert [p.answers[0] for p in result.at(rank=4, alpha=16, steps=2)] == ["r4", "r4"]
+    assert [p.seed for p in result.at(rank=4, alpha=16)] == [0, 1]
+    assert [p.loss for p in result.at(rank=4, alpha=16, seed=1)] == [5]
     assert result.points[0].last_training_loss == 2.5
     assert "8 runs on" in result.provenance()
 

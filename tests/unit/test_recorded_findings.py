@@ -1,0 +1,58 @@
+"""What lessons say in words of the recorded runs is what the records hold."""
+
+from __future__ import annotations
+
+from labs_lib import lowrank
+from labs_lib.training import recorded, recorded_comparison
+
+
+def test_one_learning_rate_is_best_at_every_rank() -> None:
+    sweep = recorded("rate-by-rank")
+    lines = sweep.lines("rank", "learning_rate")
+    assert set(lines) == {1, 8, 64}
+    for line in lines.values():
+        others = [spread for rate, spread in line.items() if rate != 3e-3]
+        assert {line[3e-3].versus(other) for other in others} == {"clearly lower than"}
+        assert line[3e-2].low > sweep.loss_before  # ten times the best: worse than no training
+
+
+def test_the_rank_moves_the_loss_by_per_cents_and_alpha_by_factors() -> None:
+    grid = recorded("rank-alpha").lines("rank", "alpha")
+    for alpha in (8, 16, 128):
+        line = [grid[rank][alpha].mean for rank in grid]
+        assert max(line) < 1.25 * min(line)
+    assert grid[64][16].versus(grid[8][16]) == "clearly higher than"  # yet not by nothing
+    assert all(line[8].mean > 5 * line[128].mean for line in grid.values())
+    assert grid[1][16].mean > 3 * grid[8][128].mean  # the same alpha/r
+    assert grid[8][16].mean > 3 * grid[64][128].mean
+
+
+def test_at_alpha_2r_the_higher_rank_learns_more_and_breaks_sooner() -> None:
+    sweep = recorded("learning-rate")
+    lines = sweep.lines("rank", "learning_rate")
+    assert lines[64][1e-4].versus(lines[8][1e-4]) == "clearly lower than"
+    assert lines[64][1e-2].low > sweep.loss_before > lines[8][1e-2].high
+
+
+def test_loras_best_rate_is_ten_times_full_fine_tunings() -> None:
+    lines = recorded("method-rate").lines("method", "learning_rate")
+    best = {method: min(line, key=lambda rate: line[rate].mean) for method, line in lines.items()}
+    assert best == {"full": 1e-4, "lora": 1e-3}
+
+
+def test_lora_is_as_good_as_full_fine_tuning_and_does_not_clearly_forget_less() -> None:
+    bench = recorded_comparison("compare")
+    for value in ("loss", "exactly_right", "probe_kept", "text_loss_change"):
+        full, lora = (bench.spread(method, value) for method in ("full", "lora"))
+        assert lora.versus(full) == "not clearly different from", value
+    qlora = bench.spread("qlora", "exactly_right")
+    assert qlora.versus(bench.spread("lora", "exactly_right")) == "clearly lower than"
+    kept = sorted(bench.values("lora", "probe_kept"))
+    highest = bench.spread("full", "probe_kept").high
+    assert kept[1] < highest < kept[2]  # far more with one seed, as few with the others
+
+
+def test_the_picture_of_the_knobs_says_that_the_paths_are_parallel() -> None:
+    picture = lowrank.draw_knobs()
+    assert "in parallel" in picture.alt
+    assert picture.png.startswith(b"\x89PNG")
