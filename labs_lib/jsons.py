@@ -16,7 +16,11 @@ def read_json(path: Path, most_bytes: int, *, allow_nan: bool = False) -> Any:
     `UnreadableError` for a file that cannot be read, is larger than `most_bytes`, is not JSON, or
     is nested too deeply to be read.
     """
-    content = read_bytes(path, most_bytes)
+    return parse_json(path, read_bytes(path, most_bytes), allow_nan=allow_nan)
+
+
+def parse_json(path: Path, content: bytes, *, allow_nan: bool = False) -> Any:
+    """Return what the content of a JSON file holds, as `read_json` does; `path` names it."""
     try:
         return json.loads(content.decode("utf-8"), parse_constant=None if allow_nan else _refuse)
     except RecursionError:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from labs_lib.jsons import read_json
+from labs_lib.jsons import parse_json, read_json
 from labs_lib.texts import UnreadableError
 
 # A student's notebook holds its outputs: pictures, films, long listings.
@@ -21,7 +21,15 @@ def read_notebook(path: Path) -> Notebook:
 
     Raises `UnreadableError` for a file that is no notebook of format 4.
     """
-    content = read_json(path, MOST_BYTES, allow_nan=True)
+    return _checked(path, read_json(path, MOST_BYTES, allow_nan=True))
+
+
+def parse_notebook(path: Path, content: bytes) -> Notebook:
+    """Return the notebook that a file's content is, as `read_notebook` does; `path` names it."""
+    return _checked(path, parse_json(path, content, allow_nan=True))
+
+
+def _checked(path: Path, content: Any) -> Notebook:
     cells = content.get("cells") if isinstance(content, dict) else None
     if not isinstance(cells, list) or content.get("nbformat") != 4:
         raise UnreadableError(path, "it is not a notebook of format 4")
@@ -38,6 +46,12 @@ def _read_cell(path: Path, number: int, cell: Any) -> Cell:
         raise UnreadableError(path, f"cell {number} has no text")
     metadata = cell.get("metadata")
     return {**cell, "source": source, "metadata": metadata if isinstance(metadata, dict) else {}}
+
+
+def work_in(notebook: Notebook) -> list[tuple[Any, ...]]:
+    """Return what a person may have worked on, cell by cell; editors rewrite all the rest."""
+    parts = ("cell_type", "source", "outputs", "execution_count", "attachments")
+    return [tuple(cell.get(part) or None for part in parts) for cell in notebook["cells"]]
 
 
 def written(notebook: Notebook) -> str:

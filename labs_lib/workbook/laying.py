@@ -1,7 +1,7 @@
 """Lay the student's copies of the lessons into `workbook/`, and never over a student's work.
 
-Beside the copies, `workbook/.laid` keeps what was laid there last. A copy that still equals it is
-the author's, and follows the author's text; any other file is the student's, and stays.
+Beside the copies, `workbook/.laid` keeps what was laid there last. A copy that still holds the same
+cells is the author's, and follows the author's text; any other file is the student's, and stays.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 from labs_lib import paths
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import friendly_os_errors, written_aside
+from labs_lib.texts import UnreadableError
 from labs_lib.workbook.copies import copy_text, files_shown
+from labs_lib.workbook.documents import parse_notebook, work_in
 
 FOLDER = "workbook"
 _RECORD = ".laid"
@@ -49,11 +51,11 @@ class Copy:
         """Return what `lay` would do."""
         if not self.file.exists() and not self.file.is_symlink():
             return State.LAID
-        there = content_of(self.file)
-        if there == self.content:
+        if _holds(self.file, self.content):
             return State.AS_LAID
-        laid = there is not None and there == content_of(self.record)
-        return State.RENEWED if laid else State.YOURS
+        laid = content_of(self.record)
+        untouched = laid is not None and _holds(self.file, laid)
+        return State.RENEWED if untouched else State.YOURS
 
     def has_update(self) -> bool:
         """Return whether the author's content is not what was laid here last."""
@@ -171,6 +173,20 @@ def content_of(file: Path) -> bytes | None:
         return file.read_bytes()
     except OSError:
         return None
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    """Return whether a file holds a content and no work on it.
+
+    JupyterLab writes a notebook that was only looked at in its own way, with its kernel's version.
+    """
+    there = content_of(file)
+    if there is None or there == content or file.suffix != ".ipynb":
+        return there == content
+    try:
+        return work_in(parse_notebook(file, there)) == work_in(parse_notebook(file, content))
+    except UnreadableError:
+        return False
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from pathlib import Path
@@ -120,6 +121,24 @@ def test_an_unchanged_copy_follows_the_author_and_a_second_laying_writes_nothing
     monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("it wrote"))
     (laid,) = workbook.lay(course)
     assert (laid.state, laid.update) == (State.AS_LAID, False)
+
+
+def as_saved_by_jupyterlab(file: Path) -> None:
+    """Save what was only opened: the kernel's version comes in, and a folded cell is opened."""
+    notebook = nbformat.read(file, as_version=4)
+    notebook.metadata.language_info["version"] = "3.12.1"
+    notebook.cells[1].metadata["jupyter"] = {"source_hidden": False}
+    file.write_text(json.dumps(notebook, indent=4), encoding="utf-8")
+
+
+def test_a_copy_that_was_only_opened_follows_the_author_too(course: Path, mine: Path):
+    as_saved_by_jupyterlab(mine)
+    left = mine.read_bytes()
+    assert [each.state for each in workbook.lay(course)] == [State.AS_LAID]
+    assert mine.read_bytes() == left
+    write_edition(course, NEW_TEXT)
+    (laid,) = workbook.lay(course)
+    assert (laid.state, laid.update) == (State.RENEWED, False)
 
 
 def as_answered(file: Path) -> None:
