@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Set up LoRA Lab on this machine and open it: setup, start, lesson, demo, test, notebooks.
 
-Needs nothing but Python 3.10 or newer.  Everything it installs goes into `.venv` beside this
-file; what is already there is not done again.  What it does stands in `tools/launcher`.
+It needs only Python 3.10 or newer.  Everything that it installs goes into `.venv`, in the folder of
+this file; finished steps are not repeated.  Its code is in `tools/launcher`.
 """
 
 import os

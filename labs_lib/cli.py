@@ -34,7 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
     "lesson": (
         "labs_lib.commands.lesson",
-        "Lay the lessons to work in; begin one again, or bring in its new text.",
+        "Lay the lessons to work in; start one again, or bring in its new text.",
     ),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }

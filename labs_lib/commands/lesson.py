@@ -1,4 +1,4 @@
-"""`labs lesson`: the student's copies of the lessons: what they are, begun again, up to date."""
+"""`labs lesson`: the student's copies of the lessons: listed, started again, updated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("lesson")
 @click.argument("lesson", required=False)
-@click.option("--again", is_flag=True, help="Begin LESSON again; your file is kept, with a date.")
+@click.option("--again", is_flag=True, help="Start LESSON again; your file is kept, with a date.")
 @click.option(
     "--update", is_flag=True, help="Bring the author's new text into LESSON and keep your work."
 )

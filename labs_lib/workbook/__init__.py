@@ -1,4 +1,4 @@
-"""The student's own copies of the lessons: laid without outcomes, begun again, renewed."""
+"""The student's own copies of the lessons: laid without outcomes, started again, updated."""
 
 from labs_lib.workbook.laying import (
     FOLDER,

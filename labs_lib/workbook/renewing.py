@@ -1,4 +1,4 @@
-"""Begin a lesson again, or bring the author's new text into it; the old file is always kept."""
+"""Start a lesson again, or bring the author's new text into it; the old file is always kept."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Renewal:
         if self.kept is None:
             return f"{name} is as the author wrote it"
         if self.carried is None:
-            return f"{name} begins again; your work so far is in {self.kept.name}"
+            return f"{name} starts again; your work so far is in {self.kept.name}"
         return (
             f"{name} has the author's new text; carried over: {_carried(self.carried)}; "
             f"the old file is {self.kept.name}"
@@ -77,7 +77,7 @@ def bring_in_update(lesson: Lesson) -> Renewal:
         mine = read_notebook(lesson.file)
     except UnreadableError as error:
         raise LabError(
-            f"{lesson.file.name}: {error.reason}; --again begins it anew and keeps this file"
+            f"{lesson.file.name}: {error.reason}; --again starts it afresh and keeps this file"
         ) from None
     new = student_copy(read_notebook(lesson.edition))
     new, carried = merged(mine, _what_was_laid(copy.record), new)

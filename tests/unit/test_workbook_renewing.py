@@ -65,7 +65,7 @@ def test_again_lays_the_authors_text_and_keeps_the_old_file(lesson: workbook.Les
         assert lesson.file.read_bytes() == fresh
         assert done.kept is not None and done.kept.read_bytes() == old
         assert len(kept_files(lesson)) == count
-        assert done.text == f"{NAME}.ipynb begins again; your work so far is in {done.kept.name}"
+        assert done.text == f"{NAME}.ipynb starts again; your work so far is in {done.kept.name}"
 
 
 @pytest.mark.parametrize("renew", [workbook.start_again, workbook.bring_in_update])
@@ -227,7 +227,7 @@ def test_a_half_written_copy_is_told_and_can_be_begun_again(lesson: workbook.Les
     old = answer(lesson)[:cut]
     lesson.file.write_bytes(old)
     write_edition(lesson.course, NEW_TEXT)
-    with pytest.raises(LabError, match=f"{NAME}.ipynb: it is not JSON.*--again begins it anew"):
+    with pytest.raises(LabError, match=f"{NAME}.ipynb: it is not JSON.*--again starts it afresh"):
         workbook.bring_in_update(lesson)
     assert lesson.file.read_bytes() == old
     done = workbook.start_again(lesson)

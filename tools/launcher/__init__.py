@@ -1,1 +1,1 @@
-"""What `course.py` does; it needs the standard library alone, since it runs before all else."""
+"""What `course.py` does, with the standard library alone: it runs before any package is there."""

@@ -16,7 +16,7 @@ LEAST_COVERED = 90
 def bring_browser() -> str | None:
     """Return the browser for the tests, fetched where there is none; None where it can't be had.
 
-    What is fetched, or missing, is told on standard error.
+    Standard error says what is fetched or missing.
     """
     done = subprocess.run(
         [str(places.venv_python()), "-m", "labs_lib.browser"], cwd=places.ROOT,

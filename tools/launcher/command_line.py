@@ -37,12 +37,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     starting.add_argument("--no-browser", action="store_true", help="only print the address")
     starting.add_argument("--port", type=port_number, help="listen on this port")
     starting.set_defaults(run=verbs.start)
-    renewing = commands.add_parser("lesson", help="begin a lesson again, or bring in its new text")
+    renewing = commands.add_parser("lesson", help="start a lesson again, or bring in its new text")
     renewing.add_argument(
         "lesson", nargs="?", metavar="NUMBER", help="such as 02; without it: list"
     )
     either = renewing.add_mutually_exclusive_group()
-    either.add_argument("--again", action="store_true", help="begin it again; your file is kept")
+    either.add_argument("--again", action="store_true", help="start it again; your file is kept")
     either.add_argument("--update", action="store_true", help="the author's text, with your work")
     renewing.set_defaults(run=verbs.lesson)
     commands.add_parser("demo", help="fine-tune a model and compare").set_defaults(run=verbs.demo)

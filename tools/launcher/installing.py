@@ -18,7 +18,7 @@ from tools.launcher.stamps import fingerprints, read_lock, read_stamps
 
 
 def make_environment(lock: int) -> None:
-    """Make `.venv`; one that was made by another Python, or elsewhere, is made anew."""
+    """Make `.venv`; replace one that another Python made, or that was made in another place."""
     if Path(sys.prefix) == places.VENV:
         raise CourseError("this is the course's own .venv; run course.py with the system's Python")
     done = read_stamps().get("environment")
@@ -34,9 +34,9 @@ def make_environment(lock: int) -> None:
 def install_packages(names: Sequence[str], lock: int) -> None:
     """Install the pins of some sections of the lock, and what they need on this machine alone.
 
-    The lock names every dependency, so pip resolves nothing.  torch comes in a process of its
-    own beside the rest: it is the largest by far.  Files are compiled when first imported,
-    which spares compiling the tens of thousands that never are.
+    The lock names every dependency, so pip resolves nothing.  torch, by far the largest, is
+    installed by a process of its own while another installs the rest.  Files are compiled when
+    they are first imported; tens of thousands never are.
     """
     remove_torn_packages()
     pins = [pin for name in names for pin in read_lock().get(name, [])]
@@ -91,10 +91,10 @@ def remove_torn_packages() -> None:
     """
     for folder in places.site_packages().glob("*.dist-info"):
         try:
-            whole = "INSTALLER" in (folder / "RECORD").read_text(encoding="utf-8")
+            complete = "INSTALLER" in (folder / "RECORD").read_text(encoding="utf-8")
         except OSError:
-            whole = False
-        if not whole:
+            complete = False
+        if not complete:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -32,7 +32,7 @@ def show_in_browser(address: str, port: int) -> Path | None:
     def show() -> None:  # a browser that is named in BROWSER is waited for
         try:
             opened = webbrowser.open(page.as_uri())
-        except (webbrowser.Error, OSError, ValueError):  # ValueError: a torn BROWSER
+        except (webbrowser.Error, OSError, ValueError):  # ValueError: BROWSER has an open quote
             opened = False
         if not opened:
             say("No browser could be opened: open that address yourself.")

@@ -28,7 +28,7 @@ KEPT_OF_PIP = {
 
 
 def set_up_environment() -> dict[str, str]:
-    """Return the variables for programs of a set-up: `child_environment`, and pip's kept apart."""
+    """Return the variables for programs of a set-up: `child_environment`, with few of pip's."""
     variables = {}
     for name, value in child_environment().items():
         if not name.startswith("PIP_") or name in {*KEPT_OF_PIP, "PIP_CONFIG_FILE"}:
@@ -43,7 +43,7 @@ def set_up_environment() -> dict[str, str]:
 
 @functools.lru_cache
 def pip_configuration(variables: tuple[tuple[str, str], ...]) -> dict[str, str] | None:
-    """Return what pip's configuration files say of `KEPT_OF_PIP`, as variables; None if torn."""
+    """Return `KEPT_OF_PIP` from pip's configuration files as variables; None if pip cannot read."""
     status, output = output_of([*pip(), "config", "list"], dict(variables))
     if status:
         return None

@@ -1,4 +1,4 @@
-"""Where the course and its environment stand, and what the set-up is made from."""
+"""Where the course and its environment are, and what the set-up is made from."""
 
 from __future__ import annotations
 

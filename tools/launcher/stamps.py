@@ -43,7 +43,7 @@ def pending(sections: Sequence[str]) -> list[str]:
 
 
 def read_stamps() -> dict[str, str]:
-    """Return what the finished steps were made from; nothing where the file is missing or torn."""
+    """Return what the finished steps were made from; nothing if the file is missing or damaged."""
     try:
         stamps = json.loads(places.STAMPS.read_text(encoding="utf-8"))
     except (OSError, ValueError):

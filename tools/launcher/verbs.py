@@ -64,7 +64,7 @@ def start(options: argparse.Namespace) -> int:
 
 
 def lesson(options: argparse.Namespace) -> int:
-    """List the student's copies of the lessons, begin one again, or bring in its new text."""
+    """List the student's copies of the lessons, start one again, or bring in its new text."""
     setting_up.set_up()
     chosen = [options.lesson] if options.lesson else []
     flags = [f"--{name}" for name in ("again", "update") if getattr(options, name)]
