@@ -1,12 +1,15 @@
-"""What a bank must keep to beyond its form: coverage, unique ids, and each kind's own rules."""
+"""What a bank must keep to beyond its form: coverage, unique ids and prompts, its kinds' rules."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labs_lib.assessment.banks import Bank, Problem, bank_files, bank_name, read_bank
+from labs_lib.assessment.guessing import GuessingScore, guessing_scores
 from labs_lib.assessment.kinds import KINDS
+from labs_lib.assessment.short_texts import normal_form
 from labs_lib.paths import bank_file
 
 
@@ -21,6 +24,8 @@ def check_banks(paths: Iterable[Path] | None = None) -> tuple[list[Bank], list[P
             banks.append(bank)
             problems += check_bank(bank)
     problems += _ids_across(banks)
+    problems += _prompts_across(banks)
+    problems += _guessed_across(banks)
     return banks, sorted(problems, key=lambda each: (bank_name(each.path), each.line))
 
 
@@ -60,3 +65,29 @@ def _ids_across(banks: list[Bank]) -> Iterator[Problem]:
                 other = first[question_id].name
                 yield Problem(bank.path, line, f"{question_id}: this id is used in {other} too")
             first.setdefault(question_id, bank)
+
+
+def guessed(*banks: Bank) -> tuple[GuessingScore, ...]:
+    """Return what each way of guessing reaches over the single choices of banks together."""
+    asked = (question.as_guessed for bank in banks for question in bank.questions)
+    return guessing_scores(options for options in asked if options is not None)
+
+
+def _prompts_across(banks: list[Bank]) -> Iterator[Problem]:
+    """Yield each question that is asked in the words of an earlier one."""
+    first: dict[str, str] = {}
+    for bank in banks:
+        for question in bank.questions:
+            prompt = normal_form(re.sub("[`*]", "", question.prompt))
+            earlier = first.setdefault(prompt, question.id)
+            if earlier != question.id:
+                line = bank.lines.get(question.id, 1)
+                yield Problem(bank.path, line, f"{question.id}: {earlier} has the same prompt")
+
+
+def _guessed_across(banks: list[Bank]) -> Iterator[Problem]:
+    """Yield the ways of guessing that no bank alone gives away, but all of them do."""
+    if len(banks) > 1:
+        for score in guessed(*banks):
+            if score.gives_away:
+                yield Problem(banks[0].path, 1, f"in all {len(banks)} banks, {score}")

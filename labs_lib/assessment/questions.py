@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from labs_lib.assessment.guessing import Options
 from labs_lib.assessment.interactions import Interaction
 from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.outcomes import BLANK, ERROR, Outcome, is_blank
@@ -46,6 +47,11 @@ class Question(Record):
     @property
     def exercise_id(self) -> str | None:
         """Return the id of the exercise that the question asks, if it asks one."""
+        return None
+
+    @property
+    def as_guessed(self) -> Options | None:
+        """Return the options and the right one, if one is to be chosen and can be guessed."""
         return None
 
     @property

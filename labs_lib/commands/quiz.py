@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import friendly_os_errors
+
+if TYPE_CHECKING:
+    from labs_lib.assessment.guessing import GuessingScore
 
 SUFFIXES = {"csv": ".csv", "qti": ".zip", "moodle": ".xml", "anki": ".apkg"}
 
@@ -24,7 +28,7 @@ def command() -> None:
 def check(paths: tuple[Path, ...], as_json: bool) -> int:
     """Check banks (all of the course's, or PATHS: files, folders); name every problem's line."""
     from labs_lib.assessment.banks import bank_files
-    from labs_lib.assessment.lint import check_banks
+    from labs_lib.assessment.lint import check_banks, guessed
 
     files = [each for path in paths for each in (bank_files(path) if path.is_dir() else [path])]
     banks, problems = check_banks(files if paths else None)
@@ -38,9 +42,11 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
                     "lesson": bank.lesson,
                     "questions": len(bank.questions),
                     "objectives": len(bank.objectives),
+                    "guessing": [_score(each) for each in guessed(bank)],
                 }
                 for bank in banks
             ],
+            "guessing": [_score(each) for each in guessed(*banks)],
             "problems": [
                 {"file": str(each.path), "line": each.line, "message": each.message}
                 for each in problems
@@ -54,6 +60,18 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
             click.echo(f"{each.path}:{each.line}: {each.message}", err=True)
         click.echo(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return 2 if problems else 0
+
+
+def _score(score: GuessingScore) -> dict[str, Any]:
+    """Return what a way of guessing reaches, as JSON."""
+    return {
+        "rule": score.rule,
+        "single_choices": score.count,
+        "right": round(score.right, 2),
+        "chance": round(score.expected, 2),
+        "at_most": score.allowed,
+        "found": list(score.found),
+    }
 
 
 @command.command("export")

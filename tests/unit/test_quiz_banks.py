@@ -228,7 +228,7 @@ def test_the_longest_option_may_not_give_the_answer_away(tmp_path):
     ]
     bank = load_bank(written(tmp_path, {**GOOD, "questions": questions}))
     (problem,) = check_bank(bank)
-    assert "longest in 4 of 4" in problem.message
+    assert "the longest option is right in 4 of 4" in problem.message
 
 
 def test_the_positions_are_balanced(tmp_path):
@@ -312,6 +312,11 @@ def test_the_folder_is_found_from_anywhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", bank_files(), ids=lambda path: path.parent.name)
 def test_the_courses_bank_keeps_every_rule(path):
     _, problems = check_banks([path])
+    assert [str(problem) for problem in problems] == []
+
+
+def test_the_courses_banks_keep_every_rule_together():
+    _, problems = check_banks()
     assert [str(problem) for problem in problems] == []
 
 

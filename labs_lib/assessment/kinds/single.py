@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
+from labs_lib.assessment.guessing import FEWEST, Options, guessing_scores
 from labs_lib.assessment.interactions import Choice
 from labs_lib.assessment.kinds.options import ChoiceQuestion
 from labs_lib.assessment.outcomes import CORRECT, ERROR, Outcome
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-FEWEST_TO_BALANCE = 4
 
 
 class SingleChoice(ChoiceQuestion):
@@ -66,18 +65,22 @@ class SingleChoice(ChoiceQuestion):
             return Outcome(ERROR, f"Choose one option; {len(letters)} were given.")
         return self._outcomes[letters[0]]
 
+    @property
+    def as_guessed(self) -> Options:
+        """Return the question as somebody sees it who knows nothing."""
+        texts = tuple(option.text for option in self.options)
+        right = next(place for place, option in enumerate(self.options) if option.correct)
+        return Options(self.id, self.prompt, texts, right)
+
     @classmethod
     def problems_together(cls, questions: Sequence[Self]) -> Iterator[str]:
-        """Yield how a student could guess: by the longest option, or by one position."""
+        """Yield how a student could guess: by what an option looks like, or by its position."""
         count = len(questions)
-        if count < FEWEST_TO_BALANCE:
+        if count < FEWEST:
             return
-        longest = [question.id for question in questions if question._right_is_longest]
-        if 2 * len(longest) > count:
-            yield (
-                f"the correct option is the longest in {len(longest)} of {count} single "
-                f"choices ({', '.join(longest)}); at most half"
-            )
+        for score in guessing_scores(question.as_guessed for question in questions):
+            if score.gives_away:
+                yield str(score)
         places = Counter(question.solution for question in questions)
         letter, times = places.most_common(1)[0]
         if 2 * times > count:
@@ -85,9 +88,3 @@ class SingleChoice(ChoiceQuestion):
                 f"position {letter} is right in {times} of {count} single choices; at most "
                 f"half (now {', '.join(f'{a}: {places[a]}' for a in sorted(places))})"
             )
-
-    @property
-    def _right_is_longest(self) -> bool:
-        lengths = [len(option.text) for option in self.options]
-        right = len(self.lettered_options[self.solution].text)
-        return right == max(lengths) and lengths.count(right) == 1
