@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,22 @@ def test_lessons_that_are_gone_are_forgotten(recorded: Path, monkeypatch: pytest
     assert set(notebooks.recorded_seconds()) == {"00_start_here", "97_a_lesson"}
     assert readme.main([]) == 0
     assert notebooks.recorded_seconds() == {"00_start_here": 70}
+
+
+# The course's own lessons
+
+
+@pytest.mark.parametrize("source", notebooks.sources(), ids=lambda path: path.stem)
+def test_the_lesson_says_what_it_takes(source: Path):
+    assert durations.duration_of(source).problem == ""
+
+
+def test_the_course_keeps_its_limits():
+    assert durations.too_long(durations.durations()) == []
+
+
+def test_the_readme_tells_the_same_minutes(root: Path):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for each in durations.durations():
+        row = re.search(rf"^\| \[[^]]+\]\(notebooks/{each.name}\.ipynb\).*$", text, re.MULTILINE)
+        assert row and row[0].endswith(f"| {each.minutes} minutes |"), each.name
