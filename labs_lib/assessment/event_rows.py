@@ -47,6 +47,8 @@ class _Answer(_Row):
     hints: _Count = 0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     repeat: bool = False
+    confidence: Annotated[str, StringConstraints(max_length=100)] | None = None
+    review: bool = False
 
 
 class _Arranged(_Row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labs_lib.assessment import progress
+from labs_lib.assessment.confidence import confidence_calibration
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
 from labs_lib.assessment.outcomes import ERROR, INCORRECT, NOT_ATTEMPTED, Outcome, is_blank
@@ -146,9 +147,10 @@ def compare_prediction(prediction_id: str, outcome: Any, unit: str = "") -> None
 
 
 def calibration() -> None:
-    """Show how well the student's predictions have done so far."""
+    """Show how well the student's predictions and stated confidence have done so far."""
     events, note = progress.try_to_read()
-    show(Panel("Your calibration", with_note(calibration_of(events).text, note)))
+    text = f"{calibration_of(events).text} {confidence_calibration(events).text}".rstrip()
+    show(Panel("Your calibration", with_note(text, note)))
 
 
 def exercise_hash(exercise: Exercise) -> str:

@@ -106,23 +106,31 @@ def try_to_record(
     return ""
 
 
-def record_answer(item_id: str, answer: Any, **fields: Any) -> str:
+def record_answer(
+    item_id: str, answer: Any, *, confidence: str = "", review: bool = False, **fields: Any
+) -> str:
     """Record an answer and what became of it, for cards and checks alike.
 
-    `fields` are the event's others: bank, outcome, misconception, and seed if there is one. The
-    answer that was recorded last, given again to the same question with the same outcome, leaves
-    nothing; one from before counts as no new attempt. Returns what `try_to_record` does.
+    `fields` are the event's others: bank, outcome, misconception, and seed if there is one;
+    `confidence` is recorded if it was stated. The answer that was recorded last, given again to the
+    same question with the same outcome, leaves nothing; one from before counts as no new attempt.
+    An answer to a `review` is always recorded, and said to be one. Returns what `try_to_record`
+    does.
     """
     events, problem = try_to_read()
     given = {**kept_answer(answer), **{name: plain(value) for name, value in fields.items()}}
     own = [event for event in events if event["id"] == item_id]
     before = [event for event in own if event["event"] == "answer"]
     same = [event for event in before if _same_answer(event, given)]
-    if same and same[-1] is before[-1]:
+    if same and same[-1] is before[-1] and not review:
         return problem
     hints = sum(event["event"] == "hint" for event in own)
-    if same:
+    if review:
+        given["review"] = True
+    elif same:
         given["repeat"] = True
+    if confidence:
+        given["confidence"] = confidence
     return try_to_record("answer", item_id, kept=given, hints=hints) or problem
 
 
@@ -161,12 +169,18 @@ class ItemState:
     response_cut: bool = False
     misconception: str = ""
     seed: int = 0
+    confidence: str = ""
 
     @property
     def revisit(self) -> bool:
         """Return whether it is worth another look: wrong at last, or right only with much help."""
         attempted = self.attempts > 0
         return attempted and (not self.ever_correct or self.wrong >= 2 or self.saw_solution)
+
+    @property
+    def wrong_and_sure(self) -> bool:
+        """Return whether the last answer was wrong, and the student was sure of it."""
+        return self.status == "incorrect" and self.confidence == "sure"
 
 
 @dataclass(frozen=True)
@@ -210,8 +224,9 @@ class Standing:
 
     @property
     def revisit(self) -> tuple[ItemState, ...]:
-        """Return what is worth another look, in the order of the lessons."""
-        return tuple(item for lesson in self.lessons for item in lesson.items if item.revisit)
+        """Return what is worth another look: wrong and sure first, then by lesson."""
+        items = [item for lesson in self.lessons for item in lesson.items if item.revisit]
+        return tuple(sorted(items, key=lambda item: not item.wrong_and_sure))
 
 
 def standing(events: Iterable[Event] | None = None) -> Standing:
@@ -300,4 +315,5 @@ def _state(item_id: str, events: Iterable[Event]) -> ItemState:
         response_cut="response_sha256" in last,
         misconception=str(last.get("misconception") or ""),
         seed=seed if isinstance(seed, int) else 0,
+        confidence=last.get("confidence") or "",
     )

@@ -6,6 +6,7 @@ import html
 import sys
 from typing import Any
 
+from labs_lib.assessment.confidence import GUESS, SURE
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
 from labs_lib.colors import BLUE, GREEN, GREY, ORANGE, RED
 
@@ -17,16 +18,29 @@ _LOOKS = {
     ERROR: ("Error", "!", RED),
     "note": ("", "", BLUE),
 }
+# What a stated confidence adds to the word, where the outcome should surprise the student.
+_SURPRISES = {
+    (INCORRECT, SURE): "though you were sure. Read this twice",
+    (CORRECT, GUESS): "though you guessed. Read why",
+}
 
 
 class Panel:
-    """A short message with a heading, as plain text and as HTML."""
+    """A short message with a heading, as plain text and as HTML; `strong` draws a full frame."""
 
-    def __init__(self, heading: str, text: str, look: str = "note", markdown: bool = True):
+    def __init__(
+        self,
+        heading: str,
+        text: str,
+        look: str = "note",
+        markdown: bool = True,
+        strong: bool = False,
+    ):
         self.heading = heading
         self.text = text
         self.look = look
         self.markdown = markdown
+        self.strong = strong
 
     @property
     def plain(self) -> str:
@@ -41,9 +55,11 @@ class Panel:
         # Jupyter's own margins around a paragraph would tear a short panel apart.
         body = body.replace("<p>", '<p style="margin:2px 0">')
         head = html.escape(f"{sign} {self.heading}".strip())
+        frame = f"border:2px solid {color};" if self.strong else ""
         return (
             f'<div class="labs-panel labs-{self.look.replace(" ", "-")}" role="status" '
-            f'style="border-left:4px solid {color};padding:4px 12px;margin:4px 0;'
+            f'style="{frame}border-left:{8 if self.strong else 4}px solid {color};'
+            f"padding:4px 12px;margin:4px 0;"
             f'line-height:1.45">'
             f"<strong>{head}</strong>{body}</div>"
         )
@@ -55,10 +71,13 @@ class Panel:
         return self.plain
 
 
-def outcome_panel(subject: str, status: str, message: str) -> Panel:
-    """Return the panel of an outcome: its word, then why."""
-    word = _LOOKS[status][0]
-    return Panel(f"{word} ({subject})" if subject else word, message, status)
+def outcome_panel(subject: str, status: str, message: str, confidence: str = "") -> Panel:
+    """Return the panel of an outcome: its word, then why; framed if it was wrong and sure."""
+    heading = f"{_LOOKS[status][0]} ({subject})" if subject else _LOOKS[status][0]
+    surprise = _SURPRISES.get((status, confidence))
+    if surprise:
+        heading += f", {surprise}"
+    return Panel(heading, message, status, strong=(status, confidence) == (INCORRECT, SURE))
 
 
 def with_note(text: str, note: str) -> str:

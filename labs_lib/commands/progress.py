@@ -12,14 +12,16 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Show what is done, what is worth another look, and how good the predictions were."""
+    """Show what is done, what is worth another look, and how well you judged yourself."""
     if context.invoked_subcommand is not None:
         return
+    from labs_lib.assessment.confidence import confidence_calibration
     from labs_lib.assessment.predictions import calibration_of
     from labs_lib.assessment.progress import progress_file, standing
 
     now = standing()
     calibration = calibration_of(now.events)
+    confidence = confidence_calibration(now.events)
     if as_json:
         content = {
             "file": str(progress_file()),
@@ -38,6 +40,10 @@ def command(context: click.Context, as_json: bool) -> None:
             "revisit": [item.id for item in now.revisit],
             "to_write": list(now.to_write),
             "calibration": calibration.text,
+            "confidence": {
+                step.name: {"answered": step.answered, "right": step.right}
+                for step in confidence.steps
+            },
         }
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
@@ -50,6 +56,8 @@ def command(context: click.Context, as_json: bool) -> None:
     if now.to_write:
         click.echo("Put in order, to be written yet: " + ", ".join(now.to_write))
     click.echo(calibration.text)
+    if confidence.text:
+        click.echo(confidence.text)
     if now.unreadable:
         click.echo(f"{now.unreadable} unreadable line(s) skipped in {progress_file()}")
 

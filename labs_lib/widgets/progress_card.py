@@ -7,6 +7,7 @@ from typing import Any
 
 import ipywidgets
 
+from labs_lib.assessment.confidence import confidence_calibration
 from labs_lib.assessment.predictions import calibration_of
 from labs_lib.assessment.progress import Standing, standing
 from labs_lib.colors import GREEN, THEME_LINE
@@ -18,7 +19,7 @@ def show_progress() -> ProgressCard:
 
 
 class ProgressCard(ipywidgets.VBox):
-    """A bar per lesson, the questions worth another look, and how the predictions did."""
+    """A bar per lesson, the questions worth another look, and how well the student judged."""
 
     def __init__(self) -> None:
         self._body = ipywidgets.HTML()
@@ -71,6 +72,8 @@ def _notes(now: Standing) -> list[str]:
     if now.to_write:
         notes.append("Put in order, to be written yet: " + ", ".join(now.to_write))
     notes.append(calibration_of(now.events).text)
+    if confidence := confidence_calibration(now.events).text:
+        notes.append(confidence)
     if now.unreadable:
         notes.append(f"{now.unreadable} unreadable line(s) of the progress file were skipped.")
     return notes

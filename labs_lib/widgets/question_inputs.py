@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import ipywidgets
 
 from labs_lib.assessment.answers import CUT
+from labs_lib.assessment.confidence import STEPS
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.interactions import Choice, Program, lettered, offers_of
 from labs_lib.assessment.letters import LETTERS, read_letters
@@ -139,6 +140,30 @@ class CodeArea:
         text = _as_text(answer)
         if text is not None and not (isinstance(answer, str) and text.endswith(CUT)):
             self._area.value = text
+
+
+class ConfidenceSlider:
+    """How sure the student is, in four steps; it need not be moved."""
+
+    def __init__(self) -> None:
+        self.widget = ipywidgets.SelectionSlider(
+            options=[("not said", ""), *((step, step) for step in STEPS)],
+            value="",
+            description="How sure are you?",
+            tooltip="Optional. Arrow keys move it.",
+            style={"description_width": "initial"},
+            layout=ipywidgets.Layout(width="420px", max_width="100%"),
+        )
+        self.widget.add_class("labs-confidence")
+
+    @property
+    def confidence(self) -> str:
+        """Return the chosen step, or an empty text."""
+        return self.widget.value
+
+    def show(self, confidence: str) -> None:
+        """Move to a step, or back to the start for anything else."""
+        self.widget.value = confidence if confidence in STEPS else ""
 
 
 def _wide() -> ipywidgets.Layout:

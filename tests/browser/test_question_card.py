@@ -95,7 +95,7 @@ def test_wrong_hint_right_reload_still_there(cards: LabPage, labs_home: Path, tm
     cards.screenshot(tmp_path / "cards.png")
 
 
-def test_by_keyboard_alone(cards: LabPage):
+def test_by_keyboard_alone(cards: LabPage, labs_home: Path):
     keyboard = cards.page.keyboard
     found = card(cards, MULTIPLE)
     boxes = found.get_by_role("checkbox")
@@ -104,9 +104,22 @@ def test_by_keyboard_alone(cards: LabPage):
         if place in (1, 2):
             keyboard.press("Space")
         keyboard.press("Tab")
+    slider = found.locator(".labs-confidence")
+    handle = slider.locator(".noUi-handle")
+    expect(handle).to_be_focused()
+    expect(slider.locator(".widget-readout")).to_have_text("not said")
+    for step in ("guess", "unsure", "fairly sure", "sure"):
+        keyboard.press("ArrowRight")
+        expect(slider.locator(".widget-readout")).to_have_text(step)
+    keyboard.press("ArrowLeft")
+    expect(slider.locator(".widget-readout")).to_have_text("fairly sure")
+    keyboard.press("Tab")  # to the step's name, which the slider lets one reach too
+    keyboard.press("Tab")
     expect(found.get_by_role("button", name="Submit")).to_be_focused()
     keyboard.press("Enter")
     feedback(found, "Correct")
+    (event,) = [event for event in saved(cards, labs_home) if event["id"] == MULTIPLE]
+    assert event["confidence"] == "fairly sure"
 
 
 def test_enter_submits_a_typed_answer(cards: LabPage):
