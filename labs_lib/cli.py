@@ -36,6 +36,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "labs_lib.commands.lesson",
         "Lay the lessons to work in; start one again, or bring in its new text.",
     ),
+    "review": (
+        "labs_lib.commands.review",
+        "Ask the questions that are due again, and record the answers.",
+    ),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }
 

@@ -11,3 +11,5 @@ from .progress_card import show_progress as show_progress
 from .question_card import QuestionCard as QuestionCard
 from .question_card import ask as ask
 from .rank_alpha import RankAlpha as RankAlpha
+from .review_cards import ReviewCards as ReviewCards
+from .review_cards import review as review

@@ -13,7 +13,7 @@ from labs_lib.assessment.exercises.lines import lines_of
 from labs_lib.assessment.letters import LETTERS
 from labs_lib.assessment.outcomes import NOT_ATTEMPTED
 from labs_lib.assessment.show import Panel, outcome_panel, with_note
-from labs_lib.widgets.instrument import FAINT
+from labs_lib.colors import THEME_FAINT, THEME_LINE
 from labs_lib.widgets.question_inputs import Line
 
 INSTRUCTION = "Move the lines until the function works, or type their letters in order."
@@ -66,7 +66,7 @@ class ArrangeCard(ipywidgets.VBox):
         ):
             part.add_class(name)
         self.add_class("labs-arrange-" + exercise_id.replace(".", "-"))
-        self.layout.border_left = "3px solid var(--jp-border-color1, #bdbdbd)"
+        self.layout.border_left = f"3px solid {THEME_LINE}"
         self.layout.padding = "4px 12px"
         self.layout.margin = "4px 0"
         self._restore()
@@ -169,7 +169,7 @@ class ArrangeCard(ipywidgets.VBox):
         task = f"{INSTRUCTION} {DECOYS}" if self._exercise.decoys else INSTRUCTION
         return (
             f'<div style="line-height:1.5"><strong>{html.escape(self._exercise.title)}: '
-            f'put the lines in order</strong><div style="color:{FAINT}">{html.escape(task)}</div>'
+            f'put the lines in order</strong><div style="color:{THEME_FAINT}">{html.escape(task)}</div>'
             f"{_code(self._lines.given)}</div>"
         )
 
@@ -215,7 +215,7 @@ def _button(sign: str, act: Any, width: str = "36px") -> ipywidgets.Button:
 
 def _code(text: str, letter: str = "") -> str:
     """Return code as HTML, with its indentation; the letter that names it stands to the left."""
-    head = f'<span style="color:{FAINT};width:2em">{letter})</span>' if letter else ""
+    head = f'<span style="color:{THEME_FAINT};width:2em">{letter})</span>' if letter else ""
     return (
         f'<div style="display:flex;line-height:1.4">{head}<pre style="margin:0;line-height:1.4;'
         "white-space:pre-wrap;background:none;"

@@ -27,6 +27,7 @@ CHEAP = [
     ["progress"],
     ["progress", "--json"],
     ["quiz", "check"],
+    ["review", "--json"],
     ["train", "--help"],
     ["generate", "--help"],
     ["compare", "--help"],

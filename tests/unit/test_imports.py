@@ -13,7 +13,7 @@ import pytest
 import labs_lib
 
 PACKAGE = Path(labs_lib.__file__).parent
-HEAVY = "torch transformers peft trl bitsandbytes datasets pandas matplotlib ipywidgets"
+HEAVY = "torch transformers peft trl bitsandbytes datasets pandas matplotlib ipywidgets fsrs"
 
 
 def loaded_by(code: str) -> list[str]:
@@ -45,6 +45,7 @@ def test_import_and_help_load_nothing_heavy(code: str):
 
 LIGHT = [
     "from labs_lib.assessment import check, grade, load_banks, standing",
+    "from labs_lib.assessment.review import review_plan",
     "from labs_lib.data import DataSet, load_set, resolve",
     "from labs_lib.lowrank import check_rank, scaling_of",
     "from labs_lib.memory import MemoryRequest, cards, forecast; forecast('llama-2-7b')",
