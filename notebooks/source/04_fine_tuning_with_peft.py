@@ -541,6 +541,7 @@ with torch.no_grad():
     blank = model(ids).logits
     with model.disable_adapter():
         print("blank equals the base:", torch.equal(blank, model(ids).logits))
+model.set_adapter("captain")
 model.delete_adapter("blank")
 print(sorted(model.peft_config))
 

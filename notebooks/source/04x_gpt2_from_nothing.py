@@ -7,8 +7,7 @@
 # - train a small GPT-2 on that text, and say whether it writes or recites,
 # - add LoRA to a GPT-2, whose matrices are stored the other way round.
 #
-# This lesson is optional. **Time:** about 15 minutes for you; the machine works for 3 of them on two
-# laptop cores.
+# **Time:** about 10 minutes for you; the machine works for 3 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -18,7 +17,7 @@ load_in_background()
 # %% [markdown]
 # ## A text
 #
-# A common exercise is to fine-tune `gpt2` on a small text of your own. Here you also make the model:
+# This lesson is optional. A common exercise is to fine-tune `gpt2` on a small text of your own. Here you also make the model:
 # its tokenizer, its weights, and then the adapter. The text was written for this course and tells of
 # a village by the sea in short sentences.
 
