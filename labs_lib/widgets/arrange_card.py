@@ -169,7 +169,8 @@ class ArrangeCard(ipywidgets.VBox):
         task = f"{INSTRUCTION} {DECOYS}" if self._exercise.decoys else INSTRUCTION
         return (
             f'<div style="line-height:1.5"><strong>{html.escape(self._exercise.title)}: '
-            f'put the lines in order</strong><div style="color:{THEME_FAINT}">{html.escape(task)}</div>'
+            "put the lines in order</strong>"
+            f'<div style="color:{THEME_FAINT}">{html.escape(task)}</div>'
             f"{_code(self._lines.given)}</div>"
         )
 
