@@ -277,7 +277,7 @@ Table.of(("layer 15 q_proj", "rank 1", "rank 8", "rank 64"), rows)
 # ## The effect of a cut
 #
 # We cut the $\Delta W$ of every linear layer to rank 64, 8 and 1, and add the result to the base as
-# an adapter with scaling 1. Embeddings and norms stay as they were in the base.
+# an adapter with scaling 1. Rank 0 is the base. Embeddings and norms stay as they were in the base.
 #
 # **Predict:** full fine-tuning lowers the held-out loss. What percentage of that does the cut to rank
 # 8 achieve?
