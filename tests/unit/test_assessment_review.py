@@ -97,8 +97,9 @@ def test_a_question_is_due_from_the_morning_of_its_day_in_the_students_own_time(
     morning = datetime(2026, 3, 22, 0, 1, tzinfo=timezone.utc)
     assert ids(review_plan(morning)) == [SINGLE]
     assert ids(review_plan(morning - timedelta(minutes=2))) == []
-    west = timezone(timedelta(hours=-8))
-    assert ids(review_plan(morning.astimezone(west))) == []  # there it is still the 21st
+    west = timezone(timedelta(hours=-11))  # it was answered there on the 19th
+    assert ids(review_plan(datetime(2026, 3, 21, 0, 1, tzinfo=west))) == [SINGLE]
+    assert ids(review_plan(datetime(2026, 3, 20, 23, 59, tzinfo=west))) == []
 
 
 def test_what_is_tried_again_at_once_does_not_count():

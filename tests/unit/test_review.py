@@ -98,7 +98,9 @@ def test_a_due_question_that_is_answered_is_due_no_more():
 
 
 def test_the_answer_given_last_counts_once_more_in_a_review_and_only_once():
-    write_log(event(SINGLE, "correct", 50))
+    ask(SINGLE).submit("a")
+    (lately,) = read_events()[0]
+    write_log({**lately, "time": "2026-01-01T00:00:00+00:00"})
     card = shown().card(SINGLE)
     for _ in range(3):
         card.submit("a")
