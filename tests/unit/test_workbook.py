@@ -15,6 +15,7 @@ from workbook_course import NAME, TEXT, replace_in, sources_of, write_edition
 from labs_lib import workbook
 from labs_lib.errors import LabError
 from labs_lib.workbook import State, copies
+from labs_lib.workbook.__main__ import news
 from tools import notebooks
 
 NEW_TEXT = TEXT.replace("outcome 42", "outcome 43")
@@ -272,3 +273,14 @@ def test_the_course_is_found_from_a_folder_in_it_and_without_a_checkout_told(
     monkeypatch.setattr("labs_lib.paths.checkout", lambda: None)
     with pytest.raises(LabError, match="the lessons are in the course's folder"):
         workbook.course_folder()
+
+
+def test_a_start_tells_where_the_work_is_and_of_newer_texts_and_else_nothing(course: Path):
+    (told,) = news(workbook.lay(course))
+    assert told.startswith("Your lessons are in workbook/")
+    assert news(workbook.lay(course)) == []
+    as_answered(course / "workbook" / f"{NAME}.ipynb")
+    assert news(workbook.lay(course)) == []
+    write_edition(course, NEW_TEXT)
+    (told,) = news(workbook.lay(course))
+    assert "newer text of 02: python3 course.py lesson NUMBER --update" in told
