@@ -18,8 +18,8 @@ SHORT, LONGEST, HEDGED, REPEATS = (rule.name for rule in RULES)
 # (prompt, options, how often each rule takes the first one)
 LOOKS = [
     ("Q?", ("no", "a longer one", "the longest of all"), {SHORT: 1, LONGEST: 0}),
-    ("Q?", ("medium one", "x, since it is", "y because of it"), {SHORT: 1}),
-    ("Q?", ("medium one", "x; it is so", "y, which is it"), {SHORT: 1}),
+    ("Q?", ("an option of middle size", "x, since it is", "y because of it"), {SHORT: 1}),
+    ("Q?", ("of middle size", "x; it is so", "y, which is"), {SHORT: 1}),
     ("Q?", ("x, as it is frozen", "as many as there are", "so far it is"), {SHORT: 0}),
     ("Q?", ("even here, because", "all of it, because it is", "x, since so it is"), {SHORT: 0}),
     ("Q?", ("an option", "`an` option", "shorter"), {LONGEST: 1 / 2}),
