@@ -17,6 +17,16 @@ from labs_lib.warm_up import load_in_background
 load_in_background()
 
 # %% [markdown]
+# ## Before you start
+#
+# A few questions from earlier lessons that are due; skip them if you like.
+
+# %%
+from labs_lib.widgets import review
+
+review()
+
+# %% [markdown]
 # ## Load
 #
 # Every step below is a library's own call. You can copy the cells into a script of your own.

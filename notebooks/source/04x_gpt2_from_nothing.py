@@ -15,6 +15,16 @@ from labs_lib.warm_up import load_in_background
 load_in_background()
 
 # %% [markdown]
+# ## Before you start
+#
+# A few questions from earlier lessons that are due; skip them if you like.
+
+# %%
+from labs_lib.widgets import review
+
+review()
+
+# %% [markdown]
 # ## A text
 #
 # This lesson is optional. A common exercise is to fine-tune `gpt2` on a small text of your own. Here you also make the model:
@@ -137,7 +147,7 @@ def train(model, text, **arguments):
     return model.eval()
 
 
-train(gpt2, train_text, max_steps=250, learning_rate=1e-3, warmup_steps=20, logging_steps=50)
+train(gpt2, train_text, max_steps=250, learning_rate=2e-3, warmup_steps=20, logging_steps=50)
 print(write(gpt2, "One morning"))
 
 # %% [markdown]
