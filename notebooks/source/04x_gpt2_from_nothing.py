@@ -177,9 +177,10 @@ Table.of(
 )
 
 # %% [markdown]
-# The fragments can be read, and they come in good part from the text: the loss on training windows is
-# far below the loss on held-out paragraphs. A model of a few million parameters learns spelling,
-# short phrases and who acts in this village. It learns no facts, and it cannot follow an instruction.
+# The fragments can be read. The first table shows how much of each one is copied, the second how much
+# better the model knows its training text than new paragraphs of the same author. A model of a few
+# million parameters learns spelling, short phrases and who acts in this village. It learns no facts,
+# and it cannot follow an instruction.
 # Models are pretrained on millions of times more text for this reason.
 
 # %% [markdown]
