@@ -74,9 +74,9 @@ def test_by_hand_wrong_hint_right():
     (radio,) = card._inputs
     radio.value = "b"
     card._submit.click()
-    assert "only the head is trained" in feedback(card)
+    assert "train only the last layer" in feedback(card)
     card._hint.click()
-    assert "count of trainable parameters" in card._hint_text.value
+    assert "count of trained parameters" in card._hint_text.value
     radio.value = "c"
     card._submit.click()
     assert "Correct" in feedback(card)
@@ -144,7 +144,7 @@ def test_the_feedback_is_shown_even_if_it_cannot_be_saved(tmp_path, monkeypatch)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LABS_HOME", str(tmp_path / "file"))
     panel = card.submit("b")
-    assert "only the head" in panel.plain and "Not saved" in panel.plain
+    assert "only the last layer" in panel.plain and "Not saved" in panel.plain
 
 
 def test_an_unknown_question_is_one_line():
@@ -163,10 +163,10 @@ def test_every_input_has_a_label():
 def test_progress_card():
     card = show_progress()
     lines = card.text.splitlines()
-    assert lines[0] == "00 Start here: 0 of 8"
+    assert lines[0] == "00 Start here: 0 of 7"
     ask(SINGLE).submit("a")
     ask(ORDER).submit(right_answer(find_question(ORDER)[1]))
     card._refresh.click()
-    assert "00 Start here: 1 of 8" in card.text
+    assert "00 Start here: 1 of 7" in card.text
     assert f"Worth another look: {SINGLE}" in card.text
-    assert 'aria-valuemax="8" aria-valuenow="1"' in card._body.value
+    assert 'aria-valuemax="7" aria-valuenow="1"' in card._body.value
