@@ -670,9 +670,6 @@ ask("03.capacity.fair-targets")
 ask("03.configure.dropout-when")
 
 # %%
-ask("03.configure.bias-shared")
-
-# %%
 ask("03.learning-rate.rank")
 
 # %%
@@ -683,9 +680,6 @@ ask("03.learning-rate.from-full")
 
 # %%
 ask("03.batch.equal-examples")
-
-# %%
-ask("03.batch.accumulation")
 
 # %%
 ask("03.evidence.one-seed")
