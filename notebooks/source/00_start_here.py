@@ -9,8 +9,9 @@
 # - tell what the model lost and what it gained,
 # - use the course's predictions, exercises and questions.
 #
-# **Time:** about 15 minutes for you; the machine works for 2 of them on two laptop cores. Nothing
-# here needs a GPU, an account or a network.
+# **Time:** about 15 minutes for you; the machine works for 1 of them on two laptop cores.
+#
+# Nothing here needs a GPU, an account or a network.
 
 # %%
 from labs_lib.warm_up import load_in_background

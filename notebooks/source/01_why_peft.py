@@ -10,7 +10,7 @@
 # - tell LoRA from adapters, IA³, prompt and prefix tuning: where each acts, what it trains,
 # - decide between full fine-tuning, LoRA and QLoRA, and defend it in bytes.
 #
-# **Time:** about 45 minutes for you; the machine works for 2 of them on two laptop cores.
+# **Time:** about 40 minutes for you; the machine works for 1 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

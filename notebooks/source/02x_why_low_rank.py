@@ -8,7 +8,7 @@
 # - measure how much of a trained change a low rank keeps, and of its effect,
 # - say what such a measurement does not show.
 #
-# **Time:** about 25 minutes for you; the machine works for 2 of them on two laptop cores.
+# **Time:** about 25 minutes for you; the machine works for 1 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

@@ -7,7 +7,7 @@
 # - train a small GPT-2 on that text, and say whether it writes or recites,
 # - add LoRA to a GPT-2, whose matrices are stored the other way round.
 #
-# **Time:** about 10 minutes for you; the machine works for 3 of them on two laptop cores.
+# **Time:** about 10 minutes for you; the machine works for 2 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

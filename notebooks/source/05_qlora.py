@@ -9,7 +9,7 @@
 # - say how each tensor of a training step is stored and whether it gets a gradient,
 # - say when a paged optimiser helps, and into which base to merge an adapter.
 #
-# **Time:** about 50 minutes for you; the machine works for 3 of them on two laptop cores.
+# **Time:** about 50 minutes for you; the machine works for 2 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

@@ -54,6 +54,27 @@ def test_lora_is_as_good_as_full_fine_tuning_and_does_not_clearly_forget_less() 
     assert kept[1] < highest < kept[2]  # far more with one seed, as few with the others
 
 
+def test_on_eight_rows_no_rank_overfits_more_and_a_little_dropout_helps() -> None:
+    few = recorded("small-set").spread_at
+    rank = {rank: few(rank=rank, dropout=0.0) for rank in (1, 8, 64)}
+    for each in (8, 64):
+        assert rank[each].versus(rank[1]) == "not clearly different from"
+    none, little, much = rank[8], (0.05, 0.1), 0.3
+    for share in little:
+        assert few(rank=8, dropout=share).versus(none) == "clearly lower than"
+    assert few(rank=8, dropout=much).versus(none) == "not clearly different from"
+
+
+def test_with_the_rows_fixed_small_batches_win_and_with_the_steps_fixed_large_ones() -> None:
+    batch = recorded("batch-size").spread_at
+    small, large = batch(batch_size=2, steps=32), batch(batch_size=16, steps=4, learning_rate=1e-3)
+    assert small.versus(large) == "clearly lower than"
+    faster = batch(batch_size=16, steps=4, learning_rate=2e-3)
+    assert faster.versus(large) == "clearly lower than"
+    same_steps = batch(batch_size=16, steps=8).versus(batch(batch_size=2, steps=8))
+    assert same_steps == "clearly lower than"
+
+
 def test_the_picture_of_the_knobs_says_that_the_paths_are_parallel() -> None:
     picture = lowrank.draw_knobs()
     assert "in parallel" in picture.alt
