@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import last_line
+from labs_lib.quiet import quiet_libraries
 from labs_lib.shown import type_name
 from labs_lib.tables import Table
-from labs_lib.quiet import quiet_libraries
 
 _PLACE = re.compile(r" \((?:/|[A-Za-z]:\\)[^)]*\)")  # where a module lies, on this machine
 

@@ -768,6 +768,9 @@ ask("04.count.printed")
 ask("04.workflow.adapter-only")
 
 # %%
+ask("04.workflow.lost-file")
+
+# %%
 ask("04.train.completion-only")
 
 # %%
