@@ -40,7 +40,7 @@ def draw_layer(d_in: int, d_out: int, rank: int) -> figures.Picture:
     """
     check_rank(rank, d_out, d_in)
     title = f"x goes through the frozen W and, in parallel, through A and B of rank {rank}"
-    fig, axes = _canvas(title, (0, 110), (2, 56), height_inches=3.6)
+    fig, axes = _canvas(title, (0, 110), (-2, 56), height_inches=3.8)
     tall = 19 / max(d_in, d_out)
     narrow = max(tall * rank, 1.6)
     grey, orange = (figures.GRID, figures.INK), ("white", figures.PALETTE[1])
@@ -53,8 +53,9 @@ def draw_layer(d_in: int, d_out: int, rank: int) -> figures.Picture:
     _between(axes, (24, 43), 14, (tall * d_in, narrow), orange)
     _between(axes, (53, 72), 14, (narrow, tall * d_out), orange)
     axes.text(46, 43, f"W  ({d_out} × {d_in})\nfrozen", **_CENTERED)
-    axes.text(30.5, 14, f"A  ({rank} × {d_in})\ntrained", size=10, **_CENTERED)
-    axes.text(65.5, 14, f"B  ({d_out} × {rank})\ntrained,\nstarts at 0", size=10, **_CENTERED)
+    captions = (f"A  ({rank} × {d_in})\ntrained", f"B  ({d_out} × {rank})\ntrained, starts at 0")
+    for x, caption in zip((33.5, 62.5), captions, strict=True):
+        axes.text(x, 1, caption, size=10, **_CENTERED)
     axes.text(48, 17.5, f"{rank}", size=10, **_CENTERED)
     for x, y, words in ((6, 29, "x"), (82, 14, "× α/r"), (92, 29, "+"), (105, 29, "y")):
         box = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": figures.INK}
