@@ -334,10 +334,10 @@ show_progress()
 # | 00 Start here | one training, from the first prediction to the last question |
 # | 01 Why PEFT | what a training step keeps in memory, and which method fits which card |
 # | 02 The mathematics of LoRA | one layer by hand: count it, start it, scale it, merge it |
-# | 02x Why low rank? (optional) | what a low rank keeps of a real update, and what it loses |
+# | 02x Why low rank? | optional: what a low rank keeps of a real update, and what it loses |
 # | 03 The knobs | rank, alpha, targets, dropout and learning rate: what each one changes |
 # | 04 Fine-tuning with PEFT | the libraries' own calls, from the model to the saved adapter |
-# | 04x A GPT-2 from nothing (optional) | a small language model from a text, a tokenizer and ten minutes |
+# | 04x A GPT-2 from nothing | optional: a small language model, trained on one text |
 # | 05 QLoRA | a base in 4 bits: how it is stored, how it is trained |
 # | 06 LoRA against QLoRA | a fair comparison, and a choice that you can defend |
 #
