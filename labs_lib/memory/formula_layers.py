@@ -133,6 +133,12 @@ def _falcon_layer(sizes: Sizes) -> Layer:
         saved += _adapter_inputs(sizes, inner, "dense_4h_to_h")
     adapted = any(each.name == "dense_h_to_4h" for each in sizes.targets)
     first = saved if sizes.full else saved - norm_in - (0 if adapted else c * t * inner)
+    if sizes.request.precision == "mixed" and sizes.w == 4 and not sizes.full:
+        # Its own kind of linear map is never held in 4 bits: a prepared base has it in fp32, and
+        # autocast keeps the copy in 16 bits of each whose input asks for a gradient.
+        copies = {each.name: 2 * each.in_features * each.out_features for each in sizes.linears}
+        saved += sum(copies.values())
+        first += copies["dense"] + copies["dense_4h_to_h"]
     mlp = _backward_of_mlp(sizes, inner, "dense_4h_to_h", 2)
     # The scores' gradients come when the MLP's tensors are gone.
     gone = c * t * inner * (2 if sizes.full else 1) + _adapter_inputs(sizes, h, "dense_h_to_4h")

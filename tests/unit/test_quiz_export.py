@@ -193,7 +193,7 @@ def test_quiz_check_names_file_and_line(capsys, tmp_path):
 def test_quiz_export_writes_a_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = labs(capsys, "quiz", "export", "--format", "moodle", "--lesson", "00", "--json")
-    assert code == 0 and json.loads(out)["questions"] == 7
+    assert code == 0 and json.loads(out)["questions"] == 6
     assert (tmp_path / "lora-lab-quizzes.xml").exists()
 
 
@@ -219,7 +219,7 @@ def test_progress_verbs(capsys, tmp_path, monkeypatch):
     code, out, _ = labs(capsys, "progress", "--json")
     assert code == 0 and json.loads(out)["lessons"][0]["correct"] == 1
     code, out, _ = labs(capsys, "progress")
-    assert code == 0 and "  1 of 8" in out
+    assert code == 0 and "  1 of 7" in out
     copy = str(tmp_path / "copy")
     assert labs(capsys, "progress", "export", copy)[0] == 0
     assert labs(capsys, "progress", "reset", "--yes")[0] == 0

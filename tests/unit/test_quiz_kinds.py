@@ -142,7 +142,8 @@ def test_a_new_kind_has_a_card(banks):
     card = ask("09.frozen")
     assert card.text.splitlines() == [
         "Question 09.frozen", "LoRA trains the whole matrix.", "a) True", "b) False",
-        'Is it true? From code: ask("09.frozen").submit("true")',
+        'Is it true? From code: ask("09.frozen").submit("true", confidence="sure"); '
+        "confidence may be left out",
     ]  # fmt: skip
     (radio,) = card._inputs
     radio.value = "a"
