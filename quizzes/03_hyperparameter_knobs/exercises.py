@@ -1,4 +1,4 @@
-"""Lesson 03: keep a scaling, count the steps, set every knob, and judge a sweep by its seeds."""
+"""Lesson 03: keep a scaling, set every knob, judge a sweep by its seeds, count steps."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from .evidence import CLEARLY
 from .first_steps import COUNT_STEPS, SAME_SCALING
 from .knobs import CONFIG
 
-EXERCISES = [SAME_SCALING, COUNT_STEPS, CONFIG, CLEARLY]
+EXERCISES = [SAME_SCALING, CONFIG, CLEARLY, COUNT_STEPS]

@@ -1,1 +1,1 @@
-ledger = ...  # {'base weight': (bits, gradient), …}
+ledger = ...  # {"base weight": (bits, gradient), …}
