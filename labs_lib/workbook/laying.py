@@ -134,8 +134,13 @@ def lay(course: Path) -> list[Laid]:
 
 
 def lessons_of(course: Path) -> list[Lesson]:
-    """Return the lessons of a course's folder, in order."""
-    return [Lesson(course, file) for file in sorted((course / "notebooks").glob("*.ipynb"))]
+    """Return the lessons of a course's folder, in order: what has a source and was executed.
+
+    Any other notebook there is somebody's own, such as a copy that was made to try something.
+    """
+    folder = course / "notebooks"
+    editions = [folder / f"{source.stem}.ipynb" for source in (folder / "source").glob("*.py")]
+    return [Lesson(course, edition) for edition in sorted(editions) if edition.is_file()]
 
 
 def find_lesson(course: Path, name: str) -> Lesson:

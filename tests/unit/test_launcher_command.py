@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from launcher_stand_ins import one_line
+from workbook_course import write_edition
 
 from labs_lib import workbook
 from tools.launcher import checks, places, programs, server, verbs
@@ -115,10 +116,13 @@ def test_it_works_from_any_folder_and_however_python_was_told_to_look(root: Path
 
 def test_the_first_lesson_is_the_students_copy_of_the_first_by_name(course_folder: Path):
     assert places.first_lesson() == ""
-    (course_folder / "notebooks").mkdir()
-    for name in ("10_last.ipynb", "00_first.ipynb", "readme.txt"):
-        (course_folder / "notebooks" / name).touch()
+    for name in ("10_last", "00_first", "00_first-Copy1"):
+        write_edition(course_folder, name=name)
+    sources = course_folder / "notebooks" / "source"
+    (sources / "00_first-Copy1.py").unlink()  # somebody's own notebook
+    (sources / "00_draft.py").touch()  # not executed yet
     assert places.first_lesson() == "workbook/00_first.ipynb"
+    assert [each.name for each in workbook.lessons_of(course_folder)] == ["00_first", "10_last"]
     assert places.WORKBOOK == workbook.FOLDER
 
 

@@ -251,6 +251,13 @@ def test_a_file_in_the_workbooks_place_is_one_line(course: Path):
     assert (course / "workbook").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize("name", ["02_tiny-Copy1.ipynb", "Untitled.ipynb"])
+def test_somebodys_own_notebook_beside_the_editions_is_no_lesson(course: Path, name: str):
+    (course / "notebooks" / name).write_bytes(b"")
+    assert [each.lesson.name for each in workbook.lay(course)] == [NAME]
+    assert workbook.find_lesson(course, "02").edition.name == f"{NAME}.ipynb"
+
+
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"nbformat": 3, "cells": []}', '{"nbformat": 4, "cells": [{}]}']
 )

@@ -33,6 +33,10 @@ def site_packages() -> Path:
 
 
 def first_lesson() -> str:
-    """Return the student's copy of the first lesson, from the course's folder; else nothing."""
-    lessons = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    return f"{WORKBOOK}/{lessons[0].name}" if lessons else ""
+    """Return the student's copy of the first lesson, from the course's folder; else nothing.
+
+    As in `labs_lib.workbook.lessons_of`, a lesson has a source and was executed.
+    """
+    folder = ROOT / "notebooks"
+    names = sorted(f"{source.stem}.ipynb" for source in (folder / "source").glob("*.py"))
+    return next((f"{WORKBOOK}/{name}" for name in names if (folder / name).is_file()), "")
