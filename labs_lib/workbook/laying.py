@@ -99,6 +99,17 @@ class Lesson:
         """
         return self._copy(Path(self.edition.name), copy_text(self.edition).encode())
 
+    def lay(self) -> tuple[Copy, State]:
+        """Lay the student's copy, and beside it what the text shows; return what was done to it.
+
+        Raises `LabError` where a file cannot be written; what was laid before it stays.
+        """
+        copy = self.copy()
+        state = copy.lay()
+        for shown in self.shown():
+            shown.lay()
+        return copy, state
+
     def shown(self) -> list[Copy]:
         """Return the pictures and other files that the text shows or links."""
         folder = self.edition.parent
@@ -125,10 +136,7 @@ def lay(course: Path) -> list[Laid]:
     """
     laid = []
     for lesson in lessons_of(course):
-        copy = lesson.copy()
-        state = copy.lay()
-        for shown in lesson.shown():
-            shown.lay()
+        copy, state = lesson.lay()
         laid.append(Laid(lesson, state, copy.has_update()))
     return laid
 

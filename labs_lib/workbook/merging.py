@@ -58,7 +58,8 @@ class _Merge:
         if place is None:
             self.count("left")
             return
-        self.cells[place] = {**self.cells[place], "source": mine["source"]}
+        work = {part: mine[part] for part in ("source", "attachments") if part in mine}
+        self.cells[place] = {**self.cells[place], **work}
         surest, _ = _keys(laid)[0]
         self.count({"exercise": "answers", "prediction": "predictions"}.get(surest, "edits"))
 

@@ -53,8 +53,7 @@ def start_again(lesson: Lesson) -> Renewal:
 
     Raises `LabError` where a file cannot be written; the copy then stays as it was.
     """
-    copy = lesson.copy()
-    state = copy.lay()
+    copy, state = lesson.lay()
     if state is not State.YOURS:
         return Renewal(lesson, state)
     kept = keep(lesson.file)
@@ -69,8 +68,7 @@ def bring_in_update(lesson: Lesson) -> Renewal:
     Raises `LabError` where the copy is no notebook, or a file cannot be written; the copy then
     stays as it was.
     """
-    copy = lesson.copy()
-    state = copy.lay()
+    copy, state = lesson.lay()
     if state is not State.YOURS or not copy.has_update():
         return Renewal(lesson, state)
     try:

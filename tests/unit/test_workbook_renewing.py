@@ -127,6 +127,28 @@ def test_an_answer_comes_over_again_and_again(lesson: workbook.Lesson):
     assert "# exercise: 02.count\nsize = 12" in sources_of(lesson.file)
 
 
+@pytest.mark.parametrize("renew", [workbook.start_again, workbook.bring_in_update])
+def test_a_picture_of_the_new_text_comes_with_it(lesson: workbook.Lesson, renew):
+    answer(lesson)
+    picture = lesson.edition.parent / "images" / "layer.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"a layer")
+    write_edition(lesson.course, NEW_TEXT)
+    renew(lesson)
+    assert (lesson.file.parent / "images" / "layer.png").read_bytes() == b"a layer"
+
+
+def test_a_picture_that_was_pasted_into_a_text_comes_over(lesson: workbook.Lesson):
+    notebook = nbformat.read(lesson.file, as_version=4)
+    notebook.cells[0].source += "\n![mine](attachment:mine.png)"
+    notebook.cells[0].attachments = {"mine.png": {"image/png": "iVBORw0="}}
+    nbformat.write(notebook, lesson.file)
+    write_edition(lesson.course, TEXT.replace("rank = 8", "rank = 4"))
+    assert workbook.bring_in_update(lesson).carried == Carried(edits=1)
+    copy = nbformat.read(lesson.file, as_version=4)
+    assert copy.cells[0].attachments == notebook.cells[0].attachments
+
+
 def without_marker(lesson: workbook.Lesson) -> None:
     replace_in(lesson.file, ("# exercise: 02.count\nsize = ...", "size = 12"))
 
