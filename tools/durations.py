@@ -16,8 +16,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from labs_lib.assessment.cells import exercise_of
 from labs_lib.assessment.exercises import find_exercise
-from labs_lib.assessment.solved import exercise_of
 from labs_lib.errors import LabError
 from tools import notebooks
 
