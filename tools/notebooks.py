@@ -1,11 +1,12 @@
 """Lessons as files: keep each notebook equal to its source, execute it, store clean outputs.
 
-`python -m tools.notebooks [NAME ...]` does so for all lessons or the named ones; the tests
-read notebooks through the same functions.
+`python -m tools.notebooks [--record-times] [NAME ...]` does so for all lessons or the named ones;
+the tests read notebooks through the same functions.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -24,10 +25,11 @@ from labs_lib.files import write_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_SECONDS = 1200
-# What each lesson's cells took when it was last executed: lesson → seconds.
+# What each lesson's cells took on two cores that had nothing else to do: lesson → seconds.
 SECONDS = FOLDER.parent / "benchmarks" / "results" / "lesson-seconds.json"
 # A machine is never equally busy twice; a smaller change than this share is none of the lesson's.
 NOISE = 0.2
+RECORD = "--record-times"
 TRAINS = "trains"  # the tag of a cell that trains a model: `# %% tags=["trains"]`
 # `python3` is what every Jupyter server calls its own Python, so a notebook opens anywhere.
 METADATA: dict[str, Any] = {
@@ -241,12 +243,20 @@ def recorded_seconds() -> dict[str, float]:
     return json.loads(SECONDS.read_text(encoding="utf-8"))
 
 
-def record_seconds(name: str, seconds: float) -> None:
-    """Record what a lesson's cells took, unless that is what is recorded but for noise."""
+def record_seconds(name: str, seconds: float, anew: bool = False) -> str:
+    """Record what a lesson's cells took if nothing is recorded, or `anew`; return what to tell.
+
+    A busy or a faster machine must not change what the course says of its lessons, so a record is
+    only replaced where its author asks for it, and never by a figure that noise explains.
+    """
     recorded = recorded_seconds()
-    before = recorded.get(name, 0)
-    if abs(seconds - before) > NOISE * before:
+    before = recorded.get(name)
+    if before is not None and abs(seconds - before) <= NOISE * before:
+        return ""
+    if before is None or anew:
         _write_seconds({**recorded, name: max(1, round(seconds))})
+        return ""
+    return f"{before:g} s are recorded; {RECORD} replaces them, on two cores with no other work"
 
 
 def forget_gone_lessons() -> None:
@@ -260,22 +270,26 @@ def _write_seconds(seconds: Mapping[str, float]) -> None:
     write_text(SECONDS, json.dumps(dict(sorted(seconds.items())), indent=2) + "\n")
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Renew the named lessons, or all; print the seconds of each and return the exit status."""
+    parser = argparse.ArgumentParser(prog="notebooks", description="Execute lessons.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all, if none is named")
+    parser.add_argument(RECORD, dest="anew", action="store_true", help="record what they took")
+    options = parser.parse_args(arguments)
     known = {source.stem: source for source in sources()}
     status = 0
     try:
-        for name in names:
+        for name in options.names:
             if name not in known:
                 raise choice_error("notebook", name, known)
     except LabError as error:
         print(f"notebooks: {error}", file=sys.stderr)
         return 2
-    for name in names or list(known):
+    for name in options.names or list(known):
         try:
             seconds = renew(known[name])
-            record_seconds(name, seconds)
-            print(f"{seconds:7.1f} s  {name}", flush=True)
+            note = record_seconds(name, seconds, options.anew)
+            print(f"{seconds:7.1f} s  {name}{note and f'  ({note})'}", flush=True)
         except LabError as error:
             print(f"notebooks: {name}: {error}", file=sys.stderr, flush=True)
             status = 1

@@ -120,9 +120,24 @@ def test_the_course_is_no_longer_than_it_may_be(minutes, said):
 @pytest.mark.parametrize(
     ("seconds", "kept"), [(95, 90), (75, 90), (107, 90), (120, 120), (40, 40), (0.2, 1)]
 )
-def test_what_a_lesson_took_is_recorded_but_for_noise(recorded: Path, seconds, kept):
-    notebooks.record_seconds("97_a_lesson", seconds)
+def test_what_a_lesson_took_is_recorded_anew_but_for_noise(recorded: Path, seconds, kept):
+    assert notebooks.record_seconds("97_a_lesson", seconds, anew=True) == ""
     assert json.loads(recorded.read_text(encoding="utf-8")) == {"97_a_lesson": kept}
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(95, ""), (200, "90 s are recorded; --record")])
+def test_a_busy_machine_changes_no_record_and_a_difference_is_told(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, source: Path,
+    capsys: pytest.CaptureFixture[str], seconds, told,
+):  # fmt: skip
+    monkeypatch.setattr(notebooks, "sources", lambda: [source])
+    monkeypatch.setattr(notebooks, "renew", lambda _: seconds)
+    assert notebooks.main(["97_a_lesson"]) == 0
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1 and ("recorded" in line) is bool(told) and told in line
+    assert notebooks.recorded_seconds() == {"97_a_lesson": 90}
+    assert notebooks.main(["97_a_lesson", notebooks.RECORD]) == 0
+    assert notebooks.recorded_seconds() == {"97_a_lesson": 200 if told else 90}
 
 
 def test_lessons_that_are_gone_are_forgotten(recorded: Path, monkeypatch: pytest.MonkeyPatch):

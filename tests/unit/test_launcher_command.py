@@ -164,8 +164,9 @@ def test_a_lesson_begun_again_or_updated_is_the_packages_work(
     assert calls == [("-m", "labs_lib", "lesson", *passed_on)]
 
 
+@pytest.mark.parametrize("flags", [[], ["--record-times"]])
 def test_after_the_lessons_the_readmes_tables_are_renewed(
-    set_up_steps: list[str], monkeypatch: pytest.MonkeyPatch
+    set_up_steps: list[str], monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ):
     calls: list[tuple[str, ...]] = []
     statuses = iter([1, 0])
@@ -175,5 +176,5 @@ def test_after_the_lessons_the_readmes_tables_are_renewed(
         return next(statuses)
 
     monkeypatch.setattr(programs, "run_in_environment", run)
-    assert main(["notebooks", "00_first"]) == 1
-    assert calls == [("-m", "tools.notebooks", "00_first"), ("-m", "tools.readme")]
+    assert main(["notebooks", "00_first", *flags]) == 1
+    assert calls == [("-m", "tools.notebooks", *flags, "00_first"), ("-m", "tools.readme")]

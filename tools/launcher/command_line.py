@@ -51,6 +51,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     testing.set_defaults(run=verbs.test)
     executing = commands.add_parser("notebooks", help="sync notebooks with their sources, execute")
     executing.add_argument("names", nargs="*", metavar="NAME", help="all, if none is named")
+    executing.add_argument(
+        "--record-times", action="store_true", help="record the seconds that they took"
+    )
     executing.set_defaults(run=verbs.notebooks)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["start", *arguments]

@@ -80,7 +80,8 @@ def demo(_options: argparse.Namespace) -> int:
 def notebooks(options: argparse.Namespace) -> int:
     """Bring notebooks up to their sources, execute them, and renew the README's tables."""
     setting_up.set_up(places.SECTIONS["test"])
-    status = programs.run_in_environment("-m", "tools.notebooks", *options.names)
+    flags = ["--record-times"] if options.record_times else []
+    status = programs.run_in_environment("-m", "tools.notebooks", *flags, *options.names)
     return programs.run_in_environment("-m", "tools.readme") or status
 
 
