@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from workbook_course import write_edition
 
 import labs_lib
 
@@ -142,6 +143,19 @@ def test_an_exercise_is_judged_apart_from_the_notebook(
     )
     module = "labs_lib.assessment.lessons.01_why_peft.exercises"
     assert python("-c", use, path=installed, cwd=tmp_path).split() == [module, "correct"]
+
+
+def test_an_installed_package_lays_the_lessons_of_the_folder_that_it_is_called_in(
+    installed: Path, tmp_path: Path
+):
+    course, verb = tmp_path / "course", ("-m", "labs_lib", "lesson")
+    write_edition(course, name="00_first")
+    laid = python(*verb, path=installed, cwd=course / "notebooks")
+    assert laid == "workbook/00_first.ipynb: new\n"
+    assert (course / "workbook" / "00_first.ipynb").is_file()
+    assert "the lessons are in the course's folder, and" in python(
+        *verb, path=installed, cwd=tmp_path
+    )
 
 
 def test_the_doctor_sees_what_is_there_and_what_is_not(installed: Path, tmp_path: Path):
