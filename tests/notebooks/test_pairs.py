@@ -28,6 +28,18 @@ def test_the_libraries_load_while_the_student_reads(lesson: Path):
     assert cells[first + 1].cell_type == "markdown"
 
 
+def test_a_lesson_after_the_first_begins_with_what_is_due_from_earlier_ones(lesson: Path):
+    cells = notebooks.read(lesson).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    places = [place for place, text in enumerate(code) if text.endswith("review()")]
+    if lesson.stem == notebooks.sources()[0].stem:
+        assert places == []
+        return
+    assert places in ([1], [2])  # nothing but imports comes before it
+    heading = cells[cells.index(next(c for c in cells if c.source == code[places[0]])) - 1]
+    assert heading.source.startswith("## Before you start\n")
+
+
 def test_every_cell_was_executed_in_order_without_errors(lesson: Path):
     code = [cell for cell in notebooks.read(lesson).cells if cell.cell_type == "code"]
     counts = [cell.execution_count for cell in code if cell.source.strip()]
