@@ -96,7 +96,8 @@ def trains(notebook: Notebook) -> bool:
 def built_from(source: Path) -> Notebook:
     """Return the notebook of a source, without outputs.
 
-    A cell's id comes from its text, so that an edit elsewhere does not change it.
+    A cell's id comes from its text, so that an edit elsewhere does not change it. By the form of
+    these ids `labs_lib.workbook.merging` tells an author's cell from a student's.
     """
     import nbformat
 

@@ -6,6 +6,7 @@ author's new one. What differs between the first two is the student's work.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from labs_lib.workbook.copies import unexecuted
 from labs_lib.workbook.documents import Cell, Notebook
 
 Key = tuple[str, Hashable]
+# The ids that authors' cells get from their texts; what editors give a new cell looks different.
+_AUTHORS_ID = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,8 @@ class _Merge:
 def merged(mine: Notebook, laid: Notebook | None, new: Notebook) -> tuple[Notebook, Carried]:
     """Return the new text with the student's work in it, unexecuted, and what was carried.
 
-    `laid` is the text that the student began with. Where it is not known, exercises, predictions
-    and edits in cells that are still the author's are carried; a cell that the author does not
-    have now may have been the author's once, and is left.
+    `laid` is the text that the student began with. Where it is not known, a cell that the author
+    does not have now is left if its id says that it may have been the author's once.
     """
     merge = _Merge(list(new["cells"]))
     origins = (new if laid is None else laid)["cells"]
@@ -101,11 +103,17 @@ def merged(mine: Notebook, laid: Notebook | None, new: Notebook) -> tuple[Notebo
             merge.take(cell, origin)
         elif not cell["source"].strip():
             continue
-        elif laid is None:
+        elif laid is None and _may_be_the_authors(cell):
             merge.count("left")
         else:
             merge.add(cell)
     return {**new, "cells": merge.result()}, Carried(**merge.counts)
+
+
+def _may_be_the_authors(cell: Cell) -> bool:
+    """Return whether a cell may have been laid: it has an author's id, or an editor dropped it."""
+    name = cell.get("id")
+    return not isinstance(name, str) or _AUTHORS_ID.fullmatch(name) is not None
 
 
 def _origins(cells: list[Cell], laid: list[Cell]) -> list[Cell | None]:

@@ -230,7 +230,7 @@ def test_a_cell_that_both_changed_is_the_authors(lesson: workbook.Lesson):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"cells": [', None], ids=["empty", "half", "gone"])
-def test_without_its_record_an_update_carries_answers_and_predictions(
+def test_without_its_record_an_update_carries_all_but_the_authors_old_cells(
     lesson: workbook.Lesson, torn: bytes | None
 ):
     answer(lesson)
@@ -238,10 +238,19 @@ def test_without_its_record_an_update_carries_answers_and_predictions(
     record.unlink() if torn is None else record.write_bytes(torn)
     write_edition(lesson.course, NEW_TEXT)
     done = workbook.bring_in_update(lesson)
-    # The old title might be a cell of the student's own, for all that is known.
-    assert done.carried == Carried(answers=1, predictions=1, edits=1, left=3)
-    assert "# exercise: 02.count\nsize = 12" in sources_of(lesson.file)
-    assert done.kept is not None and "a_try = 1" in sources_of(done.kept)
+    # What is left is the old title: its id says that it was the author's.
+    assert done.carried == Carried(answers=1, predictions=1, edits=1, own=2, left=1)
+    sources = sources_of(lesson.file)
+    assert "# exercise: 02.count\nsize = 12" in sources and "# 02 · Tiny\n" not in "".join(sources)
+    assert sources[sources.index("rank = 16") + 1 :][:2] == ["a_try = 1", "my note"]
+
+
+def test_without_record_and_ids_nothing_of_an_old_text_comes_back(lesson: workbook.Lesson):
+    without_ids(lesson)
+    (lesson.file.parent / ".laid" / lesson.file.name).unlink()
+    write_edition(lesson.course, NEW_TEXT)
+    assert workbook.bring_in_update(lesson).carried == Carried(answers=1, left=1)
+    assert sources_of(lesson.file)[0].startswith("# 02 · Tiny, revised")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 200])
