@@ -15,7 +15,7 @@ from labs_lib.assessment.interactions import Order, Program, lettered
 from labs_lib.assessment.outcomes import CORRECT, NOT_ATTEMPTED, Outcome, Response
 from labs_lib.assessment.show import Panel, markdown_html, markdown_inline_html
 from labs_lib.colors import THEME_FAINT, THEME_LINE
-from labs_lib.widgets.question_inputs import ConfidenceSlider, input_for
+from labs_lib.widgets.question_inputs import ConfidenceButtons, input_for
 
 
 def ask(question_id: str) -> QuestionCard:
@@ -42,7 +42,7 @@ class QuestionCard(ipywidgets.VBox):
         self._head = ipywidgets.HTML(self._head_html())
         self._input = input_for(self._question, self._submit_typed)
         self._inputs = self._input.parts
-        self._confidence = ConfidenceSlider()
+        self._confidence = ConfidenceButtons()
         self._submit = ipywidgets.Button(
             description="Submit", button_style="primary", tooltip="Grade this answer"
         )

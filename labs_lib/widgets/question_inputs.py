@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,6 +15,9 @@ from labs_lib.assessment.interactions import Choice, Program, lettered, offers_o
 from labs_lib.assessment.letters import LETTERS, read_letters
 from labs_lib.assessment.questions import Question
 from labs_lib.assessment.short_texts import normal_form
+
+# A page sends Enter first, and the text that Enter ends at once after it.
+TEXT_FOLLOWS_SECONDS = 0.2
 
 
 class AnswerInput(Protocol):
@@ -93,10 +97,16 @@ class SeveralOptions:
 
 
 class Line:
-    """One line of text."""
+    """One line of text.
+
+    The page sends it when it is left or entered, not by the letter: a letter is held back while an
+    earlier one is on its way, and would be overtaken by a click on Submit.
+    """
 
     def __init__(self, placeholder: str, on_enter: Callable[[], Any]):
-        self._field = ipywidgets.Text(description="Your answer", placeholder=placeholder)
+        self._field = ipywidgets.Text(
+            description="Your answer", placeholder=placeholder, continuous_update=False
+        )
         self._field.style.description_width = "initial"
         self._field.add_class("labs-answer")
         self._field.on_msg(self._on_message)
@@ -115,16 +125,26 @@ class Line:
             self._field.value = text
 
     def _on_message(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        if content.get("event") == "submit":
+        if content.get("event") != "submit":
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel, so no text on its way to it
             self._on_enter()
+        else:
+            loop.call_later(TEXT_FOLLOWS_SECONDS, self._on_enter)
 
 
 class CodeArea:
-    """Several lines of code, the starter at first."""
+    """Several lines of code, the starter at first; the page sends them when they are left."""
 
     def __init__(self, starter: str):
         self._area = ipywidgets.Textarea(
-            value=starter, description="Your code", rows=8, layout=_wide()
+            value=starter,
+            description="Your code",
+            rows=8,
+            layout=_wide(),
+            continuous_update=False,
         )
         self._area.add_class("labs-answer")
         self._area.layout.width = "640px"
@@ -142,17 +162,20 @@ class CodeArea:
             self._area.value = text
 
 
-class ConfidenceSlider:
-    """How sure the student is, in four steps; it need not be moved."""
+class ConfidenceButtons:
+    """How sure the student is, a radio button for each step; none need be chosen.
+
+    A slider sends every step on its way, and a click on Submit may overtake the last of them.
+    """
 
     def __init__(self) -> None:
-        self.widget = ipywidgets.SelectionSlider(
+        self.widget = ipywidgets.RadioButtons(
             options=[("not said", ""), *((step, step) for step in STEPS)],
             value="",
             description="How sure are you?",
-            tooltip="Optional. Arrow keys move it.",
+            orientation="horizontal",
             style={"description_width": "initial"},
-            layout=ipywidgets.Layout(width="420px", max_width="100%"),
+            layout=_wide(),
         )
         self.widget.add_class("labs-confidence")
 
@@ -162,7 +185,7 @@ class ConfidenceSlider:
         return self.widget.value
 
     def show(self, confidence: str) -> None:
-        """Move to a step, or back to the start for anything else."""
+        """Choose a step, or "not said" for anything else."""
         self.widget.value = confidence if confidence in STEPS else ""
 
 

@@ -19,15 +19,15 @@ def small_course(tmp_path, monkeypatch):
     write_banks(tmp_path / "quizzes", monkeypatch)
 
 
-def test_the_slider_says_nothing_until_it_is_moved():
+def test_the_buttons_say_nothing_until_one_is_pressed():
     card = ask(SINGLE)
     (radio,) = card._inputs
-    slider = card._confidence.widget
-    assert [label for label, _ in slider.options] == ["not said", *STEPS]
+    buttons = card._confidence.widget
+    assert [label for label, _ in buttons.options] == ["not said", *STEPS]
     radio.value = "b"
     card._submit.click()
     assert "confidence" not in read_events()[0][-1]
-    radio.value, slider.value = "c", "fairly sure"
+    radio.value, buttons.value = "c", "fairly sure"
     card._submit.click()
     assert read_events()[0][-1]["confidence"] == "fairly sure"
 

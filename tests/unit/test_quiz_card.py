@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from labs_lib.assessment.grading import right_answer
 from labs_lib.assessment.progress import read_events
 from labs_lib.errors import LabError
 from labs_lib.widgets import ask, show_progress
+from labs_lib.widgets.question_inputs import TEXT_FOLLOWS_SECONDS
 
 IDS = [question.id for bank in load_banks().values() for question in bank.questions]
 SINGLE = "00.frozen.what-changed"
@@ -104,6 +106,20 @@ def test_enter_submits_a_typed_answer():
     field.value = "1000000"
     field._handle_custom_msg({"event": "submit"}, [])
     assert "too large" in feedback(card)
+
+
+def test_the_text_that_enter_ends_arrives_after_it():
+    card = ask(DRAWN)
+    (field,) = card._inputs
+    assert not field.continuous_update
+
+    async def in_a_kernel() -> None:
+        field._handle_custom_msg({"event": "submit"}, [])
+        field.value = "1000000"
+        await asyncio.sleep(2 * TEXT_FOLLOWS_SECONDS)
+
+    asyncio.run(in_a_kernel())
+    assert [event["response"] for event in read_events()[0]] == ["1000000"]
 
 
 def test_a_wrong_answer_is_restored_with_its_feedback():
