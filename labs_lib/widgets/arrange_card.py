@@ -8,10 +8,11 @@ from typing import Any
 import ipywidgets
 
 from labs_lib.assessment import progress
+from labs_lib.assessment.answers import listed
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.exercises.lines import lines_of
 from labs_lib.assessment.letters import LETTERS
-from labs_lib.assessment.outcomes import NOT_ATTEMPTED
+from labs_lib.assessment.outcomes import NOT_ATTEMPTED, is_blank
 from labs_lib.assessment.show import Panel, outcome_panel, with_note
 from labs_lib.colors import THEME_FAINT, THEME_LINE
 from labs_lib.widgets.question_inputs import Line
@@ -19,6 +20,7 @@ from labs_lib.widgets.question_inputs import Line
 INSTRUCTION = "Move the lines until the function works, or type their letters in order."
 DECOYS = "Not every line is needed: leave out those that are not."
 START = "Move a line first: this is the order in which they are shown."
+EMPTY = "Put the lines in order first, or type their letters."
 
 
 def arrange(exercise_id: str) -> ArrangeCard:
@@ -92,10 +94,11 @@ class ArrangeCard(ipywidgets.VBox):
 
     def submit(self, answer: Any) -> Panel:
         """Judge an order of letters, record it unless blank, show the outcome and return it."""
+        answer = listed(answer)  # an iterator can be read once; it is judged, kept and shown
         outcome = self._lines.judge(answer)
         note = ""
         if outcome.status == NOT_ATTEMPTED:
-            panel = outcome_panel("", outcome.status, START)
+            panel = outcome_panel("", outcome.status, EMPTY if is_blank(answer) else START)
         else:
             order = self._lines.read(answer)
             if isinstance(order, list):

@@ -126,6 +126,18 @@ def test_the_order_as_shown_is_no_attempt(card, answer):
     assert read_events()[0] == []
 
 
+@pytest.mark.parametrize("answer", [None, "", [], ...])
+def test_an_empty_order_is_told_from_the_one_shown(card, answer):
+    assert card().submit(answer).text == arrange_card.EMPTY
+    assert card().submit(LINES.letters).text == arrange_card.START
+
+
+def test_an_order_that_can_be_read_only_once_is_judged_and_kept(card):
+    made = card()
+    assert made.submit(iter(letters(*RIGHT).split(","))).look == "correct"
+    assert made.order == letters(*RIGHT) == read_events()[0][-1]["response"]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"), [("a,a,b", "twice"), ("a,z", "'z' is not one of"), (7, "an int was given")]
 )
