@@ -20,9 +20,9 @@ def legal_confidence(value: Any) -> str:
 
     Raises LabError, which names the nearest step, for anything else.
     """
-    if value is None or value == "":
+    if value is None:
         return ""
-    if not isinstance(value, str) or value not in STEPS:
+    if not isinstance(value, str) or value not in ("", *STEPS):
         raise choice_error("confidence", value, STEPS)
     return value
 

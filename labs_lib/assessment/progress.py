@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from labs_lib.assessment.answers import kept_answer, plain
+from labs_lib.assessment.confidence import SURE
 from labs_lib.assessment.event_rows import KINDS, Event
 from labs_lib.assessment.events import (
     export_progress,
@@ -180,7 +181,7 @@ class ItemState:
     @property
     def wrong_and_sure(self) -> bool:
         """Return whether the last answer was wrong, and the student was sure of it."""
-        return self.status == "incorrect" and self.confidence == "sure"
+        return self.status == "incorrect" and self.confidence == SURE
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class ConfidenceButtons:
     @property
     def confidence(self) -> str:
         """Return the chosen step, or an empty text."""
-        return self.widget.value
+        return self.widget.value or ""
 
     def show(self, confidence: str) -> None:
         """Choose a step, or "not said" for anything else."""

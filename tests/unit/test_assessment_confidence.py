@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from review_bank import DRAWN, OTHER, SINGLE, event, write_banks, write_log
 
@@ -38,7 +39,7 @@ def test_from_code_it_is_recorded_if_it_is_stated(confidence):
     assert read_events()[0][-1].get("confidence") == (confidence or None)
 
 
-@pytest.mark.parametrize("confidence", ["shure", 4, True, ["sure"]])
+@pytest.mark.parametrize("confidence", ["shure", 4, True, ["sure"], np.array(["sure", ""])])
 def test_a_confidence_that_is_none_records_nothing(confidence):
     with pytest.raises(LabError, match=r"confidence: .* is not one of guess, unsure"):
         ask(SINGLE).submit("b", confidence=confidence)
