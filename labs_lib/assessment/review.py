@@ -117,7 +117,7 @@ def review_plan(
     LabError for an unknown lesson.
     """
     banks = load_banks()
-    if lesson is not None and lesson not in banks:
+    if lesson is not None and lesson not in list(banks):  # a list has no hash
         raise choice_error("lesson", lesson, banks)
     trouble = ""
     if events is None:

@@ -25,6 +25,8 @@ def command(lesson: str | None, at_most: int, as_json: bool) -> None:
     from labs_lib.assessment.review import review_plan
 
     plan = review_plan(datetime.now().astimezone(), lesson).first(at_most)
+    if plan.trouble:
+        raise LabError(plan.trouble)
     if as_json:
         click.echo(json.dumps(_content(plan), indent=2, ensure_ascii=False))
         return
@@ -67,12 +69,13 @@ def _read_confidence() -> str:
     """Return how sure the student is; an empty text if they don't say."""
     from labs_lib.assessment.confidence import STEPS
 
-    numbered = ", ".join(f"{number} {step}" for number, step in enumerate(STEPS, start=1))
+    steps = {str(number): step for number, step in enumerate(STEPS, start=1)}
+    numbered = ", ".join(f"{number} {step}" for number, step in steps.items())
     while typed := _read(f"How sure are you? ({numbered}; Enter to leave it out)").strip():
         if typed in STEPS:
             return typed
-        if typed in ("1", "2", "3", "4"):
-            return STEPS[int(typed) - 1]
+        if typed in steps:
+            return steps[typed]
         click.echo(f"Type a number from 1 to {len(STEPS)}.")
     return ""
 

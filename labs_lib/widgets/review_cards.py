@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets
 
 from labs_lib.assessment.banks import load_banks
+from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.review import AT_MOST, ReviewPlan, review_plan
 from labs_lib.assessment.show import Panel
 from labs_lib.errors import choice_error
@@ -29,17 +30,23 @@ def review(lesson: str | None = None, at_most: int = AT_MOST) -> ReviewCards | P
     now = datetime.now().astimezone()
     plan = review_plan(now, lesson if lesson is not None else _lesson_here()).first(at_most)
     if plan.due:
-        return ReviewCards(plan)
+        given = [] if lesson is None else [f'"{lesson}"']
+        if at_most != AT_MOST:
+            given.append(f"at_most={at_most}")
+        return ReviewCards(plan, f"review({', '.join(given)})")
     return Panel("", plan.heading)
 
 
 class ReviewCards(ipywidgets.VBox):
-    """The cards of the due questions, under a sentence on how many there are."""
+    """The cards of the due questions, under a sentence on how many there are.
 
-    def __init__(self, plan: ReviewPlan):
+    `call` is the code that makes them, for those who answer in code.
+    """
+
+    def __init__(self, plan: ReviewPlan, call: str):
         self._heading = plan.heading
         self._cards = {
-            item.question.id: QuestionCard(item.asked(), f'review().card("{item.question.id}")')
+            item.question.id: QuestionCard(item.asked(), f'{call}.card("{item.question.id}")')
             for item in plan.due
         }
         heading = ipywidgets.HTML(f"<p>{html.escape(self._heading)}</p>")
@@ -72,5 +79,5 @@ class ReviewCards(ipywidgets.VBox):
 def _lesson_here() -> str | None:
     """Return the lesson whose notebook runs this, if the server told its name."""
     name = re.split(r"[/\\]", os.environ.get(_NOTEBOOK_VARIABLE, ""))[-1]
-    lesson = name.partition("_")[0]
+    lesson = lesson_id(name)
     return lesson if name.endswith(".ipynb") and lesson in load_banks() else None

@@ -89,6 +89,19 @@ def test_what_is_due_is_shown_as_cards_that_know_no_answer_yet():
         cards.card("01.a.on")
 
 
+def test_from_code_a_card_is_found_where_it_is_shown():
+    wrong_long_ago(SINGLE, OTHER, LATER)
+    assert f'review("02").card("{SINGLE}").submit(' in shown("02").text
+    cards = review("02", at_most=1)
+    assert isinstance(cards, ReviewCards) and 'review("02", at_most=1).card(' in cards.text
+
+
+@pytest.mark.parametrize("lesson", [["02"], {}, 2, b"02"])
+def test_a_lesson_that_is_none_is_one_line(lesson):
+    with pytest.raises(LabError, match=r"lesson: .* is not one of 01, 02"):
+        review(lesson)
+
+
 def test_a_due_question_that_is_answered_is_due_no_more():
     wrong_long_ago(SINGLE, OTHER)
     shown().card(SINGLE).submit("a", confidence="sure")
@@ -136,6 +149,7 @@ def test_a_review_with_other_numbers_leaves_the_lessons_card_as_it_was():
         ("notebooks/02_second.ipynb", (SINGLE,)),
         ("02_mine.ipynb", (SINGLE,)),
         ("C:\\course\\02_second.ipynb", (SINGLE,)),
+        ("02.ipynb", (SINGLE,)),
         ("notes.ipynb", (LATER, SINGLE)),
         ("02_second.py", (LATER, SINGLE)),
         ("", (LATER, SINGLE)),
@@ -230,6 +244,14 @@ def test_json_lists_what_is_due_and_when(capsys):
     assert due["due"] == (NOW - timedelta(days=49)).date().isoformat()
     assert upcoming["id"] == OTHER and upcoming["due"] > datetime.now().date().isoformat()
     assert len(read_events()[0]) == 2
+
+
+def test_progress_that_cannot_be_read_is_one_line(capsys, tmp_path, typed):
+    (tmp_path / "home" / "data" / "progress.jsonl").mkdir(parents=True)
+    typed()
+    for arguments in ((), ("--json",)):
+        code, out, err = labs(capsys, *arguments)
+        assert (code, out) == (2, "") and err.startswith("labs: Your progress could not be read")
 
 
 def test_without_a_terminal_one_line_says_so():
