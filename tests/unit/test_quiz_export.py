@@ -193,7 +193,8 @@ def test_quiz_check_names_file_and_line(capsys, tmp_path):
 def test_quiz_export_writes_a_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = labs(capsys, "quiz", "export", "--format", "moodle", "--lesson", "00", "--json")
-    assert code == 0 and json.loads(out)["questions"] == 6
+    own = [question for question in WITHOUT_CODE.values() if question.lesson == "00"]
+    assert code == 0 and json.loads(out)["questions"] == len(own) > 0
     assert (tmp_path / "lora-lab-quizzes.xml").exists()
 
 
@@ -217,9 +218,10 @@ def test_progress_verbs(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
     record("answer", "00.course.rhythm", response="x", outcome="correct")
     code, out, _ = labs(capsys, "progress", "--json")
-    assert code == 0 and json.loads(out)["lessons"][0]["correct"] == 1
+    first = json.loads(out)["lessons"][0]
+    assert code == 0 and first["correct"] == 1
     code, out, _ = labs(capsys, "progress")
-    assert code == 0 and "  1 of 7" in out
+    assert code == 0 and f"  1 of {first['total']}" in out
     copy = str(tmp_path / "copy")
     assert labs(capsys, "progress", "export", copy)[0] == 0
     assert labs(capsys, "progress", "reset", "--yes")[0] == 0
