@@ -69,12 +69,14 @@ class ReviewItem:
 class ReviewPlan:
     """What is due today, in the order in which it is asked, and what is due later.
 
-    `trouble` says why the progress file could not be read, and is empty otherwise.
+    `trouble` says why the progress file could not be read, and is empty otherwise; `waiting` is how
+    many more are due than are asked.
     """
 
     due: tuple[ReviewItem, ...]
     later: tuple[ReviewItem, ...]
     trouble: str = ""
+    waiting: int = 0
 
     @property
     def heading(self) -> str:
@@ -88,6 +90,8 @@ class ReviewPlan:
             return f"Nothing is due: the next question comes back on {first:%Y-%m-%d}."
         count = len(self.due)
         sentence = f"{count} question{'s are' if count > 1 else ' is'} due for review."
+        if self.waiting:
+            sentence = f"{count} of the {count + self.waiting} questions that are due for review."
         surely_wrong = sum(item.wrong_and_sure for item in self.due)
         if surely_wrong:
             which = "one" if surely_wrong == 1 else f"{surely_wrong}"
@@ -103,7 +107,8 @@ class ReviewPlan:
             raise LabError(
                 f"at_most: {shorten(at_most)} is not legal; a whole number from 1 to {MOST}"
             )
-        return ReviewPlan(self.due[:at_most], self.later, self.trouble)
+        waiting = self.waiting + len(self.due[at_most:])
+        return ReviewPlan(self.due[:at_most], self.later, self.trouble, waiting)
 
 
 def review_plan(

@@ -92,6 +92,7 @@ def _content(plan: ReviewPlan) -> dict[str, Any]:
     """Return what is due and what comes later, as `--json` prints it."""
     return {
         "due": [_described(item) for item in plan.due],
+        "waiting": plan.waiting,
         "later": [_described(item) for item in plan.later],
     }
 
