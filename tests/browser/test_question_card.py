@@ -21,10 +21,12 @@ from labs_lib.assessment.kinds import SingleChoice
 SINGLE = "00.frozen.what-changed"
 MULTIPLE = "04.adapters.saved"
 ORDER = "00.course.rhythm"
+LINES = "02.prepare"
 SECONDS = 90
 CELLS = (
-    "from labs_lib.widgets import ask, show_progress",
+    "from labs_lib.widgets import arrange, ask, show_progress",
     *(f'ask("{question_id}")' for question_id in (SINGLE, MULTIPLE, ORDER)),
+    f'arrange("{LINES}")',
     "show_progress()",
 )
 BUSY = """() => {
@@ -35,7 +37,7 @@ BUSY = """() => {
 
 @pytest.fixture
 def cards(lab: LabPage) -> Iterator[LabPage]:
-    """A notebook with three cards and the progress, run."""
+    """A notebook with three questions' cards, one of lines, and the progress, run."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     path = lab.server.folder / "cards.ipynb"
@@ -157,6 +159,17 @@ def test_a_busy_kernel_grades_all_that_was_typed(cards: LabPage, labs_home: Path
         while len(saved(cards, labs_home)) == before and time.monotonic() < deadline:
             cards.page.wait_for_timeout(100)
         assert [event["response"] for event in saved(cards, labs_home)[before:]] == [answer]
+
+
+def test_a_key_that_moves_a_line_moves_it_on(cards: LabPage):
+    found = cards.page.locator(".labs-arrange")
+    field, down = found.get_by_label("Order"), found.get_by_role("button", name="↓")
+    first, second, third, *rest = field.input_value().split(",")
+    down.first.focus()
+    for place, order in ((1, (second, first, third)), (2, (second, third, first))):
+        cards.page.keyboard.press("Enter")
+        expect(down.nth(place)).to_be_focused()
+        expect(field).to_have_value(",".join([*order, *rest]))
 
 
 def test_long_options_do_not_overlap(cards: LabPage):
