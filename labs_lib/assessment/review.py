@@ -91,7 +91,9 @@ class ReviewPlan:
         count = len(self.due)
         sentence = f"{count} question{'s are' if count > 1 else ' is'} due for review."
         if self.waiting:
-            sentence = f"{count} of the {count + self.waiting} questions that are due for review."
+            these = "These are" if count > 1 else "This is"
+            all_due = count + self.waiting
+            sentence = f"{these} {count} of the {all_due} questions that are due for review."
         surely_wrong = sum(item.wrong_and_sure for item in self.due)
         if surely_wrong:
             which = "one" if surely_wrong == 1 else f"{surely_wrong}"

@@ -130,8 +130,9 @@ def test_wrong_and_sure_comes_first_then_what_is_most_likely_forgotten():
     assert "4 questions are due for review. First: one that you got wrong" in plan.heading
     assert ids(plan.first(2)) == [SINGLE, DRAWN]
     assert plan.first(4) == plan
-    assert plan.first(2).heading.startswith("2 of the 4 questions that are due for review. First:")
-    assert plan.first(2).first(1).heading.startswith("1 of the 4 questions")
+    all_due = "of the 4 questions that are due for review. First: one"
+    assert plan.first(2).heading.startswith(f"These are 2 {all_due}")
+    assert plan.first(2).first(1).heading.startswith(f"This is 1 {all_due}")
     # Answered right since, it is nothing special any more.
     write_log(
         event(SINGLE, "incorrect", 20, confidence="sure"), event(SINGLE, "correct", 10, review=True)
