@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labs_lib.assessment.exercises.comparing import same
+from labs_lib.assessment.exercises.observed import malformed
 
 
 def probe_prepare(prepare: Any, d_in: int, d_out: int, rank: int, seed: int) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _prepared(
         or not all(isinstance(part, torch.Tensor) and part.ndim == 2 for part in made)
         or not all(part.is_floating_point() and not part.is_meta for part in made)
     ):
-        return {"malformed": True}
+        return malformed()
     A, B = made
     return {
         "right_shapes": A.shape == (rank, d_in) and B.shape == (d_out, rank),

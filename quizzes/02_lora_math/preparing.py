@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labs_lib.assessment.exercises.base import Exercise, FunctionCheck, Misconception, Property
+from labs_lib.assessment.exercises.observed import well_formed
 
 from .adapter_start import (
     answers_otherwise,
@@ -57,10 +58,7 @@ PREPARE = Exercise(
         cases=_prepare_cases,
         probe=probe_prepare,
         properties=(
-            Property(
-                lambda results: not any("malformed" in result for result in results),
-                "prepare should return two matrices, A and B, each a torch.nn.Parameter.",
-            ),
+            well_formed("prepare should return two matrices, A and B, each a torch.nn.Parameter."),
             Property(_all("right_shapes"), "A should be (rank, d_in) and B (d_out, rank)."),
             Property(_each(base_changed, False), "The base's weight or bias itself was changed."),
             Property(_all("weight_trains", False), "The base's weight would be trained."),

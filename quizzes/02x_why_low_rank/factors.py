@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labs_lib.assessment.exercises.base import Exercise, FunctionCheck, Misconception, Property
+from labs_lib.assessment.exercises.observed import malformed, well_formed
 
 _TOLERANCE = 1e-3
 
@@ -30,13 +31,13 @@ def _probe(best_factors: Any, M: Any, rank: int) -> dict[str, Any]:
     if made is None or made is ...:
         return {"blank": True}
     if not isinstance(made, (tuple, list)) or len(made) != 2:
-        return {"malformed": True}
+        return malformed()
     try:
         A, B = (torch.as_tensor(part).detach().double() for part in made)
     except (TypeError, ValueError, RuntimeError):
-        return {"malformed": True}
+        return malformed()
     if A.ndim != 2 or B.ndim != 2:
-        return {"malformed": True}
+        return malformed()
     return {"M": M.double(), "rank": rank, "A": A, "B": B}
 
 
@@ -100,10 +101,7 @@ FACTORS = Exercise(
         cases=_cases,
         probe=_probe,
         properties=(
-            Property(
-                lambda results: not any("malformed" in result for result in results),
-                "best_factors should return two matrices, A and B.",
-            ),
+            well_formed("best_factors should return two matrices, A and B."),
             Property(_each(_right_shapes), "A should be (rank, d_in) and B (d_out, rank)."),
             Property(
                 _each(_product_is(_truncated)),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from labs_lib.assessment.exercises.base import Exercise, FunctionCheck, Misconception, Property
+from labs_lib.assessment.exercises.observed import well_formed
 
 from .set_up import LAYERS, layers_adapted, near, probe_set_up
 
@@ -73,10 +74,7 @@ REPAIR = Exercise(
         probe=probe_set_up,
         seconds=20.0,
         properties=(
-            Property(
-                lambda results: not any("malformed" in result for result in results),
-                "set_up should return a dictionary with model, learning_rate and labels.",
-            ),
+            well_formed("set_up should return a dictionary with model, learning_rate and labels."),
             Property(
                 _all(lambda result: result["adapter"]),
                 "The model that you return has no adapter.",

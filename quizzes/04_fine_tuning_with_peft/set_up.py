@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from labs_lib.assessment.exercises.observed import malformed
 from labs_lib.assessment.exercises.reading import number_of
 from labs_lib.assessment.exercises.tiny_models import decoder_config
 from labs_lib.assessment.numbers import plain_number
@@ -40,7 +41,7 @@ def _observed(set_up: Any, seed: int) -> dict[str, Any]:
     base_logits = _logits(base, ids)
     result = set_up(base)
     if not isinstance(result, Mapping) or not {"model", "learning_rate", "labels"} <= set(result):
-        return {"malformed": True}
+        return malformed()
     rate = number_of("learning_rate")(result["learning_rate"])
     model = result["model"]
     parameters = dict(model.named_parameters())

@@ -14,6 +14,7 @@ from labs_lib.assessment.exercises.base import (
     Property,
     same,
 )
+from labs_lib.assessment.exercises.observed import malformed, well_formed
 from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.errors import kind_of
 
@@ -50,7 +51,7 @@ def _probe_blocks(function: Any, values: Any, book: Any, block_size: int) -> Any
     if result is None or result is ...:
         return None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        return {"malformed": True}
+        return malformed()
     codes, absmax = map(_flat, result)
     return {"codes": codes, "absmax": absmax}
 
@@ -134,9 +135,8 @@ BLOCKS = Exercise(
         cases=_block_cases,
         probe=_probe_blocks,
         properties=(
-            Property(
-                lambda results: not any("malformed" in result for result in results),
-                "quantize_blocks should return two things: the codes and the absmax of each block.",
+            well_formed(
+                "quantize_blocks should return two things: the codes and the absmax of each block."
             ),
             Property(
                 _each_block_case(lambda result, values, *_: result["codes"].shape == values.shape),
