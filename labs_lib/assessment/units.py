@@ -21,6 +21,7 @@ __all__ = [
     "NumberError",
     "ascii_digits",
     "byte_confusion",
+    "is_fraction_of_percent",
     "parse_quantity",
 ]
 
@@ -200,3 +201,8 @@ def byte_confusion(number: float, answer: float, width: float, unit: str | None)
         f"That is the right amount in {other}, but {unit} was asked for: "
         f"1 {unit} is {sizes[binary]} bytes, 1 {other} is {sizes[not binary]}."
     )
+
+
+def is_fraction_of_percent(number: float, answer: float, width: float, unit: str | None) -> bool:
+    """Return whether `number` is the right share as a fraction, where percent was asked for."""
+    return unit == "%" and abs(100 * number - answer) <= width

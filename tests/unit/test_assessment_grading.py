@@ -55,6 +55,7 @@ NUMERIC = make(
     tolerance={"relative": 0.01},
     mistakes=[{"value": 28.0, "feedback": "two bytes each", "misconception": "fp32"}],
 )
+PERCENT = make("numeric", answer=60.0, unit="%", tolerance={"absolute": 0.5})
 ORDERING = make(
     "ordering",
     items=[{"text": f"step {n}", "feedback": f"why {n}"} for n in range(4)],
@@ -142,6 +143,9 @@ def test_a_right_answer_in_another_form_is_correct(question, value):
         (MULTIPLE, "c", "A belongs too.", ""),
         (NUMERIC, 28, "two bytes each", "fp32"),
         (NUMERIC, "13.04", "right amount in GiB, but GB was asked", "gb-gib"),
+        (PERCENT, 0.6, "as a fraction; in percent", "fraction-for-percent"),
+        (PERCENT, 0.61, "too small", "too-small"),
+        (NUMERIC, 0.14, "too small", "too-small"),
         (NUMERIC, 3, "too small", "too-small"),
         (NUMERIC, 1e30, "too large", "too-large"),
         (TEXT, "LoRAConfig", "only the L", "capital-ra"),

@@ -17,8 +17,11 @@ from labs_lib.assessment.units import (
     AmbiguousNumberError,
     NumberError,
     byte_confusion,
+    is_fraction_of_percent,
     parse_quantity,
 )
+
+_FRACTION = "That is the right share as a fraction; in percent it is 100 times as much."
 
 
 class Tolerance(Record):
@@ -121,6 +124,8 @@ class NumericQuestion(QuantityQuestion):
         confusion = byte_confusion(number, self.answer, self._width, self.unit)
         if confusion:
             return Outcome(INCORRECT, confusion, "gb-gib")
+        if is_fraction_of_percent(number, self.answer, self._width, self.unit):
+            return Outcome(INCORRECT, _FRACTION, "fraction-for-percent")
         direction = "small" if number < self.answer else "large"
         amount = _amount(number, self.unit)
         return Outcome(INCORRECT, f"{amount} is too {direction}.", f"too-{direction}")
