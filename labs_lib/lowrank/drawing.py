@@ -43,13 +43,13 @@ def draw_layer(d_in: int, d_out: int, rank: int) -> figures.Picture:
     fig, axes = _canvas(title, (0, 110), (-2, 56), height_inches=3.8)
     tall = 19 / max(d_in, d_out)
     narrow = max(tall * rank, 1.6)
-    grey, orange = (figures.GRID, figures.INK), ("white", figures.PALETTE[1])
+    gray, orange = (figures.GRID, figures.INK), ("white", figures.PALETTE[1])
     for ys in (43, 14):
         axes.plot(
             [9, 16, 16, 92, 92], [29, 29, ys, ys, 29], color=figures.INK, linewidth=1.4, zorder=0
         )
     axes.plot([92, 103], [29, 29], color=figures.INK, linewidth=1.4, zorder=0)
-    _between(axes, (28, 64), 43, (tall * d_in, tall * d_out), grey)
+    _between(axes, (28, 64), 43, (tall * d_in, tall * d_out), gray)
     _between(axes, (24, 43), 14, (tall * d_in, narrow), orange)
     _between(axes, (53, 72), 14, (narrow, tall * d_out), orange)
     axes.text(46, 43, f"W  ({d_out} × {d_in})\nfrozen", **_CENTERED)

@@ -25,8 +25,8 @@ def draw_factors(d_out: int, d_in: int, rank: int) -> Picture:
         "B": (d_in + gap, 0.0, rank, d_out),
         "A": (d_in + 2 * gap, d_out / 2, d_in, rank),
     }
-    for (name, (x, y, wide, high)), colour in zip(corners.items(), PALETTE, strict=False):
-        axes.fill([x, x + wide, x + wide, x], [y, y, y + high, y + high], color=colour, ec=colour)
+    for (name, (x, y, wide, high)), color in zip(corners.items(), PALETTE, strict=False):
+        axes.fill([x, x + wide, x + wide, x], [y, y, y + high, y + high], color=color, ec=color)
         axes.text(x + wide / 2, y + high + d_out / 40, f"{name}: {high} × {wide}", ha="center")
     axes.set_aspect("equal")
     axes.set_ylim(0, 1.15 * d_out)
@@ -55,15 +55,15 @@ def draw_starts(losses: Mapping[str, Sequence[float]]) -> Picture:
 
 
 def draw_at_ranks(picture: Any, ranks: Sequence[int]) -> Picture:
-    """Draw a grey picture (height, width) as its best approximations of several ranks.
+    """Draw a gray picture (height, width) as its best approximations of several ranks.
 
-    The title speaks of the last rank but one.
+    The title names the last rank but one.
     """
     terms = factorise(picture)
-    told = ranks[-2]
-    cost = told * sum(terms.shape) / (terms.shape[0] * terms.shape[1])
-    kept = terms.energy_kept(told)
-    title = f"Rank {told} keeps {kept:.1%} of the energy with {cost:.0%} of the numbers"
+    second_last = ranks[-2]
+    cost = second_last * sum(terms.shape) / (terms.shape[0] * terms.shape[1])
+    kept = terms.energy_kept(second_last)
+    title = f"Rank {second_last} keeps {kept:.1%} of the energy with {cost:.0%} of the numbers"
     fig, panels = new_figure(title, "", "", columns=len(ranks), height_inches=2.2)
     for axes, rank in zip(panels, ranks, strict=True):
         axes.imshow(terms.approximation(rank), cmap="gray", vmin=0, vmax=1)
@@ -82,13 +82,11 @@ def draw_energy(energies: Sequence[Mapping[str, np.ndarray]], rank: int = 8) -> 
     spans = [f"{kind} {min(kept):.0%} to {max(kept):.0%}" for kind, kept in at_rank.items()]
     title = f"Energy kept at rank {rank}: {', '.join(spans)}"
     fig, axes = new_figure(title, "rank (log scale)", "share of energy kept")
-    for kind, colour, style in zip(kinds, PALETTE, _STYLES, strict=False):
+    for kind, color, style in zip(kinds, PALETTE, _STYLES, strict=False):
         for number, each in enumerate(energies):
             kept = each[kind]
             label = "" if number else kind
-            axes.plot(
-                range(1, len(kept) + 1), kept, style, color=colour, linewidth=1.4, label=label
-            )
+            axes.plot(range(1, len(kept) + 1), kept, style, color=color, linewidth=1.4, label=label)
     axes.axvline(rank, color=PALETTE[-1], linewidth=1)
     axes.set_xscale("log")
     axes.legend()
@@ -97,7 +95,7 @@ def draw_energy(energies: Sequence[Mapping[str, np.ndarray]], rank: int = 8) -> 
 
 def draw_descent(errors: Sequence[float], best: float, rank: int) -> Picture:
     """Draw how gradient descent on B·A approaches the truncated SVD's relative error, `best`."""
-    gap = min(errors) / best - 1
+    gap = errors[-1] / best - 1
     title = f"B·A trained for {len(errors)} steps ends {gap:.1%} above the truncated SVD's error"
     fig, axes = new_figure(title, "step", f"relative error at rank {rank} (log scale)")
     axes.plot(range(1, len(errors) + 1), errors, label="B·A trained by Adam")

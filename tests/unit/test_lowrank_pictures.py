@@ -78,7 +78,7 @@ def test_the_energy_of_each_kind_is_told_by_its_span(drawn: list[Any]):
 
 def test_the_descent_is_compared_with_the_best(drawn: list[Any]):
     alt = lowrank.draw_descent([0.4, 0.22, 0.3], best=0.2, rank=8).alt
-    assert alt == "B·A trained for 3 steps ends 10.0% above the truncated SVD's error, 0.2000."
+    assert alt == "B·A trained for 3 steps ends 50.0% above the truncated SVD's error, 0.2000."
     assert lines_of(drawn[0])["truncated SVD"] == [0.2, 0.2]
 
 
