@@ -458,8 +458,8 @@ Table.of(("peak in GiB", "bf16 base", "NF4 base, checkpointing"), rows)
 # %% [markdown]
 # ## To 7B and 70B
 #
-# So far the formula was checked on a small model. Before we use it for large ones, compare it with
-# every peak in the course's collection that others measured on GPUs and published.
+# Before we use the formula for large models, compare it with every peak in the course's collection
+# that others measured on GPUs and published.
 
 # %%
 published_table()
@@ -470,7 +470,8 @@ published_table()
 #
 # - The rows without a mechanism lie within 3 %.
 # - bitsandbytes 0.41 kept the input of each 4-bit product, and today's version does not. About 7 %
-#   is left, which is LitGPT's own code.
+#   is left unexplained.
+# - LitGPT's attention for Falcon keeps no scores. Falcon in transformers keeps all of them.
 # - torchtune takes the loss in eight pieces, so it never holds all scores of the vocabulary.
 # - In the last row it also compiles the layers. The formula has no term for that, and 26 % is left.
 #
@@ -578,7 +579,8 @@ for model, name in (("llama-33b", "RTX 4090"), ("llama-2-70b", "L40S")):
         print(f"{model}, {words}: {peak / GIB:.1f} GiB of {room / GIB:.1f} on {name}: {verdict}")
 
 # %% [markdown]
-# With more tokens the activations grow. The figure follows Llama-2-7B with rank 8 on q and v.
+# With more tokens the activations grow. The figure follows Llama-2-7B, which reads at most 4,096
+# tokens, with rank 8 on q and v.
 
 # %%
 HOW = {
@@ -587,14 +589,18 @@ HOW = {
     "QLoRA": dict(method="qlora"),
     "QLoRA, checkpointing": dict(method="qlora", checkpointing=True),
 }
+longest = {}
+for how, fields in HOW.items():
+    tokens = fit(request_of("llama-2-7b", **fields), on).largest_seq_len
+    longest[how] = f"{tokens:,}" if tokens else "none"
+
+# %%
 lengths = [128 * step for step in range(1, 33)]
-longest = {
-    how: fit(request_of("llama-2-7b", **fields), on).largest_seq_len for how, fields in HOW.items()
-}
+full, lora, qlora, _ = longest.values()
 draw_peaks(
     {how: [forecast("llama-2-7b", seq_len=n, **f).peak_bytes for n in lengths] for how, f in HOW.items()},
     lengths,
-    title=f"7B on 24 GB: LoRA up to {longest['LoRA']:,} tokens, QLoRA {longest['QLoRA']:,}, full none",
+    title=f"Longest sequence of a 7B on 24 GB: LoRA {lora}, QLoRA {qlora}, full {full}",
     room=on,
 )
 
@@ -606,10 +612,7 @@ draw_peaks(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-Table.of(
-    ("Llama-2-7B, batch 1, RTX 4090", "longest sequence (tokens)"),
-    [(how, f"{tokens:,}" if tokens else "none") for how, tokens in longest.items()],
-)
+Table.of(("Llama-2-7B, batch 1, RTX 4090", "longest sequence (tokens)"), list(longest.items()))
 
 # %% [markdown]
 # ## Play: your own card

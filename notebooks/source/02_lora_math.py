@@ -106,7 +106,7 @@ compare_prediction("02.build-first-factor", round(build / narrow))
 # %% [markdown]
 # ## Counting one matrix
 #
-# **Predict**, without a calculator: by how many per cent does LoRA of rank 8 reduce the trained
+# **Predict**, without a calculator: by how many percent does LoRA of rank 8 reduce the trained
 # parameters of this 5000 × 4000 matrix?
 
 # %%
@@ -126,8 +126,7 @@ compare_prediction("02.reduction-percent", round(100 * (1 - factors / full), 2),
 lowrank.draw_factors(5000, 4000, rank=8)
 
 # %% [markdown]
-# An adapted matrix costs $r\,(d_{in} + d_{out})$ parameters. Now you, with a matrix that is not
-# square.
+# An adapted matrix costs $r\,(d_{in} + d_{out})$ parameters. Now you, with another matrix.
 
 # %%
 show_task("02.adapter-size")
@@ -427,7 +426,7 @@ Table.of(
 # %% [markdown]
 # ### What does merging save?
 #
-# **Predict:** by how many per cent is the unmerged model slower when it reads one token?
+# **Predict:** by how many percent is the unmerged model slower when it reads one token?
 
 # %%
 predict("02.slower-percent", ...)

@@ -45,7 +45,7 @@ review()
 # %% [markdown]
 # ## Rank, in a picture
 #
-# A grey picture is a matrix. The *singular value decomposition* (SVD) writes any matrix as a sum of
+# A gray picture is a matrix. The *singular value decomposition* (SVD) writes any matrix as a sum of
 # patterns, strongest first:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots$$
@@ -58,7 +58,7 @@ review()
 # %%
 picture = sample_picture()
 terms = lowrank.factorise(picture)
-print(f"{picture.shape[0]} × {picture.shape[1]} grey values, at most rank {terms.largest_rank}")
+print(f"{picture.shape[0]} × {picture.shape[1]} gray values, at most rank {terms.largest_rank}")
 print("the first singular values:", ", ".join(f"{value:.1f}" for value in terms.spectrum[:5]))
 
 # %%
@@ -184,7 +184,7 @@ print(f"saved: {run.cost.adapter_bytes / 1e6:,.0f} MB, a whole model")
 assert_learned(run)
 
 # %% [markdown]
-# What the model learnt is the difference between its weights after and before the training. (The
+# What the model learned is the difference between its weights after and before the training. (The
 # trained model is in the course's data folder; delete it there when you are done.)
 #
 # **Predict:** what percentage of the energy of the $\Delta W$ of the same `q_proj` does rank 8 keep?
@@ -270,7 +270,7 @@ Table.of(("layer 15 q_proj", "rank 1", "rank 8", "rank 64"), rows)
 
 # %% [markdown]
 # The sign spreads the energy over more directions than the gradient does. So part of the tail comes
-# from the optimiser and not from the task. Does the tail matter to the task? Energy cannot answer
+# from the optimizer and not from the task. Does the tail matter to the task? Energy cannot answer
 # that.
 
 # %% [markdown]

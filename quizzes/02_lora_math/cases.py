@@ -256,7 +256,7 @@ CASES: list[Case] = [
     (FORWARD, forward("x @ W.T + bias + r / alpha * (drop(x) @ A.T @ B.T)"), "incorrect",
      "upside down"),
     (FORWARD, forward("x @ W.T + bias + alpha / r**0.5 * (drop(x) @ A.T @ B.T)"), "incorrect",
-     "rank-stabilised"),
+     "rank-stabilized"),
     (FORWARD, forward("x @ W.T + bias + s * (drop(x) @ B.T @ A.T)"), "incorrect",
      "wrong way round"),
     (FORWARD, forward("x @ W.T + bias + s * (drop(x) @ A @ B)"), "incorrect", "wrong way round"),

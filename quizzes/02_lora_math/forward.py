@@ -93,7 +93,7 @@ FORWARD = Exercise(
             ),
             Misconception(
                 "rslora",
-                "alpha / √r is rank-stabilised LoRA; here the plain alpha / r is asked for.",
+                "alpha / √r is rank-stabilized LoRA; here the plain alpha / r is asked for.",
                 wrong=_rescaled(lambda alpha, rank: alpha / rank**0.5),
             ),
             Misconception("factors-swapped", _SWAPPED, when=names_mistake("factors-swapped")),

@@ -89,7 +89,7 @@ PREPARE = Exercise(
             Property(
                 _all("overlaps", False),
                 "A factor keeps one number for many of its places (expand does that), which an "
-                "optimiser cannot update: make it with torch.zeros or clone it.",
+                "optimizer cannot update: make it with torch.zeros or clone it.",
             ),
             Property(
                 _each(answers_otherwise, False),
@@ -156,7 +156,7 @@ PREPARE = Exercise(
             ),
             Misconception(
                 "not-a-leaf",
-                "A factor is the result of a calculation with a parameter; an optimiser refuses "
+                "A factor is the result of a calculation with a parameter; an optimizer refuses "
                 "such a tensor. Finish the calculation, then wrap it in torch.nn.Parameter.",
                 when=_all("leaves", False),
             ),
