@@ -114,5 +114,9 @@ COUNT = Exercise(
             ),
         ),
     ),
+    decoys=(
+        "    kv = kv_heads",
+        "    return layers * sum(rank * hidden * d_out for d_out in outputs)",
+    ),
     praise="Layers, grouped heads and the fused matrix: all counted as PEFT counts them.",
 )

@@ -162,5 +162,9 @@ FORWARD = Exercise(
             ),
         ),
     ),
+    decoys=(
+        "    frozen = drop(x) @ W.T + bias",
+        "    return frozen + alpha * (drop(x) @ A.T @ B.T)",
+    ),
     praise="The frozen layer's output plus (alpha / r)·B·A·drop(x).",
 )
