@@ -449,7 +449,7 @@ Table.of(("peak in GiB", "bf16 base", "NF4 base, checkpointing"), rows)
 # | LoRA | on weight matrices | the default: the rank sets its capacity |
 # | adapters | between sublayers | a code base already uses them |
 # | IA³ | on activations | few examples, tiny files |
-# | prefix tuning | in every attention | weights must not be touched |
+# | prefix tuning | in every attention | one batch serves many users |
 # | prompt tuning | before the text | one very large frozen base, many tasks |
 #
 # Anything that cannot be merged slows inference: an adapter is one more network in series, and a

@@ -488,7 +488,7 @@ check("02.lora-forward", lora_forward)
 
 # %% [markdown]
 # Does PEFT compute the same? One layer, with PEFT's own factors; $B$ gets random numbers, so that
-# there is something to compare. `LoRALinear` is the course's own layer; open it, it is short.
+# there is something to compare. `LoRALinear` is the course's own layer; `lowrank.LoRALinear??` shows it.
 
 # %%
 torch.manual_seed(0)
