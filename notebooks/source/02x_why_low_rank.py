@@ -185,7 +185,7 @@ assert_learned(run)
 
 # %% [markdown]
 # What the model learned is the difference between its weights after and before the training. (The
-# trained model is in the course's data folder; delete it there when you are done.)
+# trained model is in the folder `run.output`; delete it when you are done.)
 #
 # **Predict:** what percentage of the energy of the $\Delta W$ of the same `q_proj` does rank 8 keep?
 
