@@ -103,7 +103,7 @@ def explore(
 
 
 class NF4Explorer(Instrument):
-    """Sliders for code type, block size, outlier and double quantisation, and their effect.
+    """Sliders for code type, block size, outlier and double quantization, and their effect.
 
     `weights` takes a tensor of your own, a layer of a model say: its first 16,384 values are
     shown.  Without it 16,384 normal weights of standard deviation 0.02 are, always the same.
@@ -116,7 +116,7 @@ class NF4Explorer(Instrument):
     quant_type: Any = traitlets.Any("nf4", help='"nf4", "fp4" or "int4"')
     block_size: Any = traitlets.Any(64, help="weights that share one scale; a power of two")
     outlier: Any = traitlets.Float(0.0, help="one weight, in standard deviations; 0 for none")
-    double_quant: Any = traitlets.Bool(False, help="whether the scales are quantised too")
+    double_quant: Any = traitlets.Bool(False, help="whether the scales are quantized too")
 
     def __init__(self, weights: torch.Tensor | None = None, **state: Any):
         """Take a weight to look at (any shape) and the state by trait name."""
@@ -155,7 +155,7 @@ class NF4Explorer(Instrument):
             ),
             self.bind(
                 "double_quant",
-                ipywidgets.Checkbox(description="Quantise the scales too", indent=False),
+                ipywidgets.Checkbox(description="Quantize the scales too", indent=False),
             ),
         )
 
@@ -180,7 +180,7 @@ class NF4Explorer(Instrument):
     def line(self, figures: Exploration) -> str:
         """Return the setting and its figures in one line."""
         extras = f", outlier {figures.outlier:g} sd" if figures.outlier else ""
-        extras += ", double quantisation" if figures.double_quant else ""
+        extras += ", double quantization" if figures.double_quant else ""
         return (
             f"{figures.quant_type}, blocks of {figures.block_size}{extras}: "
             f"error {figures.relative_error:.1%}, {figures.bits_per_parameter:.3f} bits per "
@@ -255,7 +255,7 @@ def _histogram(weights: torch.Tensor, quantized: Quantized) -> tuple[float, ...]
     size = quantized.block_size
     blocks = torch.nn.functional.pad(weights, (0, -len(weights) % size)).view(-1, size)
     scaled = (blocks / quantized.scales.clamp(min=1e-38).unsqueeze(1)).view(-1)[: len(weights)]
-    # Double quantisation shifts a scale a little: what then lies beyond ±1 belongs to the end.
+    # Double quantization shifts a scale a little: what then lies beyond ±1 belongs to the end.
     bins = ((scaled + 1) * (BINS / 2)).int().clamp(0, BINS - 1)
     return tuple((torch.bincount(bins, minlength=BINS) / len(weights)).tolist())
 

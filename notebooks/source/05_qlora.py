@@ -4,10 +4,10 @@
 # After this lesson you can
 #
 # - say which bytes a 4-bit base saves, and which it does not,
-# - explain NF4, quantise a block by hand, and count the bits of a weight,
+# - explain NF4, quantize a block by hand, and count the bits of a weight,
 # - load a model in 4 bits, train it, save its adapter and load it again with the libraries alone,
 # - say how each tensor of a training step is stored and whether it gets a gradient,
-# - say when a paged optimiser helps, and into which base to merge an adapter.
+# - say when a paged optimizer helps, and into which base to merge an adapter.
 #
 # **Time:** about 50 minutes for you; the machine works for 2 of them on two laptop cores.
 
@@ -28,7 +28,7 @@ review()
 # %% [markdown]
 # ## The memory that LoRA leaves
 #
-# LoRA makes gradients and optimiser states small. The frozen base stays in memory at its full size,
+# LoRA makes gradients and optimizer states small. The frozen base stays in memory at its full size,
 # because every forward and backward pass uses every weight.
 #
 # **Predict:** LoRA (r = 8 on `q_proj` and `v_proj`) trains Llama-2-7B in bf16 on one row of 512
@@ -68,21 +68,21 @@ compare_prediction("05.base-share", round(100 * base_share), unit="%")
 
 # %% [markdown]
 # These figures are forecasts by formula; lesson 01 checked such forecasts against real steps. (In
-# full fine-tuning the peak comes in the optimiser's step, when the activations are already freed.)
+# full fine-tuning the peak comes in the optimizer's step, when the activations are already freed.)
 #
 # **QLoRA** (arXiv 2305.14314) stores the frozen base in 4 bits per weight. It consists of three
 # ideas:
 #
 # - **NF4**, a 4-bit code for weights,
-# - **double quantisation**, which shrinks what NF4 has to store besides the codes,
-# - **paged optimisers**, which move optimiser states to main memory when the card is full.
+# - **double quantization**, which shrinks what NF4 has to store besides the codes,
+# - **paged optimizers**, which move optimizer states to main memory when the card is full.
 #
 # We take them in this order, and train a 4-bit model before we come to the third.
 
 # %% [markdown]
 # ## NF4: sixteen values for a bell curve
 #
-# To **quantise** a weight is to replace it by the nearest value of a short list, the *code book*.
+# To **quantize** a weight is to replace it by the nearest value of a short list, the *code book*.
 # Four bits can number sixteen values. Which sixteen?
 #
 # The weights of a trained layer are nearly normally distributed: many are small, few are large.
@@ -127,7 +127,7 @@ print("equal to bitsandbytes, bit for bit:", torch.equal(book, table))
 # ## One block of weights
 #
 # The code book runs from −1 to 1, but weights do not. So a matrix is cut into **blocks** of 64
-# neighbours, and each block is divided by its largest absolute value, its **absmax**. The absmax is
+# neighbors, and each block is divided by its largest absolute value, its **absmax**. The absmax is
 # stored with the block as its scale.
 #
 # Here is a small block of eight. Each weight is divided, replaced by the nearest value, and
@@ -146,7 +146,7 @@ Table.of(
 )
 
 # %% [markdown]
-# The largest weight and the zero come back exactly; the others move to a neighbour. Two codes share
+# The largest weight and the zero come back exactly; the others move to a neighbor. Two codes share
 # a byte, so the eight weights take four bytes. bitsandbytes does the same:
 
 # %%
@@ -191,7 +191,7 @@ compare_prediction("05.best-type", best)
 # The error is the root mean square of the differences, as a share of the weights' own.
 #
 # Be careful with the first column. The file of this small model was in a 4-bit format before, with
-# evenly spaced values, and was restored to 16 bits for the course. That may favour int4. The second
+# evenly spaced values, and was restored to 16 bits for the course. That may favor int4. The second
 # column has no such history. And a small error in the weights does not prove good answers: lesson
 # 06 measures those.
 
@@ -199,7 +199,7 @@ compare_prediction("05.best-type", best)
 # ### Why blocks are small
 #
 # One large weight (an *outlier*) makes the absmax of its block large and squeezes all its
-# neighbours towards zero. We set one weight to 50 standard deviations and vary the block size.
+# neighbors towards zero. We set one weight to 50 standard deviations and vary the block size.
 
 # %%
 effects = quant.outlier_effect(weight, 50, (32, 64, 256, 1024, 4096, 65536))
@@ -220,20 +220,20 @@ Table.of(
 NF4Explorer(weights=weight)
 
 # %% [markdown]
-# ## Double quantisation
+# ## Double quantization
 #
 # The absmax of a block is a 32-bit number. Shared by 64 weights, it adds half a bit to each.
-# **Double quantisation** quantises the scales too: it subtracts their mean, stores the rest in 8
+# **Double quantization** quantizes the scales too: it subtracts their mean, stores the rest in 8
 # bits, and keeps one 32-bit scale for each 256 of them.
 
 # %%
 # NBVAL_CHECK_OUTPUT
 single = 4 + 32 / 64
 double = 4 + 8 / 64 + 32 / (64 * 256)
-print(f"NF4: {single:.3f} bits per weight; with double quantisation: {double:.3f}")
+print(f"NF4: {single:.3f} bits per weight; with double quantization: {double:.3f}")
 
 # %% [markdown]
-# Does the memory that bitsandbytes allocates agree? And what does the second quantisation cost in
+# Does the memory that bitsandbytes allocates agree? And what does the second quantization cost in
 # accuracy?
 
 # %%
@@ -246,7 +246,7 @@ for twice in (False, True):
     bits = 8 * (codes.nbytes + sum(part.nbytes for part in scales)) / weight.numel()
     lost = quant.quantization_error(weight, double_quant=twice).relative
     rows.append((twice, f"{codes.nbytes:,}", f"{bits:.3f}", f"{lost:.3%}"))
-Table.of(("double quantisation", "bytes of codes", "bits per weight", "error"), rows)
+Table.of(("double quantization", "bytes of codes", "bits per weight", "error"), rows)
 
 # %% [markdown]
 # ### Exercises
@@ -298,7 +298,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 default = BitsAndBytesConfig(load_in_4bit=True)
 print("type:               ", default.bnb_4bit_quant_type)
-print("double quantisation:", default.bnb_4bit_use_double_quant)
+print("double quantization:", default.bnb_4bit_use_double_quant)
 print("compute dtype:      ", default.bnb_4bit_compute_dtype)
 
 # %% [markdown]
@@ -316,7 +316,7 @@ bnb_config = BitsAndBytesConfig(
 # %% [markdown]
 # ### Load
 #
-# `from_pretrained` reads the 16-bit file and quantises each linear layer while it loads. We pass it
+# `from_pretrained` reads the 16-bit file and quantizes each linear layer while it loads. We pass it
 # the folder of the course's model; the name of a model on a hub works the same way.
 
 # %%
@@ -442,7 +442,7 @@ compare_prediction("05.times-restored", watched.times_restored)
 # Compare this with what one reads on the web about QLoRA's flow:
 #
 # 1. *"Stored in 4-bit NF4."* The weight is `uint8`, two codes per byte.
-# 2. *"De-quantised on the fly."* `gemm_4bit` restores the weight inside the product;
+# 2. *"De-quantized on the fly."* `gemm_4bit` restores the weight inside the product;
 #    `dequantize_4bit` restores it again for the backward pass.
 # 3. *"The math is in 16 bits."* For the base, yes: x is converted to bf16 and the product back to
 #    fp32. The adapter's own products run in fp32 here.
@@ -553,7 +553,7 @@ print(f"{sum(moved)} of {len(moved)} B have moved; the base is unchanged: {same}
 assert all(moved) and same, "The adapter should move, all of it, and the base should not."
 
 # %% [markdown]
-# One thing has changed without our asking. `SFTTrainer` converted the adapter of the quantised model
+# One thing has changed without our asking. `SFTTrainer` converted the adapter of the quantized model
 # to bf16, as in the QLoRA paper; PEFT had made it in fp32:
 
 # %%
@@ -638,15 +638,15 @@ compare_prediction("05.exact-percent-after", round(100 * exact["after"]), unit="
 # 06 compares LoRA and QLoRA over three seeds.
 
 # %% [markdown]
-# ## Paged optimisers
+# ## Paged optimizers
 #
 # Adam touches its states once per step. During the rest of the step they only occupy memory, and a
-# single long batch may need exactly that memory. A **paged** optimiser lets the GPU's driver move
+# single long batch may need exactly that memory. A **paged** optimizer lets the GPU's driver move
 # the states to main memory when the card is full, and back when they are needed. The step becomes
 # slower instead of failing.
 #
 # You ask for it with `SFTConfig(optim="paged_adamw_8bit")`. A CPU has no second memory, so there it
-# works like the ordinary optimiser. We can compute what a card would do: three steps on 7B, the
+# works like the ordinary optimizer. We can compute what a card would do: three steps on 7B, the
 # second with a long batch.
 
 # %%
@@ -663,7 +663,7 @@ paged = quant.simulate_paging(phases, states, limit_bytes=9 * 10**9)
 
 # %%
 highest = max(step.fixed_bytes for step in paged.steps) + paged.buffer_bytes
-print(f"optimiser states: {paged.buffer_bytes / 1e9:.2f} GB")
+print(f"optimizer states: {paged.buffer_bytes / 1e9:.2f} GB")
 print(f"peak with the states on the card: {highest / 1e9:.2f} GB")
 print(f"peak with paging: {max(step.used_bytes for step in paged.steps) / 1e9:.2f} GB")
 print(f"moved, there and back: {paged.transferred_bytes / 1e9:.2f} GB; fits in 9 GB: {paged.fits}")
@@ -677,7 +677,7 @@ print(f"moved, there and back: {paged.transferred_bytes / 1e9:.2f} GB; fits in 9
 # ## Merging
 #
 # Lesson 02 merged an adapter into its matrix, exactly up to rounding. With a 4-bit base that is not
-# so. `merge_and_unload` restores a weight, adds $\frac{\alpha}{r}BA$ and **quantises the sum again**.
+# so. `merge_and_unload` restores a weight, adds $\frac{\alpha}{r}BA$ and **quantizes the sum again**.
 # An update much smaller than the gap between two of the sixteen values is lost.
 #
 # How many codes does our adapter change? And does the merged model still speak like a captain?
@@ -699,7 +699,7 @@ print(f"{changed:,} of {len(codes_before):,} codes changed")
 # it away. A longer training changes more codes, but it loses a part of the update in the same way.
 #
 # The other way is a base in 16 bits: we merge the adapter into the model as it was before
-# quantisation.
+# quantization.
 
 # %%
 with quiet_libraries():
@@ -763,7 +763,7 @@ print("ours, parameters:", f"{fresh.num_parameters():,}")
 # not belong to Llama-2-7B: it is the element count of Mistral-7B, without an adapter.
 #
 # **"Double Quantization (DQQ): the scales and zero-points for all the blocks are also quantized, an
-# extra ~0.9 GB on a 7B model."** The paper writes DQ. What is stored with a quantised weight?
+# extra ~0.9 GB on a 7B model."** The paper writes DQ. What is stored with a quantized weight?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -778,7 +778,7 @@ for name in ("llama-2-7b", "llama-65b"):
 # is a third of what is claimed. The paper's own figure, about 3 GB, is for 65 billion parameters.
 # LitGPT measured 14.14 → 13.84 GB for Llama-2-7B on an A100 (its resource tables).
 #
-# **"4-bit quantisation cuts the memory of the base model by 75 %."**
+# **"4-bit quantization cuts the memory of the base model by 75 %."**
 
 
 # %%
@@ -882,12 +882,12 @@ show_progress()
 # - LoRA leaves the frozen base as the largest item in memory; QLoRA stores it in 4 bits.
 # - NF4's sixteen values lie at equal steps of probability; zero is exact. Each block of 64 weights
 #   has a scale of its own.
-# - A weight costs 4.5 bits with its scale and 4.127 with double quantisation.
+# - A weight costs 4.5 bits with its scale and 4.127 with double quantization.
 # - The 4-bit weight is restored for each product, forward and backward. Gradients pass through the
 #   base and collect only in the adapter.
-# - The defaults of `BitsAndBytesConfig` are not QLoRA: set nf4, double quantisation and the compute
+# - The defaults of `BitsAndBytesConfig` are not QLoRA: set nf4, double quantization and the compute
 #   dtype.
-# - Merging into the 4-bit base quantises again. Keep the adapter separate, or merge in 16 bits.
+# - Merging into the 4-bit base quantizes again. Keep the adapter separate, or merge in 16 bits.
 #
 # **Sources.** Dettmers et al., QLoRA, arXiv 2305.14314. LitGPT, resource tables. bitsandbytes
 # 0.50, PEFT 0.21, TRL 1.16 and transformers 5.23, documentation and source.

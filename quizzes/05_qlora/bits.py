@@ -18,7 +18,7 @@ BITS = Exercise(
     objective="count",
     difficulty="easy",
     task=(
-        "A model is stored in NF4 with blocks of **32** weights and double quantisation: each "
+        "A model is stored in NF4 with blocks of **32** weights and double quantization: each "
         "absmax takes 8 bits, and 256 of them share one scale of 32 bits. Set `bits` to the bits "
         "that one weight costs, scales included."
     ),
@@ -48,7 +48,7 @@ BITS = Exercise(
             ),
             Misconception(
                 "double-ignored",
-                "You count 32 bits for each absmax. Double quantisation stores it in 8.",
+                "You count 32 bits for each absmax. Double quantization stores it in 8.",
                 when=_near(4 + 32 / 32),
             ),
             Misconception(

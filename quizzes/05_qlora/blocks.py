@@ -95,7 +95,7 @@ def _right_scales(result: Any, values: Any, _book: Any, block_size: int) -> bool
 
 
 def _way(name: str) -> Callable[[Any], bool]:
-    """Return a test: the codes are those of a known way of quantising, in every case."""
+    """Return a test: the codes are those of a known way of quantizing, in every case."""
     return _each_block_case(lambda result, *case: same(result["codes"], _variants(*case)[name]))
 
 
@@ -117,7 +117,7 @@ def _block_cases(generator: random.Random) -> list[tuple[Any, Any, int]]:
 
 BLOCKS = Exercise(
     id="05.quantize-blocks",
-    title="Quantise in blocks",
+    title="Quantize in blocks",
     objective="nf4",
     task=(
         "Write `quantize_blocks(values, book, block_size)` and return `(codes, absmax)`. "
@@ -187,7 +187,7 @@ BLOCKS = Exercise(
             ),
             Misconception(
                 "blocks-strided",
-                "Your blocks take every n-th value. A block is a run of neighbours in memory: "
+                "Your blocks take every n-th value. A block is a run of neighbors in memory: "
                 "view(-1, block_size), with a block in each row.",
                 when=_way("columns"),
             ),

@@ -87,7 +87,7 @@ LEDGER = Exercise(
             ),
             Misconception(
                 "adapters-quantised",
-                "The adapters are not quantised. What is trained needs small steps, so lora_A "
+                "The adapters are not quantized. What is trained needs small steps, so lora_A "
                 "and lora_B are stored as floating-point numbers: look at their dtype.",
                 when=_bits_of("lora_A", "lora_B", among=(4, 8)),
             ),
@@ -104,12 +104,12 @@ LEDGER = Exercise(
             ),
             Misconception(
                 "scales-in-32",
-                "An absmax has 32 bits before double quantisation. Here it was on.",
+                "An absmax has 32 bits before double quantization. Here it was on.",
                 when=_bits_of("block scales", among=(32,)),
             ),
             Misconception(
                 "scales-in-4",
-                "The scales are not in 4 bits: double quantisation stores them in 8.",
+                "The scales are not in 4 bits: double quantization stores them in 8.",
                 when=_bits_of("block scales", among=(4,)),
             ),
             Misconception(

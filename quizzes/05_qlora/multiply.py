@@ -108,14 +108,14 @@ MULTIPLY = Exercise(
             ),
             Misconception(
                 "copy-kept",
-                "The output is right, but the de-quantised copy is kept for the backward pass, in "
+                "The output is right, but the de-quantized copy is kept for the backward pass, in "
                 "every layer at once: that is the 16-bit model again. Keep the 4 bits and restore "
                 "the weight a second time.",
                 when=lambda results: _right("output")(results) and _copy_kept(results),
             ),
             Misconception(
                 "codes-multiplied",
-                "The output is not x @ W.T. Codes and packed bytes are no weights: de-quantise "
+                "The output is not x @ W.T. Codes and packed bytes are no weights: de-quantize "
                 "before you multiply.",
                 when=lambda results: _all("shape")(results) and not _right("output")(results),
             ),

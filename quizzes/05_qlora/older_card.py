@@ -52,7 +52,7 @@ OLDER_CARD = Exercise(
     ),
     answer="config",
     hints=(
-        "Four arguments: 4 bits, the type, double quantisation, the compute dtype.",
+        "Four arguments: 4 bits, the type, double quantization, the compute dtype.",
         "Only the compute dtype differs from the configuration of this lesson.",
     ),
     check=ValueCheck(
@@ -62,7 +62,7 @@ OLDER_CARD = Exercise(
                 _is("load_in_4bit", True), "The base should be loaded in 4 bits: load_in_4bit=True."
             ),
             Property(_is("type", "nf4"), "The type should be nf4, not fp4."),
-            Property(_is("double", "True"), "Double quantisation should be on."),
+            Property(_is("double", "True"), "Double quantization should be on."),
             Property(_is("compute", "torch.float16"), "The compute dtype should be torch.float16."),
             nothing_else(),
         ),
@@ -74,7 +74,7 @@ OLDER_CARD = Exercise(
             ),
             Misconception(
                 "defaults-are-qlora",
-                "The defaults are not QLoRA: they are fp4, no double quantisation and fp32.",
+                "The defaults are not QLoRA: they are fp4, no double quantization and fp32.",
                 when=lambda seen: (
                     (seen["load_in_4bit"], seen["type"], seen["double"], seen["compute"])
                     == (True, "fp4", "False", "torch.float32")
@@ -92,5 +92,5 @@ OLDER_CARD = Exercise(
             ),
         ),
     ),
-    praise="NF4, double quantisation, and products in a precision that the card is fast in.",
+    praise="NF4, double quantization, and products in a precision that the card is fast in.",
 )

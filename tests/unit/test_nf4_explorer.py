@@ -63,7 +63,7 @@ def test_moving_a_control_changes_the_figures_and_the_picture():
     controls["Code type"].value = "fp4"
     controls["Block size (weights)"].value = 256
     controls["One outlier (standard deviations)"].value = 20
-    controls["Quantise the scales too"].value = True
+    controls["Quantize the scales too"].value = True
     assert explorer.text == (
         "NF4Explorer: " + explorer.line(explore(explorer._weights, "fp4", 256, 20, True))
     )
