@@ -88,7 +88,7 @@ compare_prediction("05.base-share", round(100 * base_share), unit="%")
 # The weights of a trained layer are nearly normally distributed: many are small, few are large.
 # Evenly spaced values would spend half of the list on the few large ones. NF4 ("normal float, 4
 # bits") takes equal steps of **probability** instead of equal distances. The picture cuts the bell
-# curve into slices with equal shares of the weights.
+# curve into slices; those on one side of zero have equal shares of the weights.
 
 # %%
 quant.bell_figure()
@@ -702,8 +702,8 @@ print(f"{changed:,} of {len(codes_before):,} codes changed")
 # quantization.
 
 # %%
-with quiet_libraries():
-    merged_16_bits = PeftModel.from_pretrained(base, adapter_folder).merge_and_unload()
+in_16_bits = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+merged_16_bits = PeftModel.from_pretrained(in_16_bits, adapter_folder).merge_and_unload()
 answers = {
     "4-bit base, adapter kept separate": peft_model,
     "merged into the 4-bit base": merged,
