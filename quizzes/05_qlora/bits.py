@@ -54,7 +54,7 @@ BITS = Exercise(
             Misconception(
                 "second-scales-left-out",
                 "Almost. The 8-bit scales need a scale of their own: a small share, but it is "
-                "stored.",
+                "stored. (If you counted it, give a third decimal.)",
                 when=_near(4 + 8 / 32),
             ),
             Misconception(

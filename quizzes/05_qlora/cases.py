@@ -210,6 +210,7 @@ CASES: list[Case] = [
     (BITS, 4.127, "incorrect", "blocks of 64"),
     (BITS, 5.0, "incorrect", "stores it in 8"),
     (BITS, 4.25, "incorrect", "a scale of their own"),
+    (BITS, 4 + 1 / 4, "incorrect", "third decimal"),
     (BITS, 4.375, "incorrect", "belongs to 32 weights"),
     (BITS, 0.2539, "incorrect", "without the code"),
     (BITS, 4.0317, "incorrect", "its 4 bytes"),
