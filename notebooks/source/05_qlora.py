@@ -714,7 +714,7 @@ Table.of(("model", "answer"), [(name, reply(each)) for name, each in answers.ite
 # %% [markdown]
 # The second merge keeps the update. But this base is not exactly the one that the adapter was trained
 # on, so its answers can differ a little. Evaluate a merged model again before you ship it. Lesson 06
-# compares the ways to merge on many rows.
+# compares the ways to merge on several rows.
 
 # %% [markdown]
 # ## Code you will meet on the web

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs_lib import lowrank
+from labs_lib.models import entry
 from labs_lib.training import recorded, recorded_comparison
 
 
@@ -79,3 +80,15 @@ def test_the_picture_of_the_knobs_says_that_the_paths_are_parallel() -> None:
     picture = lowrank.draw_knobs()
     assert "in parallel" in picture.alt
     assert picture.png.startswith(b"\x89PNG")
+
+
+def test_over_a_base_in_bf16_qlora_keeps_more_activations_and_over_fp32_as_many() -> None:
+    base = entry("smollm2-135m-instruct").parameters
+    more = {}
+    for name, bytes_a_weight in (("compare", 2), ("structured-output", 4)):
+        bench = recorded_comparison(name)
+        assert round(bench.mean("lora", "weights_bytes") / base, 1) == bytes_a_weight
+        kept = {m: bench.mean(m, "activations_bytes") for m in ("lora", "qlora")}
+        more[name] = kept["qlora"] / kept["lora"]
+    assert more["compare"] > 1.3
+    assert abs(more["structured-output"] - 1) < 0.01
