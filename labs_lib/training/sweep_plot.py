@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def draw_lines(
     drawn as a dotted line: the value before training. The alternative text names every mean.
     """
     fig, axes = figures.new_figure(title, x_label, y_label)
-    styles = zip(figures.PALETTE, _MARKERS, strict=False)
+    styles = zip(itertools.cycle(figures.PALETTE), itertools.cycle(_MARKERS), strict=False)
     for (label, line), (color, marker) in zip(lines.items(), styles, strict=False):
         means = [spread.mean for spread in line.values()]
         reach = [

@@ -254,6 +254,14 @@ def test_a_picture_of_lines_names_every_mean(trained: FakeTraining, tmp_path: Pa
     assert picture.png != draw_lines("A finding", "alpha", lines, log=False).png
 
 
+def test_a_picture_draws_every_line_however_many_there_are() -> None:
+    lines = {f"seed {i}": {8.0: Spread.over({}, (i + 1.0,))} for i in range(9)}
+    pictures = [
+        draw_lines("t", "x", dict(list(lines.items())[:count])).png for count in (5, 6, 8, 9)
+    ]
+    assert len(set(pictures)) == 4
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

@@ -1,3 +1,0 @@
-import math
-
-steps = 3 * math.ceil(50 / 8)

@@ -1,1 +1,0 @@
-steps = ...  # a formula is fine
