@@ -392,7 +392,7 @@ where = dict(
 sizes = dict(zip(where, counts.values(), strict=True))
 lowest = min(where, key=lambda name: where[name].mean)
 draw_lines(
-    f"{lowest} has the lowest loss, and the most parameters", "parameters trained (millions)",
+    f"Lowest loss, and most parameters: {lowest}", "parameters trained (millions)",
     {name: {round(sizes[name] / 1e6, 2): spread} for name, spread in where.items()}, log=False,
 )  # fmt: skip
 
@@ -514,8 +514,8 @@ print(f"none: {thin[0.0].text()}")
 # %% [markdown]
 # One expects dropout to raise the training loss, since it is on while training. Here it did not: all
 # four shares learned the rows by heart. In held-out loss a little dropout, 0.05 or 0.1, ended below
-# none with both seeds; at 0.3 the bars meet again. Two seeds and eight rows are weak evidence. QLoRA
-# used 0.1 up to 13B and 0.05 above, without claiming much for it.
+# none with both seeds; at 0.3 the bars meet again. Two seeds and eight rows are weak evidence. The
+# QLoRA paper found 0.05 useful at 7B and 13B but not at 33B and 65B (appendix A.1).
 
 # %% [markdown]
 # ### LoRA and full fine-tuning
@@ -586,7 +586,7 @@ for name, (value, _) in figures.items():
 # | targets | `"all-linear"` | QLoRA; LoRA Without Regret; *Targets* above |
 # | rank | 16 | ranks 1 to 64 end nearly alike in *Rank and alpha*; it costs little |
 # | alpha | 32, kept when the rank changes | the best rate then stays; *Learning rate and rank* |
-# | dropout | 0; 0.05 to 0.1 with few rows | *Rank and dropout*; QLoRA's 0.05 to 0.1 |
+# | dropout | 0; 0.05 to 0.1 with few rows | *Rank and dropout*; 0.05 helped QLoRA at 7B, 13B |
 # | bias | `"none"` | the base has to come back |
 
 # %% [markdown]

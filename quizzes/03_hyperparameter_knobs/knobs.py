@@ -58,7 +58,7 @@ CONFIG = Exercise(
     objective="configure",
     task=(
         "`material('03.every-knob')` is a small Qwen2: its query, key and value maps have biases. "
-        f"Set `config` to a `LoraConfig` for causal language modelling with rank {RANK} on "
+        f"Set `config` to a `LoraConfig` for causal language modeling with rank {RANK} on "
         "**query, value and the three MLP maps**, by the rule of **rsLoRA** with an effective "
         f"scaling of **{SCALING:g}**, with {DROPOUT:.0%} dropout on the adapters, and with the "
         "biases of the **adapted** layers trained, no others."
@@ -160,6 +160,6 @@ CONFIG = Exercise(
             ),
         ),
     ),
-    praise="Every knob stands where it was asked for, biases included.",
+    praise="Every knob is set as asked, biases included.",
     material=biased_model,
 )
