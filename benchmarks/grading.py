@@ -62,7 +62,7 @@ def seconds_to_open() -> float:
     """Return the seconds to read and add up a progress file of 10,000 lines."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["LABS_HOME"] = home
-        record("answer", "04.config.scaling", bank="0" * 16, response="123", outcome="incorrect")
+        record("answer", "04.train.counted", bank="0" * 16, response="123", outcome="incorrect")
         path = progress_file()
         path.write_bytes(path.read_bytes() * LINES)
         standing()  # banks and exercises are read once a session

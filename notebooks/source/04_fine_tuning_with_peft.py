@@ -9,7 +9,7 @@
 # - save an adapter, load it in another program, merge it, and keep several on one base,
 # - repair the code that circulates on the web.
 #
-# **Time:** about 45 minutes for you; the machine works for 5 of them on two laptop cores.
+# **Time:** about 40 minutes for you; the machine works for 5 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -123,7 +123,7 @@ predict("04.counted-percent", ...)
 
 # %%
 def encode(row):
-    """Tokenise one row and mask its prompt."""
+    """Tokenize one row and mask its prompt."""
     prompt = tokenizer.apply_chat_template(
         row["prompt"], add_generation_prompt=True, return_dict=False
     )
@@ -267,8 +267,10 @@ assert not any(base_moved), "Base weights have changed: this is not LoRA alone."
 # %%
 import shutil
 
+from datasets import disable_progress_bars
 from trl import SFTConfig, SFTTrainer
 
+disable_progress_bars()  # one for each pass that SFTTrainer makes over the rows
 here |= {"max_length": 128, "gradient_checkpointing": False, "bf16": False}
 arguments = SFTConfig(
     output_dir=str(runs / "captain"),
@@ -379,20 +381,7 @@ Table.of(
 
 # %% [markdown]
 # The history has every epoch, since the checkpoint brought the first one along. Loading only the
-# adapter would have started optimiser, schedule and order of rows afresh.
-
-# %% [markdown]
-# ### Exercise: how many steps?
-
-# %%
-show_task("04.count-steps")
-
-# %%
-# exercise: 04.count-steps
-steps = ...  # a formula is fine
-
-# %%
-check("04.count-steps", steps)
+# adapter would have started optimizer, schedule and order of rows afresh.
 
 # %% [markdown]
 # ## Generate
@@ -614,7 +603,7 @@ Table.of(
 
 # %% [markdown]
 # The numbers of parameters hold for every run. Losses and times come from one seed, eight steps and
-# one learning rate for each method, so they do not rank the methods. Lesson 09 compares more of them.
+# one learning rate for each method, so they do not rank the methods.
 
 # %% [markdown]
 # ## Code that circulates
@@ -645,7 +634,7 @@ compare_code(
             "model = AutoModelForCausalLM.from_pretrained(folder)",
         ),
         (
-            "from transformers import AutoModelForCausalLM\n"
+            "import torch\nfrom transformers import AutoModelForCausalLM\n"
             "AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.bfloat16)",
             "import torch\nfrom transformers import AutoModelForCausalLM\n"
             "AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)",
@@ -656,7 +645,7 @@ compare_code(
 
 # %% [markdown]
 # Published blocks often lack an import. `torch_dtype` is the old name of `dtype`; transformers still
-# takes it, and may stop doing so.
+# takes it, with a warning, and may stop doing so.
 #
 # Now the targets. Falcon keeps query, key and value in one matrix, `query_key_value`. A **string** is
 # a regular expression that must match a module's full name, so `"q_proj,v_proj"` matches nothing.
@@ -682,7 +671,7 @@ compare_code(
 
 # %% [markdown]
 # Then the trainers. Rows without labels give no loss; rows of unequal length need a collator. The
-# collator for language modelling copies `input_ids` to `labels`, prompt included.
+# collator for language modeling copies `input_ids` to `labels`, prompt included.
 
 # %%
 from transformers import DataCollatorForLanguageModeling
@@ -756,9 +745,6 @@ check("04.repair-set-up", set_up)
 ask("04.config.pattern")
 
 # %%
-ask("04.config.scaling")
-
-# %%
 ask("04.count.code")
 
 # %%
@@ -771,7 +757,13 @@ ask("04.workflow.adapter-only")
 ask("04.workflow.lost-file")
 
 # %%
+ask("04.workflow.done-again")
+
+# %%
 ask("04.train.completion-only")
+
+# %%
+ask("04.train.counted")
 
 # %%
 ask("04.train.never-stops")
@@ -800,7 +792,7 @@ show_progress()
 # - Template, tokens, labels: the loss counts every position whose label is not −100.
 # - `LoraConfig` → `get_peft_model` → `Trainer`, or `SFTTrainer(peft_config=…)`, which does more.
 # - After the first step, check that every B has moved and the base has not.
-# - A checkpoint holds adapter, optimiser, schedule and random state; a saved adapter holds the adapter.
+# - A checkpoint holds adapter, optimizer, schedule and random state; a saved adapter holds the adapter.
 # - Read a model's module names before you write `target_modules`.
 #
 # The optional lesson 04x trains a GPT-2 from nothing, then adds LoRA to it.

@@ -11,8 +11,6 @@ from labs_lib.assessment.exercises.tiny_models import repeatable_model
 RANK = 8
 SCALING = 2.0
 _ATTENTION = ("query_key_value", "dense")
-# (d_in, d_out) of the two attention matrices and how many layers hold them.
-SHAPES = ((48, 144), (48, 48))
 LAYERS = 5
 # Dropout was not asked for, and does no harm: it is off outside training.
 _MOST_DROPOUT = 0.5
@@ -67,7 +65,7 @@ CONFIG = Exercise(
     task=(
         "`model = material('04.lora-config')` is a small model of an architecture new to you. "
         "Print it and read its module names. Then set `config` to a `LoraConfig` for causal "
-        f"language modelling that adapts **every matrix of the attention blocks and nothing "
+        f"language modeling that adapts **every matrix of the attention blocks and nothing "
         f"else**, with rank {RANK} and an effective scaling of {SCALING:g}."
     ),
     answer="config",

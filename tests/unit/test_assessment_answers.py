@@ -28,7 +28,7 @@ from labs_lib.widgets import ask
 
 NUMBER = "00.trained-share"
 SINGLE = "00.frozen.what-changed"
-DRAWN = "04.config.scaling"
+DRAWN = "04.train.counted"
 
 
 pytestmark = pytest.mark.usefixtures("own_home")

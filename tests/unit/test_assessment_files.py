@@ -17,7 +17,7 @@ from labs_lib.errors import LabError
 from labs_lib.widgets import ask
 
 NUMBER = "00.trained-share"
-DRAWN = "04.config.scaling"
+DRAWN = "04.train.counted"
 
 
 pytestmark = pytest.mark.usefixtures("own_home")

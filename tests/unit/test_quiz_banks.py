@@ -248,8 +248,8 @@ def test_ids_are_unique_across_banks(tmp_path):
 
 
 def test_an_unknown_question_names_the_nearest():
-    with pytest.raises(LabError, match=r"did you mean '04\.config\.scaling'"):
-        find_question("04.config.scalin")
+    with pytest.raises(LabError, match=r"did you mean '04\.config\.pattern'"):
+        find_question("04.config.patern")
 
 
 def test_another_folder_can_be_named(tmp_path, monkeypatch):

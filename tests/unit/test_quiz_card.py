@@ -18,7 +18,7 @@ from labs_lib.widgets.question_inputs import TEXT_FOLLOWS_SECONDS
 IDS = [question.id for bank in load_banks().values() for question in bank.questions]
 SINGLE = "00.frozen.what-changed"
 MULTIPLE = "04.adapters.saved"
-DRAWN = "04.config.scaling"
+DRAWN = "04.train.counted"
 ORDER = "00.course.rhythm"
 CODE = "04.count.code"
 
