@@ -39,6 +39,7 @@ METADATA: dict[str, Any] = {
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Outputs say what a lesson computed, not on whose machine: bars and notices stay out.
 QUIET = {
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_OFFLINE": "1",
     "JUPYTER_PLATFORM_DIRS": "1",

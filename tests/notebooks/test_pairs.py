@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tools import notebooks
 
 CODE_LINES = 20
 FILE_BYTES = 1_500_000
+BAR = re.compile(r"\d%\|.*\| \d+/\d+ \[")  # as tqdm draws it
 
 
 def test_every_source_has_its_notebook_and_every_notebook_its_source():
@@ -58,6 +60,12 @@ def test_nothing_of_one_machine_is_stored(lesson: Path):
         assert set(cell.metadata) <= {"tags"}
         for output in cell.get("outputs", ()):
             assert notebooks.WIDGET_VIEW not in output.get("data", {})
+
+
+def test_no_progress_bar_is_stored(lesson: Path):
+    for cell in notebooks.read(lesson).cells:
+        for output in cell.get("outputs", ()):
+            assert not BAR.search(notebooks.text_of(output)), cell.source
 
 
 def test_cells_and_file_are_small(lesson: Path):
