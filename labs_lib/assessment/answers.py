@@ -12,7 +12,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import shorten, type_name
@@ -58,17 +58,25 @@ def listed(value: Any) -> Any:
     """
     if not issubclass(type(value), (*_ITERATORS, *_DICT_VIEWS)):
         return value
+    items: Iterable[Any] = value
     try:
-        return list(itertools.islice(value, MOST_ITEMS + 1))
+        return list(itertools.islice(items, MOST_ITEMS + 1))
     except Exception:  # the student's own generator failed: it is no answer
         return value
 
 
-_DICT_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
-_VIEWS = (range, deque, *_DICT_VIEWS)
-_ITERATORS = (
+_DICT: type[dict[Any, Any]] = dict
+_LIST: type[list[Any]] = list
+_TUPLE: type[tuple[Any, ...]] = tuple
+_NO_KEYS: dict[Any, Any] = {}
+_EMPTY: tuple[Iterable[Any], ...] = ([], (), {}, set(), "", range(0))
+_DICT_VIEWS: tuple[type[Any], ...] = (
+    type(_NO_KEYS.keys()), type(_NO_KEYS.values()), type(_NO_KEYS.items()),
+)  # fmt: skip
+_VIEWS: tuple[type[Any], ...] = (range, deque, *_DICT_VIEWS)
+_ITERATORS: tuple[type[Any], ...] = (
     types.GeneratorType, map, filter, zip, reversed, enumerate, itertools.chain,
-    *(type(iter(each)) for each in ([], (), {}, set(), "", range(0))),
+    *(type(iter(each)) for each in _EMPTY),
 )  # fmt: skip
 
 
@@ -84,7 +92,7 @@ class _Keeper:
         self._open: set[int] = set()  # what encloses this value: a list may hold itself
 
     def keep(self, value: Any) -> Any:
-        kind = type(value)
+        kind = cast("type[Any]", type(value))
         self._left -= 1
         if self._left < 0 or len(self._open) > DEEPEST or id(value) in self._open:
             return self._cut()
@@ -118,13 +126,13 @@ class _Keeper:
             return f"a huge number of {number.bit_length():,} bits"
         return _NEITHER
 
-    def _compound(self, value: Any, kind: type) -> Any:
+    def _compound(self, value: Any, kind: type[Any]) -> Any:
         if issubclass(kind, dict):
-            return self._mapping(dict.items(value), len(value))
+            return self._mapping(_DICT.items(value), len(value))
         if issubclass(kind, list):
-            return self._sequence(list.__iter__(value), list.__len__(value))
+            return self._sequence(_LIST.__iter__(value), _LIST.__len__(value))
         if issubclass(kind, tuple):
-            return self._sequence(tuple.__iter__(value), tuple.__len__(value))
+            return self._sequence(_TUPLE.__iter__(value), _TUPLE.__len__(value))
         if issubclass(kind, (set, frozenset)):
             return self._set(value)
         if issubclass(kind, _VIEWS):
@@ -135,7 +143,7 @@ class _Keeper:
             return self._source(value)
         return self._record(value, kind)
 
-    def _record(self, value: Any, kind: type) -> Any:
+    def _record(self, value: Any, kind: type[Any]) -> Any:
         """Keep an array by its numbers, any other object by its class and fields."""
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.ma.MaskedArray):
@@ -152,10 +160,11 @@ class _Keeper:
             ]
             return {"class": type_name(value), **self._mapping(pairs, len(pairs))}
         if isinstance(value, Mapping):
-            return self._mapping(value.items(), len(value))
-        fields = getattr(kind, "model_fields", None)
+            mapping = cast("Mapping[Any, Any]", value)
+            return self._mapping(mapping.items(), len(mapping))
+        fields: Any = getattr(kind, "model_fields", None)
         if isinstance(fields, dict):  # pydantic
-            pairs = [(name, getattr(value, name)) for name in fields]
+            pairs = [(name, getattr(value, name)) for name in cast("dict[str, Any]", fields)]
             return {"class": type_name(value), **self._mapping(pairs, len(pairs))}
         return {"class": type_name(value), "shown": self._text(shorten(value, 200))}
 
@@ -260,7 +269,7 @@ def _is_peft_config(kind: type) -> bool:
 def _changed_fields(config: Any) -> tuple[list[tuple[str, Any]], int]:
     """Return the fields of a PEFT configuration that are not at their defaults."""
     default = type(config)()
-    pairs = []
+    pairs: list[tuple[str, Any]] = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name, None)
         if not _equal(value, getattr(default, field.name, None)):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -49,7 +49,7 @@ class Bank:
     objectives: Mapping[str, str]
     questions: tuple[Question, ...]
     sha256: str
-    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+    lines: Mapping[str, int] = field(default_factory=dict[str, int], repr=False)
 
     @property
     def name(self) -> str:
@@ -173,15 +173,16 @@ def read_bank(path: Path) -> tuple[Bank | None, list[Problem]]:
         if not isinstance(entry, dict):
             problems.append(Problem(path, line, f"question {index + 1} is not a mapping"))
             continue
-        kind = entry.get("kind")
+        fields = cast("dict[Any, Any]", entry)
+        kind = fields.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
             error = choice_error("kind", kind, KINDS) if kind else "kind: missing"
-            problems.append(Problem(path, _line(node, (*at, "kind")), f"{_named(entry)}{error}"))
+            problems.append(Problem(path, _line(node, (*at, "kind")), f"{_named(fields)}{error}"))
             continue
         try:
-            question = typing.cast(Question, KINDS[kind].model_validate(entry))
+            question = KINDS[kind].model_validate(fields)
         except ValidationError as error:
-            problems += _problems(path, node, at, error, KINDS[kind], _named(entry))
+            problems += _problems(path, node, at, error, KINDS[kind], _named(fields))
             continue
         questions.append(question)
         lines.setdefault(question.id, line)
@@ -222,7 +223,7 @@ def _problems(
     model: type[BaseModel],
     name: str = "",
 ) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
     for problem in error.errors(include_url=False):
         loc = problem["loc"]
         single = _OneProblem([problem])

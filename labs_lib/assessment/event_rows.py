@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -24,7 +24,7 @@ _Range = Annotated[list[_Number], Field(min_length=2, max_length=2)]
 _Predicted = bool | _Number | Annotated[str, StringConstraints(max_length=3000)] | _Range
 
 
-class _Row(BaseModel):
+class _Row(BaseModel, frozen=True):
     """What every event has; fields of a newer version stay in the file and are not looked at."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -34,11 +34,11 @@ class _Row(BaseModel):
     time: _Name
 
 
-class _Help(_Row):
+class _Help(_Row, frozen=True):
     event: Literal["hint", "solution"]
 
 
-class _Answer(_Row):
+class _Answer(_Row, frozen=True):
     event: Literal["answer"]
     outcome: Annotated[str, StringConstraints(max_length=100)] = ""
     response: Any = None
@@ -51,7 +51,7 @@ class _Answer(_Row):
     review: bool = False
 
 
-class _Arranged(_Row):
+class _Arranged(_Row, frozen=True):
     event: Literal["arranged"]
     outcome: Annotated[str, StringConstraints(max_length=100)] = ""
     response: Annotated[str, StringConstraints(max_length=300)] = ""
@@ -59,12 +59,12 @@ class _Arranged(_Row):
     misconception: Annotated[str, StringConstraints(max_length=3000)] | None = None
 
 
-class _Prediction(_Row):
+class _Prediction(_Row, frozen=True):
     event: Literal["prediction"]
     value: _Predicted
 
 
-class _Comparison(_Row):
+class _Comparison(_Row, frozen=True):
     event: Literal["comparison"]
     outcome: _Predicted
     value: _Predicted | None = None
@@ -94,10 +94,11 @@ def checked(row: Any) -> Event:
     """
     if not isinstance(row, dict):
         raise LabError("not a line of a progress file")
-    kind = row.get("event")
+    event = cast("Event", row)
+    kind = event.get("event")
     form = _FORMS.get(kind, _ANY) if isinstance(kind, str) else _ANY
     try:
-        form.validate_python(row)
+        form.validate_python(event)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "event"
@@ -105,9 +106,9 @@ def checked(row: Any) -> Event:
             raise LabError(f"not a line of a progress file ({name} is missing or wrong)") from None
         if first["type"] == "missing":
             raise LabError(f"{name}: missing from the {kind}") from None
-        shown = shorten(row.get(name))
-        raise LabError(f"{name}: {shown} is not what the {kind} of {row['id']} holds") from None
-    return row
+        shown = shorten(event.get(name))
+        raise LabError(f"{name}: {shown} is not what the {kind} of {event['id']} holds") from None
+    return event
 
 
 def lines_of(raw: bytes) -> list[bytes]:

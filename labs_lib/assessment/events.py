@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -134,7 +134,7 @@ def _rows(path: Path) -> tuple[list[tuple[Event, bytes]], int]:
     except OSError as error:
         raise LabError(f"cannot read {path}: {error.strerror}") from error
     lines = [line for line in lines_of(raw) if line and not line.isspace()]
-    rows = []
+    rows: list[tuple[Event, bytes]] = []
     for row, line in zip(decoded_all(lines), lines, strict=True):
         try:
             rows.append((checked(row), line))
@@ -177,10 +177,10 @@ def _write_all(file: Any, text: bytes) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Generator[None, None, None]:
     import filelock
 
-    lock = filelock.FileLock(str(path) + ".lock", timeout=LOCK_SECONDS)
+    lock: Any = filelock.FileLock(str(path) + ".lock", timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except filelock.Timeout:

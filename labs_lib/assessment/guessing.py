@@ -139,7 +139,7 @@ def guessing_scores(questions: Iterable[Options]) -> tuple[GuessingScore, ...]:
     if not asked:
         return ()
     expected = sum(1 / len(options.texts) for options in asked)
-    scores = []
+    scores: list[GuessingScore] = []
     for rule in RULES:
         shares = [rule.share(options) for options in asked]
         found = [

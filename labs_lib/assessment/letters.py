@@ -6,7 +6,7 @@ import re
 import sys
 import unicodedata
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.answers import listed
 from labs_lib.assessment.short_texts import normal_form
@@ -62,7 +62,7 @@ def _parts(value: Any, texts: list[str]) -> list[str] | str:
 
 def _items(value: Any) -> list[Any] | None:
     """Return what a collection holds; a set's items sorted; None for anything else."""
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if issubclass(kind, (list, tuple, deque)):
         return list(value)[: MOST_PARTS + 1]
     if issubclass(kind, (set, frozenset)):

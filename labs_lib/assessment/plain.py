@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.numbers import scalar_number
 from labs_lib.shown import type_name
@@ -50,7 +50,7 @@ class Record:
     """A dataclass's instance (a LoraConfig, say): its fields are its attributes."""
 
     type_name: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -76,7 +76,7 @@ def is_plain(value: Any) -> bool:
     while ahead:
         part, depth = ahead.pop()
         seen += 1
-        kind = type(part)
+        kind = cast("type[Any]", type(part))
         if kind is int and part.bit_length() > 1_000_000:
             return False
         if any(kind is atom for atom in _ATOMS):
@@ -139,16 +139,17 @@ class _Encoder:
         if array is not None:
             return self._array(value, array, depth)
         if issubclass(type(value), Mapping):
-            pairs = list(islice(value.items(), MOST_PARTS + 1))
+            mapping = cast("Mapping[Any, Any]", value)
+            pairs = list(islice(mapping.items(), MOST_PARTS + 1))
             if len(pairs) > MOST_PARTS:
                 raise TooLargeError
             return {"dict": [[self.encode(a, depth), self.encode(b, depth)] for a, b in pairs]}
         if isinstance(value, (set, frozenset)):
-            parts = sorted(value, key=repr)
+            parts = sorted(cast("set[Any]", value), key=repr)
             return {"set": self._parts(parts, depth)}
         if _is_listlike(value):
             kept = "tuple" if self.tuples and isinstance(value, tuple) else "list"
-            return {kept: self._parts(value, depth)}
+            return {kept: self._parts(cast("Iterable[Any]", value), depth)}
         if is_dataclass(value) and not isinstance(value, type):
             named = {each.name: getattr(value, each.name, None) for each in fields(value)}
             inner = [[name, self.encode(part, depth)] for name, part in named.items()]
@@ -192,23 +193,26 @@ def _decode(value: Any, depth: int) -> Any:
         return value
     if type(value) is not dict or depth > 2 * DEEPEST:
         raise ForgedError
-    kind = next(iter(value), None)
+    written = cast("dict[str, Any]", value)
+    kind = next(iter(written), None)
     if kind in ("list", "tuple", "set"):
-        parts = [_decode(part, depth + 1) for part in value[kind]]
+        parts = [_decode(part, depth + 1) for part in written[kind]]
         if kind == "set":
             return {_hashable(part) for part in parts}
         return tuple(parts) if kind == "tuple" else parts
     if kind == "dict":
-        return {_hashable(_decode(a, depth + 1)): _decode(b, depth + 1) for a, b in value["dict"]}
+        return {_hashable(_decode(a, depth + 1)): _decode(b, depth + 1) for a, b in written["dict"]}
     if kind == "record":
-        named = {str(name): _decode(part, depth + 1) for name, part in value["fields"]}
-        return Record(plain_text(value["record"], LONGEST_NAME), named)
+        named = {str(name): _decode(part, depth + 1) for name, part in written["fields"]}
+        return Record(plain_text(written["record"], LONGEST_NAME), named)
     if kind == "blank":
         return ...
     if kind == "array":
-        return _decode_array(value)
+        return _decode_array(written)
     if kind == "other":
-        return Other(plain_text(value["other"], 2 * LONGEST_NAME), plain_text(value["shown"], 100))
+        return Other(
+            plain_text(written["other"], 2 * LONGEST_NAME), plain_text(written["shown"], 100)
+        )
     raise ForgedError
 
 
@@ -218,13 +222,14 @@ def _decode_array(value: dict[str, Any]) -> Any:
     kind = np.dtype(str(value["dtype"]))
     if kind.kind not in "fiub":
         raise ForgedError
-    raw = np.frombuffer(base64.b64decode(value["array"]), dtype=kind)
-    array = raw.reshape(value["shape"]).copy()
+    raw: Any = np.frombuffer(base64.b64decode(value["array"]), dtype=kind)
+    array: Any = raw.reshape(value["shape"]).copy()
     if not value["torch"]:
         return array
     import torch
 
-    return torch.from_numpy(array)
+    library: Any = torch
+    return library.from_numpy(array)
 
 
 def _number(value: Any) -> Any:
@@ -263,7 +268,7 @@ def _as_array(value: Any) -> Any:
         return None
     if isinstance(value, (numpy.ndarray, numpy.generic)):
         return numpy.asarray(value)
-    if hasattr(type(value), "__array__"):
+    if hasattr(cast("type[Any]", type(value)), "__array__"):
         made = numpy.asarray(value)
         return made if made.dtype.kind in "fiub" else None
     return None
@@ -271,9 +276,9 @@ def _as_array(value: Any) -> Any:
 
 def _hashable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return tuple(_hashable(part) for part in value)
+        return tuple(_hashable(part) for part in cast("list[Any]", value))
     if isinstance(value, (set, frozenset)):
-        return frozenset(value)
+        return frozenset(cast("set[Any]", value))
     try:
         hash(value)
     except TypeError:

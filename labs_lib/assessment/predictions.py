@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.answers import plain
 from labs_lib.assessment.event_rows import LARGEST_NUMBER, Event
@@ -70,7 +70,7 @@ class Calibration:
         """Return the verdict in a few plain sentences."""
         if not self.comparisons:
             return "No prediction has met its outcome yet."
-        parts = []
+        parts: list[str] = []
         ranges = [one for one in self.comparisons if one.kind == "range"]
         if ranges:
             held = sum(one.held for one in ranges)
@@ -107,7 +107,7 @@ def legal_prediction(value: Any) -> Any:
     number = plain_number(value)
     if isinstance(number, bool) or (number is not None and abs(number) <= LARGEST_NUMBER):
         return number
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if number is None and issubclass(kind, str) and len(value) <= LONGEST_WORD:
         _refuse_two_readings(value)
         return str.__str__(value)
@@ -182,10 +182,13 @@ def _is_number(value: Any) -> bool:
 
 def _two_of(parts: Any) -> list[Any] | None:
     """Return two finite numbers in a list, or None."""
-    if not isinstance(parts, list) or len(parts) != 2:
+    if not isinstance(parts, list):
         return None
-    both = all(_is_number(part) and abs(part) <= LARGEST_NUMBER for part in parts)
-    return parts if both else None
+    two = cast("list[Any]", parts)
+    if len(two) != 2:
+        return None
+    both = all(_is_number(part) and abs(part) <= LARGEST_NUMBER for part in two)
+    return two if both else None
 
 
 def _word(value: Any) -> str:

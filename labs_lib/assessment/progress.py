@@ -221,7 +221,7 @@ class Standing:
     unreadable: int = 0
     to_write: tuple[str, ...] = ()
     """The exercises whose lines were put in order and that are not written yet."""
-    events: list[Event] = field(default_factory=list, repr=False)
+    events: list[Event] = field(default_factory=list[Event], repr=False)
 
     @property
     def revisit(self) -> tuple[ItemState, ...]:
@@ -244,7 +244,8 @@ def standing(events: Iterable[Event] | None = None) -> Standing:
     events = list(events)
     states = item_states(events)
     banks, exercises = load_banks(), exercises_by_lesson()
-    lessons, to_write = [], []
+    lessons: list[LessonState] = []
+    to_write: list[str] = []
     for lesson in sorted({*banks, *exercises}):
         bank = banks.get(lesson)
         questions = bank.questions if bank else ()

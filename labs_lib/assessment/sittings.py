@@ -42,7 +42,7 @@ def counted_answers(
         time = time_of(event)
         if time is not None and (until is None or time <= until):
             by_item.setdefault(event["id"], []).append((time, event))
-    counted = {}
+    counted: dict[str, list[CountedAnswer]] = {}
     for item_id, own in by_item.items():
         own.sort(key=lambda pair: pair[0])  # the events of an imported file come last
         if answers := _counted(own):

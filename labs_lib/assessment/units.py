@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.assessment.written_numbers import (
@@ -89,7 +89,7 @@ def parse_quantity(value: Any, unit: str | None) -> float:
     NumberError in one line otherwise, for NaN and for infinity too; AmbiguousNumberError, with
     both readings in `unit`, for `1,234`.
     """
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if kind is int or kind is float:
         return _finite(value)
     if issubclass(kind, str):
