@@ -77,10 +77,13 @@ class Formula:
 
     def value(self, numbers: Mapping[str, float]) -> float:
         """Return the expression's value; ValueError if it is not a finite number."""
-        from simpleeval import DEFAULT_OPERATORS, SimpleEval
+        import simpleeval  # pyright: ignore[reportMissingTypeStubs]  # brings no types
 
-        operators = {**DEFAULT_OPERATORS, ast.Pow: _power, ast.Mult: _times}
-        evaluator = SimpleEval(operators=operators, functions=FUNCTIONS, names=dict(numbers))
+        library: Any = simpleeval
+        operators: dict[Any, Any] = {**library.DEFAULT_OPERATORS, ast.Pow: _power, ast.Mult: _times}
+        evaluator = library.SimpleEval(
+            operators=operators, functions=FUNCTIONS, names=dict(numbers)
+        )
         try:
             result = evaluator.eval(self.text, previously_parsed=self._tree)
             finite = math.isfinite(result)
@@ -95,17 +98,18 @@ class Formula:
 
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> tuple[Any, frozenset[str]]:
-    from simpleeval import SimpleEval
+    import simpleeval  # pyright: ignore[reportMissingTypeStubs]  # brings no types
 
+    library: Any = simpleeval
     if len(text) > LONGEST:
         raise ValueError(f"formula of {len(text)} characters; at most {LONGEST}")
     if ";" in text:
         raise ValueError(f"formula {text!r} cannot be read: it is more than one")
     try:
-        tree = SimpleEval.parse(in_code(text))
+        tree = library.SimpleEval.parse(in_code(text))
     except Exception as error:
         raise ValueError(f"formula {text!r} cannot be read: {error}") from error
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
             continue

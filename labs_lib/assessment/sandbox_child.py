@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from labs_lib.assessment.plain import TooLargeError, encode, plain_text
 from labs_lib.assessment.sandbox_report import RESULT_BYTES
@@ -69,10 +69,12 @@ def _quiet_notebook() -> None:
         return
 
     def publish(data: Any = None, *_: Any, **__: Any) -> None:
-        print(data.get("text/plain", "(a display)") if isinstance(data, dict) else data)
+        fields = cast("dict[Any, Any]", data)
+        print(fields.get("text/plain", "(a display)") if isinstance(data, dict) else data)
 
     def send(_: Any, message: Any, content: Any = None, *__: Any, **___: Any) -> None:
-        print(content.get("text", message) if isinstance(content, dict) else message)
+        fields = cast("dict[Any, Any]", content)
+        print(fields.get("text", message) if isinstance(content, dict) else message)
 
     shell.display_pub.publish = publish
     session = getattr(getattr(shell, "kernel", None), "session", None)
@@ -191,9 +193,10 @@ def _replace_ways_out() -> None:
 
 def main(folder: Path) -> None:
     """Run the work that a parent left in `folder` and leave the report there."""
-    import dill
+    import dill  # pyright: ignore[reportMissingTypeStubs]  # brings no types
 
-    work, student_files = dill.loads((folder / "work").read_bytes())
+    pickling: Any = dill
+    work, student_files = pickling.loads((folder / "work").read_bytes())
 
     with contextlib.suppress(Exception):
         getattr(work, "prepare", lambda: None)()

@@ -80,7 +80,9 @@ class _TooSlow(BaseException):
 
 
 def _payload(work: Callable[[], Any], student_files: tuple[str, ...]) -> bytes | Apart:
-    import dill
+    import dill  # pyright: ignore[reportMissingTypeStubs]  # brings no types
+
+    pickling: Any = dill
 
     reason: BaseException | None = None
     # First with no more of the notebook than the work refers to; some closures need all.
@@ -88,7 +90,7 @@ def _payload(work: Callable[[], Any], student_files: tuple[str, ...]) -> bytes |
         try:
             with _at_most(PICKLE_SECONDS), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # dill's, of what it leaves out
-                return dill.dumps((work, student_files), recurse=recurse)
+                return pickling.dumps((work, student_files), recurse=recurse)
         except _TooSlow:
             message = f"Your code ran for more than {PICKLE_SECONDS:g} s while it was copied."
             return Apart("too long", message=message)

@@ -89,7 +89,8 @@ def show(panel: Panel) -> None:
     """Display a panel in a notebook; print it where there is none."""
     ipython = sys.modules.get("IPython")
     if ipython is not None and ipython.get_ipython() is not None:
-        from IPython.display import display
+        # IPython leaves its arguments without types.
+        from IPython.display import display  # pyright: ignore[reportUnknownVariableType]
 
         display(panel)
     else:

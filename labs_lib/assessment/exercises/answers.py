@@ -9,7 +9,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 SOURCE_FILE = "<your answer>"
 
@@ -28,7 +28,7 @@ def is_text(answer: Any) -> bool:
 def function_code(answer: Any) -> types.CodeType | None:
     """Return the code of a function, a method, a decorated or partial one, or a callable object."""
     for _ in range(10):
-        kind = type(answer)
+        kind = cast("type[Any]", type(answer))
         if kind is types.FunctionType:
             inner = answer.__dict__.get("__wrapped__")
             if inner is None:
@@ -52,7 +52,7 @@ def student_files(answer: Any) -> tuple[str, ...]:
     if code is not None:
         return (code.co_filename,)
     # A class of the notebook's own; a library's lines would tell the student nothing.
-    kind = type(answer)
+    kind = cast("type[Any]", type(answer))
     if type.__dict__["__module__"].__get__(kind) != "__main__":
         return ()
     own = _own_names(kind).values()
@@ -118,7 +118,8 @@ def _imports(function: Any) -> Iterator[str]:
     if function is None:
         return
     code = _compiled(function, "") if is_text(function) else function_code(function)
-    ahead, seen = [(code, getattr(function, "__globals__", {}))], set()
+    ahead: list[tuple[Any, Any]] = [(code, getattr(function, "__globals__", {}))]
+    seen: set[types.CodeType] = set()
     while ahead and len(seen) < 200:
         code, names = ahead.pop()
         if code is None or code in seen:

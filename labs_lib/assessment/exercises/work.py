@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.assessment.exercises.answers import SOURCE_FILE, import_ahead, is_text
 from labs_lib.assessment.plain import Other, Record, decode, encode, plain_text
@@ -87,9 +87,11 @@ def plain_value(answer: Any) -> Any:
 
 def _holds_foreign(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_holds_foreign(part) for pair in value.items() for part in pair)
+        return any(
+            _holds_foreign(part) for pair in cast("dict[Any, Any]", value).items() for part in pair
+        )
     if isinstance(value, (list, tuple, set, frozenset)):
-        return any(map(_holds_foreign, value))
+        return any(map(_holds_foreign, cast("list[Any]", value)))
     return isinstance(value, (Other, Record))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from labs_lib.assessment.banks import Bank
 from labs_lib.assessment.interactions import Offer, Order, Quantity, lettered, offers_of
@@ -32,7 +32,7 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return _NOT_IN_XML.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {key: _cleaned(part) for key, part in value.items()}
+        return {key: _cleaned(part) for key, part in cast("dict[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_cleaned(part) for part in value)
     return value

@@ -35,9 +35,9 @@ def holds(question: Question) -> bool:
 
 def write(exported: Exported, path: Path) -> None:
     """Write the archive; LabError with the library's reason for what it refuses."""
-    from text2qti.config import Config
-    from text2qti.err import Text2qtiError
-    from text2qti.qti import QTI
+    from text2qti.config import Config  # pyright: ignore[reportMissingTypeStubs]
+    from text2qti.err import Text2qtiError  # pyright: ignore[reportMissingTypeStubs]
+    from text2qti.qti import QTI  # pyright: ignore[reportMissingTypeStubs]
 
     texts: dict[str, str] = {}
     source = _source([question for _, question in exported.questions], texts)
@@ -53,8 +53,8 @@ def write(exported: Exported, path: Path) -> None:
 
 
 def _quiz_class() -> Any:
-    from text2qti.markdown import Markdown
-    from text2qti.quiz import Quiz
+    from text2qti.markdown import Markdown  # pyright: ignore[reportMissingTypeStubs]
+    from text2qti.quiz import Quiz  # pyright: ignore[reportMissingTypeStubs]
 
     class CourseMarkdown(Markdown):
         def __init__(self, config: Any, texts: dict[str, str]):
@@ -120,6 +120,8 @@ def _source(questions: list[Question], texts: dict[str, str]) -> str:
                 out.append(f"= {_exact(interaction.value)} +- {_exact(width_of(interaction))}")
             case ShortText():
                 out += [f"* {label(form)}" for form in interaction.accept]
+            case _:
+                pass
     return "\n".join(out) + "\n"
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from time import time
-from typing import Any
+from typing import Any, cast
 
 from labs_lib.errors import LabError
 from labs_lib.files import write_json
@@ -30,7 +30,7 @@ def revised(texts: Mapping[str, Sequence[str]]) -> dict[str, int]:
         known: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         known = {}
-    before: dict[str, Any] = known if isinstance(known, dict) else {}
+    before: dict[str, Any] = cast("dict[str, Any]", known) if isinstance(known, dict) else {}
     now = min(max(int(time()) + 1, EARLIEST), LATEST)
     stamps: dict[str, int] = {}
     given: dict[str, Any] = {}
@@ -40,6 +40,8 @@ def revised(texts: Mapping[str, Sequence[str]]) -> dict[str, int]:
         match before.get(name):
             case {"sha256": str(other), "stamp": int(last)} if EARLIEST <= last <= LATEST:
                 stamp = last if other == digest else max(now, last + 1)
+            case _:
+                pass
         stamps[name] = stamp
         given[name] = {"sha256": digest, "stamp": stamp}
     if {**before, **given} != before:
