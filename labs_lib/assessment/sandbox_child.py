@@ -51,7 +51,11 @@ def settle(output: int, result: int) -> None:
     if torch is not None:
         # The OpenMP team of the parent did not survive the fork.
         torch.set_num_threads(1)
-        torch.set_num_threads = lambda count: None
+        torch.set_num_threads = _ignore
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    pass
 
 
 def _open_files() -> list[int]:

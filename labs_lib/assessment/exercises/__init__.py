@@ -30,7 +30,7 @@ def all_exercises() -> tuple[Exercise, ...]:
     return tuple(itertools.chain.from_iterable(exercises_by_lesson().values()))
 
 
-def find_exercise(exercise_id: str) -> Exercise:
+def find_exercise(exercise_id: object) -> Exercise:
     """Return the exercise with this id; LabError names the nearest one otherwise."""
     if isinstance(exercise_id, str):
         for exercise in exercises_of(lesson_id(exercise_id)):

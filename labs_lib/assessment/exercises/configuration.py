@@ -109,7 +109,9 @@ def _adaptation(wrapped: Any) -> dict[str, Any]:
     from peft import PeftModelForCausalLM
     from peft.tuners.lora import LoraLayer
 
-    layers = {name: part for name, part in wrapped.named_modules() if isinstance(part, LoraLayer)}
+    layers: dict[str, Any] = {
+        name: part for name, part in wrapped.named_modules() if isinstance(part, LoraLayer)
+    }
     trained = [name for name, part in wrapped.named_parameters() if part.requires_grad]
     return {
         "adapted": sorted({name.rsplit(".", 1)[-1] for name in layers}),
@@ -127,7 +129,7 @@ def _adaptation(wrapped: Any) -> dict[str, Any]:
 
 def _check_numbers(fields: Mapping[str, Any]) -> None:
     """Refuse numbers that PEFT would fail on in its own way, or at the cost of all memory."""
-    ranks = [("r", fields.get("r", 8))]
+    ranks: list[tuple[str, Any]] = [("r", fields.get("r", 8))]
     if isinstance(patterns := fields.get("rank_pattern"), Mapping):
         ranks += [("rank_pattern", rank) for rank in cast("Mapping[Any, Any]", patterns).values()]
     for name, rank in ranks:
@@ -147,9 +149,19 @@ def _check_numbers(fields: Mapping[str, Any]) -> None:
 
 def setting_text(value: Any) -> str:
     """Return a plain setting as a student would type it; the type's name of what is not plain."""
-    if isinstance(value, dict) and set(value) == {"type"}:
-        return str(value["type"])
+    fields: dict[Any, Any] = cast("dict[Any, Any]", value) if _is_dict(value) else {}
+    if set(fields) == {"type"}:
+        return str(fields["type"])
     return shorten(value, 80)
+
+
+# Questions put as plain bools: narrowed by the library's own guards, Any becomes half unknown.
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_dataclass(config: Any) -> bool:
+    return dataclasses.is_dataclass(config)
 
 
 def _digits(number: int) -> str:
@@ -157,10 +169,12 @@ def _digits(number: int) -> str:
 
 
 def _field_names(config: Any) -> list[str]:
-    if dataclasses.is_dataclass(config):
+    if _is_dataclass(config):
         return [field.name for field in dataclasses.fields(config)]
-    model_fields = getattr(type(config), "model_fields", None)
-    return list(model_fields if isinstance(model_fields, Mapping) else vars(config))
+    declared: Any = getattr(type(config), "model_fields", None)
+    if isinstance(declared, Mapping):
+        return list(cast("Mapping[str, Any]", declared))
+    return list(vars(config))
 
 
 def _alike(one: Any, other: Any) -> bool:

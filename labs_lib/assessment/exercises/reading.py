@@ -30,9 +30,10 @@ def number_of(name: str) -> Callable[[Any], float]:
 
 def _given(value: Any) -> str:
     """Return what was given for a number, and what to change where that is plain to see."""
-    if issubclass(cast("type[Any]", type(value)), str):
+    kind = cast("type[Any]", type(value))
+    if issubclass(kind, str):
         return f"{kind_of(value)}: write the number alone, without quotes"
-    if type(value) is tuple and len(cast("tuple[Any, ...]", value)) == 2:
+    if kind is tuple and len(value) == 2:
         # Its parts may be anything; what a comma in a number leaves are two whole ones.
         return f"{kind_of(value)}: a comma makes two numbers of one, and decimals follow a point"
     return kind_of(value)

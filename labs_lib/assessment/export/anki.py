@@ -36,15 +36,17 @@ def write(exported: Exported, path: Path) -> None:
     Anki renews a note that it knows (by its guid, from the question's id) only if the stamp is
     later than its own.
     """
-    import genanki
+    import genanki  # pyright: ignore[reportMissingTypeStubs]  # brings no types
 
-    class StampedNote(genanki.Note):
+    library: Any = genanki
+
+    class StampedNote(library.Note):
         stamp = 0
 
         def write_to_db(self, cursor: Any, timestamp: float, deck_id: int, id_gen: Any) -> None:
-            super().write_to_db(cursor, self.stamp, deck_id, id_gen)
+            library.Note.write_to_db(self, cursor, self.stamp, deck_id, id_gen)
 
-    model = genanki.Model(
+    model = library.Model(
         _number("lora-lab model"),
         DECK,
         fields=[{"name": "Id"}, {"name": "Question"}, {"name": "Answer"}],
@@ -57,21 +59,21 @@ def write(exported: Exported, path: Path) -> None:
         ],
         css=STYLE,
     )
-    deck = genanki.Deck(_number("lora-lab deck"), DECK)
+    deck = library.Deck(_number("lora-lab deck"), DECK)
     fields = {question.id: _fields(question) for _, question in exported.questions}
     stamps = revised(fields)
     for _, question in exported.questions:
-        note = StampedNote(
+        note: Any = StampedNote(
             model=model,
             fields=fields[question.id],
-            guid=genanki.guid_for(question.id),
+            guid=library.guid_for(question.id),
             tags=[f"lesson-{question.lesson}", question.objective, question.kind],
         )
         note.stamp = stamps[question.id]
         deck.add_note(note)
     buffer = io.BytesIO()
     # The numbers of notes and cards count from the stamp too; Anki takes 0 for none.
-    genanki.Package(deck).write_to_file(buffer, timestamp=float(max(stamps.values())))
+    library.Package(deck).write_to_file(buffer, timestamp=float(max(stamps.values())))
     path.write_bytes(buffer.getvalue())
 
 

@@ -34,7 +34,8 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _cleaned(part) for key, part in cast("dict[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_cleaned(part) for part in value)
+        parts = cast("list[Any] | tuple[Any, ...]", value)
+        return type(parts)(_cleaned(part) for part in parts)
     return value
 
 

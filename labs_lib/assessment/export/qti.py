@@ -87,7 +87,9 @@ def _quiz_class() -> Any:
             return set()
 
         @question_set.setter
-        def question_set(self, given: set[str]) -> None:
+        def question_set(  # pyright: ignore[reportIncompatibleVariableOverride]
+            self, given: set[str]
+        ) -> None:
             pass
 
     return CourseQuiz

@@ -73,7 +73,10 @@ class SingleChoice(ChoiceQuestion):
         return Options(self.id, self.prompt, texts, right)
 
     @classmethod
-    def problems_together(cls, questions: Sequence[Self]) -> Iterator[str]:
+    def problems_together(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        questions: Sequence[Self],  # a class is asked of its own questions alone
+    ) -> Iterator[str]:
         """Yield how a student could guess: by what an option looks like, or by its position."""
         count = len(questions)
         if count < FEWEST:
