@@ -160,6 +160,10 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _is_dataclass(config: Any) -> bool:
     return dataclasses.is_dataclass(config)
 
@@ -171,10 +175,15 @@ def _digits(number: int) -> str:
 def _field_names(config: Any) -> list[str]:
     if _is_dataclass(config):
         return [field.name for field in dataclasses.fields(config)]
-    declared: Any = getattr(type(config), "model_fields", None)
-    if isinstance(declared, Mapping):
-        return list(cast("Mapping[str, Any]", declared))
-    return list(vars(config))
+    declared = _declared(cast("type[Any]", type(config)))
+    held = cast("dict[str, Any]", vars(config)) if declared is None else declared
+    return list(held)
+
+
+def _declared(kind: type[Any]) -> Mapping[str, Any] | None:
+    """Return the fields that a pydantic class declares; None for any other class."""
+    fields: Mapping[str, Any] | None = getattr(kind, "model_fields", None)
+    return fields if _is_mapping(fields) else None
 
 
 def _alike(one: Any, other: Any) -> bool:
