@@ -74,8 +74,7 @@ def measure(
     request = forecast.request
     config = config_of(request.model, request)
     _refuse_what_does_not_fit(forecast, device)
-    random: Any = torch
-    random.manual_seed(0)
+    torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]  # no types in torch
     running = in_one_line(f"measure: {config.model_type} cannot be run")
     with quiet(), running:
         net = building.meta_model(config, request)

@@ -48,8 +48,7 @@ def timeline_figure(timeline: Timeline, title: str = "") -> tuple[Any, str]:
         for row in alive
     )
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True)
-    figure: Any = fig
-    figure.text(
+    fig.text(  # pyright: ignore[reportUnknownMemberType]  # matplotlib's keywords have no types
         0.01,
         -0.01,
         f"Alive at the peak, besides weights and states:\n{words}",

@@ -24,7 +24,8 @@ def materialise(model: nn.Module, device: str = "cpu") -> None:
     packed: dict[torch.Size, Any] = {}
     for module in model.modules():
         # Some classes hold a constant as a plain attribute, neither parameter nor buffer.
-        for store in (vars(module)["_parameters"], vars(module)["_buffers"], vars(module)):
+        held: Any = module  # torch has public readers of these tables, and no writer for plain ones
+        for store in (held._parameters, held._buffers, vars(module)):
             for name, tensor in list(store.items()):
                 if not isinstance(tensor, torch.Tensor):
                     continue

@@ -145,7 +145,8 @@ def _opened_up(func: Any) -> Callable[..., Any] | None:
     # bitsandbytes' 4-bit product is one operation to torch; inside, CPUs and (past 1,536 tokens)
     # GPUs restore the weight to 16 bits and multiply. Running that inside counts the copy.
     if func.namespace == "bitsandbytes" and func.overloadpacket.__name__ == "gemm_4bit":
-        import bitsandbytes.backends.default.ops as operations
+        import bitsandbytes.backends.default.ops
 
-        return vars(operations)["_gemm_4bit_default_impl"]
+        operations: Any = bitsandbytes.backends.default.ops  # the function is not a public one
+        return operations._gemm_4bit_default_impl
     return None
