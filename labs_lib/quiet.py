@@ -40,6 +40,7 @@ class _Blocks(threading.local):
 
 
 _here = _Blocks()
+_placing = threading.Lock()
 
 
 class _WhereQuiet:
@@ -76,13 +77,18 @@ def _handlers() -> Iterator[logging.Handler]:
 
 
 def _put_first() -> None:
-    """Make the filter the first that is asked: a later one that shows everything hides it."""
+    """Make the filter the first that is asked: a later one that shows everything hides it.
+
+    Another thread that leaves `warnings.catch_warnings` meanwhile brings back the list without it,
+    and what this thread is warned of until its next block is shown.
+    """
     filters: Any = warnings.filters
-    if filters and filters[0] is _WARNINGS:
-        return
-    while _WARNINGS in filters:
-        filters.remove(_WARNINGS)
-    filters.insert(0, _WARNINGS)
+    with _placing:
+        if filters and filters[0] is _WARNINGS:
+            return
+        with contextlib.suppress(ValueError):  # it is not there, or another thread took it away
+            filters.remove(_WARNINGS)
+        filters.insert(0, _WARNINGS)
 
 
 @contextlib.contextmanager
@@ -99,7 +105,7 @@ def quiet(*beginnings: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _here.beginnings.pop()
+        _here.beginnings.remove(beginnings)  # blocks may end in another order than they began
 
 
 class _Bars:

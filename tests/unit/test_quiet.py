@@ -47,6 +47,38 @@ def test_named_beginnings_silence_only_what_begins_so(caplog):
     assert [each.getMessage() for each in caplog.records] == ["a remark"]
 
 
+def test_a_block_that_ends_first_takes_its_own_silence_along():
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        first, second = quiet("one"), quiet("two")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        warnings.warn("one is heard again", stacklevel=1)
+        warnings.warn("two is not yet", stacklevel=1)
+        second.__exit__(None, None, None)
+    assert [str(each.message) for each in heard] == ["one is heard again"]
+
+
+def test_filters_that_another_thread_takes_away_meanwhile_are_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Emptied(list[object]):
+        """A list that is empty by the time that something is removed from it."""
+
+        def remove(self, value: object) -> None:
+            self.clear()
+            super().remove(value)
+
+    with quiet():
+        pass
+    filters = Emptied([("error", None, Warning, None, 0), *warnings.filters])
+    monkeypatch.setattr(warnings, "filters", filters)
+    with quiet():
+        warnings.warn("an error, were it not silent", stacklevel=1)
+    assert len(filters) == 1
+
+
 def test_remarks_of_the_libraries_are_silent_but_their_errors_and_other_loggers_are_not(caplog):
     with quiet():
         logging.getLogger("transformers.models").warning("a remark")
