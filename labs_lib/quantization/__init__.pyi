@@ -1,9 +1,7 @@
 from .analysis import QuantizationError as QuantizationError
 from .analysis import code_usage as code_usage
-from .analysis import layer_errors as layer_errors
 from .analysis import outlier_effect as outlier_effect
 from .analysis import quantization_error as quantization_error
-from .analysis import summarize_errors as summarize_errors
 from .analysis import with_outlier as with_outlier
 from .blockwise import Quantized as Quantized
 from .blockwise import block_absmax as block_absmax
@@ -17,7 +15,6 @@ from .codebooks import dynamic_codebook as dynamic_codebook
 from .codebooks import fp4_codebook as fp4_codebook
 from .codebooks import int4_codebook as int4_codebook
 from .codebooks import nf4_codebook as nf4_codebook
-from .codebooks import symmetric_normal_codebook as symmetric_normal_codebook
 from .double import DoubleQuantized as DoubleQuantized
 from .double import double_dequantize as double_dequantize
 from .double import double_quantize as double_quantize
@@ -29,7 +26,6 @@ from .nearest import nearest_codes as nearest_codes
 from .paging import PagedStep as PagedStep
 from .paging import PagingReport as PagingReport
 from .paging import PagingStep as PagingStep
-from .paging import paged_optimizer_on_cuda as paged_optimizer_on_cuda
 from .paging import simulate_paging as simulate_paging
 from .paging import training_phases as training_phases
 from .pictures import bell_figure as bell_figure

@@ -34,15 +34,6 @@ def nf4_codebook() -> torch.Tensor:
     return _from_quantiles(negatives=7, positives=8)
 
 
-def symmetric_normal_codebook() -> torch.Tensor:
-    """Return the symmetric cousin of NF4, 15 values: what is lost by mirroring one side.
-
-    Shape (15,), fp32: seven negative values, zero and the same seven positive; the sixteenth
-    code is wasted.  For comparison only.
-    """
-    return _from_quantiles(negatives=7, positives=7)
-
-
 def _from_quantiles(negatives: int, positives: int) -> torch.Tensor:
     def side(count: int) -> torch.Tensor:
         # `count` equal steps of probability from the outermost quantile to the median.

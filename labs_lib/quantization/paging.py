@@ -1,4 +1,4 @@
-"""Paged optimisers: a simulation of what unified memory does, and the real thing on CUDA.
+"""Paged optimisers: a simulation of what CUDA's unified memory does with their states.
 
 Adam keeps two numbers for each trained parameter and touches them once a step.  For the rest
 of the step they only occupy memory, and a long batch needs that memory for activations.  A
@@ -149,36 +149,6 @@ def training_phases(
             for name in state_names
         ]
     return phases
-
-
-def paged_optimizer_on_cuda(parameters: int = 4_000_000) -> dict[str, object]:
-    """Take a step with bitsandbytes' `PagedAdamW` on a CUDA card and say where the states lie.
-
-    Returns `parameters`, `state_bytes`, `states_paged`, and `device_bytes`: what torch's
-    allocator has on the card afterwards, without the paged states.  LabError
-    without CUDA, where `simulate_paging` computes what would move.
-    """
-    import torch
-
-    if not torch.cuda.is_available():
-        raise LabError(
-            "paged optimiser: needs a CUDA card, and this machine shows none; "
-            "simulate_paging computes what would move"
-        )
-    from bitsandbytes.optim.adamw import PagedAdamW
-
-    weight = torch.nn.Parameter(torch.zeros(parameters, device="cuda"))
-    optimizer = PagedAdamW([weight], lr=1e-3)
-    weight.grad = torch.ones_like(weight)
-    optimizer.step()
-    torch.cuda.synchronize()
-    states = [optimizer.state[weight][name] for name in ("state1", "state2")]
-    return {
-        "parameters": parameters,
-        "state_bytes": sum(state.nbytes for state in states),
-        "states_paged": all(getattr(state, "is_paged", False) for state in states),
-        "device_bytes": torch.cuda.memory_allocated(),
-    }
 
 
 def _total(names: Mapping[str, object] | Sequence[str], buffers: Mapping[str, int]) -> int:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from labs_lib.errors import LabError
 from labs_lib.quantization import (
     code_usage,
     dequantize,
-    layer_errors,
     outlier_effect,
     quantization_error,
     quantize,
-    summarize_errors,
     with_outlier,
 )
 
@@ -72,40 +68,6 @@ def test_with_outlier_changes_one_value_of_a_copy(weight):
     assert (changed != weight).sum() == 1
     assert changed.max().item() == pytest.approx(30 * weight.std().item())
     assert torch.equal(with_outlier(weight, 0), weight)
-
-
-def model() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.ModuleDict(
-        {
-            "up_proj": nn.Linear(64, 128),
-            "down_proj": nn.Linear(128, 64),
-            "lm_head": nn.Linear(64, 9),
-        }
-    )
-
-
-def test_layers_are_measured_by_name_without_the_output_layer():
-    errors = layer_errors(model(), ("nf4", "int4"), (32, 64))
-    assert {e.layer for e in errors} == {"up_proj", "down_proj"}
-    assert len(errors) == 2 * 2 * 2
-    assert {e.layer for e in layer_errors(model(), containing="down")} == {"down_proj"}
-    with pytest.raises(LabError, match="containing: no unquantised linear layer"):
-        layer_errors(model(), containing="nothing")
-
-
-def test_the_summary_equals_the_error_of_all_weights_together():
-    network = model()
-    errors = layer_errors(network, ("nf4",))
-    (summary,) = summarize_errors(errors)
-    # Both layers' sizes are multiples of the block, so together they are one weight.
-    together = torch.cat([network.get_submodule(e.layer).weight.flatten() for e in errors])  # type: ignore[union-attr]
-    whole = quantization_error(together)
-    assert summary.layer == "2 layers"
-    assert summary.relative == pytest.approx(whole.relative, rel=1e-5)
-    assert summary.rmse == pytest.approx(whole.rmse, rel=1e-5)
-    assert summary.max_error == whole.max_error
-    assert summary.bits_per_parameter == pytest.approx(whole.bits_per_parameter)
 
 
 def test_code_usage_counts_codes():

@@ -15,7 +15,6 @@ from labs_lib.quantization import (
     fp4_codebook,
     int4_codebook,
     nf4_codebook,
-    symmetric_normal_codebook,
 )
 
 
@@ -58,12 +57,6 @@ def test_nf4_spreads_normal_weights_over_its_codes_more_evenly_than_int4():
     assert entropy_bits(nf4) > entropy_bits(int4) + 0.25
     # Not evenly, though: the absmax of 64 weights lies farther out than the book assumes.
     assert nf4.max() > 4 * nf4.min()
-
-
-def test_the_symmetric_cousin_wastes_a_code_and_mirrors():
-    book = symmetric_normal_codebook()
-    assert len(book) == 15
-    assert torch.allclose(book, -book.flip(0), atol=1e-7)
 
 
 def test_boundaries_lie_half_way_in_ascending_order():

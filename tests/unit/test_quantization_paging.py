@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labs_lib.errors import LabError
 from labs_lib.quantization import (
     PagingStep,
-    paged_optimizer_on_cuda,
     simulate_paging,
     training_phases,
 )
@@ -95,9 +93,3 @@ def test_bytes_are_conserved_and_the_limit_holds(sizes, moments, limit):
 def test_bad_input_is_refused_in_one_line(steps, buffers, limit, words):
     with pytest.raises(LabError, match=words):
         simulate_paging(steps, buffers, limit)
-
-
-def test_the_real_thing_without_cuda_points_to_the_simulation(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(LabError, match=r"needs a CUDA card.*simulate_paging"):
-        paged_optimizer_on_cuda()
