@@ -69,7 +69,7 @@ def _forecast(sizes: Sizes) -> Forecast:
     if sizes.masked and request.checkpointing:  # each layer's arguments are kept, the mask too
         outer += request.batch * request.seq_len**2
     if request.checkpointing:
-        layers = sizes.depth * sizes.wide * t * sizes.h
+        layers = sizes.depth * sizes.stream * t * sizes.h
         one = layer.saved
     else:
         layers = layer.first + (sizes.depth - 1) * layer.saved

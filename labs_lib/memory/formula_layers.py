@@ -37,9 +37,9 @@ def final_norm(sizes: Sizes) -> int:
     """Return the bytes that the last norm and the head save."""
     t, c, h = sizes.t, sizes.c, sizes.h
     rms = sizes.family.gated
-    saved = 4 * t * h + 4 * t if rms else sizes.wide * t * (h + 2)
+    saved = 4 * t * h + 4 * t if rms else sizes.stream * t * (h + 2)
     if sizes.full:
-        saved += (2 if rms else 1) * c * t * h
+        saved += c * t * h + (sizes.stream * t * h if rms else 0)
     if sizes.head_adapted:
         saved += _saved_by([sizes.head()], sizes, h, already_saved=False)
     return saved
@@ -52,14 +52,15 @@ def head_of(sizes: Sizes) -> tuple[int, int]:
     the answers alone, so many at once, while the gradient of what enters the head is made.
     """
     t, v, h, c = sizes.t, sizes.v, sizes.h, sizes.c
-    autocasts = sizes.request.precision == "mixed"
-    copied = 2 * v * h if autocasts and sizes.w == 4 else 0  # a head in fp32, turned to 16 bits
+    copied = 2 * v * h if sizes.copies_weights else 0
     if sizes.laid_out is None:
-        return 4 * t * v + 8 * t + (0 if sizes.full else copied), 8 * t * v
+        return 4 * t * v + 8 * t + copied, 8 * t * v
     answers = sizes.laid_out.answers
     hidden = c * answers * h
     saved = hidden + (sizes.trained_itemsize * v * h if sizes.full else 0)
     logit = 4 if sizes.request.compute_itemsize == 4 else 4 + 2
+    if sizes.full:  # beside autocast's copy of the head, the product that is added to its gradient
+        copied *= 2
     return saved, hidden + copied + min(answers, POSITIONS_AT_ONCE) * v * logit
 
 
@@ -79,9 +80,10 @@ def _gated_layer(sizes: Sizes) -> Layer:
     # Gate, up, and gate's activation, which the course's trainer computes again.
     saved += (2 if sizes.laid_out else 3) * sizes.wide * t * inner
     if sizes.full:
-        # Trained weights need the inputs of their products: norms' results and what enters
-        # down_proj; a trained norm its normalised input.
-        saved += 4 * c * t * h + c * t * inner
+        # Trained weights need the inputs of their products: norms' results (under autocast a copy
+        # for each of five maps) and what enters down_proj; a trained norm its normalised input.
+        saved += 2 * sizes.stream * t * h + (5 if sizes.copies_weights else 2) * c * t * h
+        saved += c * t * inner + _weight_copies(sizes)
         saved += c * t * query if sizes.packed else 0  # attention keeps the rows apart
     else:
         saved += _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
@@ -96,12 +98,12 @@ def _gpt2_layer(sizes: Sizes) -> Layer:
     """GPT-2: LayerNorm, learned positions, one matrix for q, k and v, tanh-GELU, dropout."""
     t, c, h = sizes.t, sizes.c, sizes.h
     heads, inner, wide = sizes.shapes.heads, sizes.shapes.intermediate_size, sizes.wide
-    norm_in = wide * t * h + 2 * wide * t
+    norm_in = sizes.stream * t * h + 2 * sizes.stream * t
     saved = 2 * norm_in + _attention(sizes, heads, h, h)
     saved += 2 * wide * t * h * (_dropout_of(sizes, "resid_pdrop") > 0)  # masks
     saved += 4 * wide * t * inner  # the GELU's input and three steps
     if sizes.full:
-        saved += 2 * c * t * h + c * t * inner
+        saved += 2 * c * t * h + c * t * inner + _weight_copies(sizes)
     else:
         saved += _adapter_inputs(sizes, h, "c_attn")
         saved += _adapter_inputs(sizes, h, "attn.c_proj", already_saved=True)
@@ -121,24 +123,25 @@ def _falcon_layer(sizes: Sizes) -> Layer:
     heads, inner = sizes.shapes.heads, sizes.shapes.intermediate_size
     head = sizes.shapes.head_size
     scores = sizes.request.batch * heads * sizes.request.seq_len**2
-    norm_in = c * t * h + 2 * c * t
+    norm_in = sizes.stream * t * h + 2 * sizes.stream * t
     keys = 2 * head if sizes.request.batch == 1 else 2 * h  # copied for each head
     wide = c if sizes.request.attention == "eager" else 4
     saved = norm_in + wide * scores + wide * t * (h + keys) + c * t * inner
     if sizes.full:
-        saved += 2 * c * t * h + c * t * inner
+        saved += (3 if sizes.copies_weights else 2) * c * t * h + c * t * inner
     else:
         saved += _adapter_inputs(sizes, h, "query_key_value") + _adapter_inputs(sizes, h, "dense")
         saved += _adapter_inputs(sizes, h, "dense_h_to_4h")
         saved += _adapter_inputs(sizes, inner, "dense_4h_to_h")
     adapted = any(each.name == "dense_h_to_4h" for each in sizes.targets)
-    first = saved if sizes.full else saved - norm_in - (0 if adapted else c * t * inner)
-    if sizes.request.precision == "mixed" and sizes.w == 4 and not sizes.full:
-        # Its own kind of linear map is never held in 4 bits: a prepared base has it in fp32, and
-        # autocast keeps the copy in 16 bits of each whose input asks for a gradient.
-        copies = {each.name: 2 * each.in_features * each.out_features for each in sizes.linears}
-        saved += sum(copies.values())
-        first += copies["dense"] + copies["dense_4h_to_h"]
+    first = saved - norm_in - (0 if adapted else c * t * inner)
+    # Its own kind of linear map is never held in 4 bits: a prepared base has it in fp32. Of each
+    # whose input asks for a gradient autocast keeps the copy.
+    saved += _weight_copies(sizes)
+    if sizes.full:
+        first = saved
+    else:
+        first += _weight_copies(sizes, "dense", *(["dense_4h_to_h"] if adapted else []))
     mlp = _backward_of_mlp(sizes, inner, "dense_4h_to_h", 2)
     # The scores' gradients come when the MLP's tensors are gone.
     gone = c * t * inner * (2 if sizes.full else 1) + _adapter_inputs(sizes, h, "dense_h_to_4h")
@@ -176,6 +179,13 @@ def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved
             autocast=sizes.request.precision == "mixed",
         )
     )
+
+
+def _weight_copies(sizes: Sizes, *names: str) -> int:
+    """Return the bytes of a layer's weights in 16 bits, or those of `names`, if autocast copies."""
+    copied = [each for each in sizes.linears if not names or each.name in names]
+    elements = sum(each.in_features * each.out_features for each in copied)
+    return 2 * elements * sizes.copies_weights
 
 
 def _product_inputs(sizes: Sizes, *widths: int) -> int:

@@ -41,8 +41,8 @@ class Sizes:
     """The sizes that every term of the formula is made of.
 
     `t` tokens go through `depth` layers of width `h` with `v` words; an activation takes `c`
-    bytes, what enters and leaves a layer's maps `wide`, an adapter parameter `a`, a weight that is
-    not quantised `w`.
+    bytes, what goes from layer to layer `stream`, what enters and leaves a layer's maps `wide`, an
+    adapter parameter `a`, a weight that is not quantised `w`.
     """
 
     def __init__(
@@ -73,9 +73,12 @@ class Sizes:
         kept = 4 if request.prepare_kbit and request.quantizes else request.weight_itemsize
         self.w = kept
         if kept == 4:  # an embedding in fp32 makes the whole stream of activations fp32
-            self.c = 4 if request.precision != "mixed" or self.full else self.c
+            self.c = 4 if request.precision != "mixed" else self.c
+        self.stream = 4 if kept == 4 else self.c
         # A prepared 4-bit base under autocast: norms give fp32, and a 4-bit map what it was given.
-        self.wide = 4 if self.w == 4 and not self.full else self.c
+        self.wide = self.c if self.full else self.stream
+        # Autocast multiplies fp32 weights as copies in 16 bits.
+        self.copies_weights = request.precision == "mixed" and kept == 4
         replaced = request.quantizes and self.family.quantizable
         self.base: Base = request.base if replaced else PLAIN["fp32" if self.w == 4 else "bf16"]
 
