@@ -106,7 +106,10 @@ class Comparison(Record):
         """Return one number a seed: a field of `Arm`, a rate or a part of the memory.
 
         Not a number stands for what was not measured: a loss without rows, a share of nothing.
+        Raises `LabError` for a method that was not compared, and for an unknown value.
         """
+        if method not in self.methods():
+            raise choice_error("method", method, self.methods())
         legal = [*Arm.__dataclass_fields__, "text_loss_change"]
         legal += [name for arm in self.arms for name in (*arm.rates, *arm.memory)]
         if value not in legal:

@@ -175,7 +175,13 @@ class SweepResult(Record):
         return next(each for each in self.spread(metric) if each.changes == wanted[0])
 
     def lines(self, group: str, along: str, metric: str = "loss") -> dict[Any, dict[Any, Spread]]:
-        """Return group's value → along's value → the metric's spread, for a grid of two fields."""
+        """Return group's value → along's value → the metric's spread, for a grid of two fields.
+
+        Raises `LabError` for a field that the sweep does not vary.
+        """
+        for field in (group, along):
+            if field not in self.sweep.varied():
+                raise choice_error(f"sweep {self.sweep.name}", field, self.sweep.varied())
         lines: dict[Any, dict[Any, Spread]] = {}
         for each in self.spread(metric):
             lines.setdefault(each.changes[group], {})[each.changes[along]] = each

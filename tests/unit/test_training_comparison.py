@@ -138,6 +138,8 @@ def test_recorded_comparisons_are_whole():
         assert all(0 < kept <= 1 for kept in whole.values(method, "probe_kept"))
         assert all(loss > 0 for loss in whole.values(method, "text_loss"))
     assert {arm.seconds_per_step for arm in whole.arms} == {None}  # the machine was shared
+    with pytest.raises(LabError, match=r"method: 'loraa' is not one of .*; did you mean 'lora'"):
+        whole.spread("loraa", "loss")
     assert math.isnan(older.spread("lora", "text_loss_change").mean)  # from before it was taken
     assert "plain text" not in str(older.table())
 

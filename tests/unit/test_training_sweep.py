@@ -225,6 +225,10 @@ def test_a_line_holds_each_points_spread(trained: FakeTraining, tmp_path: Path) 
     assert lines[4][16] == result.spread_at(rank=4, alpha=16)
     assert (lines[4][16].low, lines[4][16].high) == (4, 5)
     assert result.spread_at("in_voice", rank=4, alpha=8).mean == 1
+    with pytest.raises(
+        LabError, match="sweep small: 'lpha' is not one of rank, alpha; did you mean"
+    ):
+        result.lines("rank", "lpha")
     with pytest.raises(LabError, match="several points match: rank 4, alpha 8; rank 4, alpha 16"):
         result.spread_at(rank=4)
 
