@@ -24,7 +24,7 @@ def resumable(folder: Path) -> Any:
         str(folder), num_train_epochs=2, per_device_train_batch_size=BATCH, learning_rate=1e-3,
         save_strategy="epoch", logging_steps=1, use_cpu=True, report_to="none", disable_tqdm=True,
     )  # fmt: skip
-    rows = [{"input_ids": [1, 2, 3], "labels": [1, 2, 3]}] * ROWS
+    rows: Any = [{"input_ids": [1, 2, 3], "labels": [1, 2, 3]}] * ROWS
     return Trainer(LlamaForCausalLM(config), arguments, train_dataset=rows)
 
 
