@@ -56,7 +56,7 @@ def accelerate_estimates(model: str) -> dict[str, int]:
     """Return what `accelerate estimate-memory MODEL` prints for bf16 and int4, in bytes.
 
     "training" is its "training using Adam" at batch 1: the largest of its four figures. It has no
-    notion of LoRA, batch, length, checkpointing or the optimiser.
+    notion of LoRA, batch, length, checkpointing or the optimizer.
     """
     import torch
     import transformers
@@ -123,7 +123,7 @@ def main() -> None:
         "* the run differs by a mechanism named in labs_lib/memory/published.yaml\n"
         "accelerate estimate-memory tells weights by precision and full training with Adam in\n"
         "mixed precision at batch 1, without activations; LoRA, QLoRA, length, batch,\n"
-        "checkpointing, optimiser and where the peak lies are not its subject."
+        "checkpointing, optimizer and where the peak lies are not its subject."
     )
     if arguments.json:
         from labs_lib.files import write_json

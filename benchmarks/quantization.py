@@ -1,8 +1,8 @@
-"""How long NF4 quantisation takes: this course's, from scratch, against bitsandbytes'.
+"""How long NF4 quantization takes: this course's, from scratch, against bitsandbytes'.
 
     python benchmarks/quantization.py [--size 4096] [--rounds 9] [--json]
 
-Both quantise the same fp32 matrix in blocks of 64 on the CPU, in turn, so that whatever else
+Both quantize the same fp32 matrix in blocks of 64 on the CPU, in turn, so that whatever else
 the machine does falls on both; the medians are compared.  Their results must be equal.
 
 Takes about a minute.

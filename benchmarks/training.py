@@ -3,7 +3,7 @@
     python benchmarks/training.py [--steps N] [--methods lora,qlora,full] [--json results.json]
 
 Four contenders train on the same rows in the same order, from the same weights, with the same
-optimiser, learning rate and number of steps:
+optimizer, learning rate and number of steps:
 
 - trl: TRL's `SFTTrainer` with its defaults, in fp32 where the CPU has no bf16 instructions
 - plain: transformers' `Trainer` on a model that PEFT wrapped, rows padded, every logit computed

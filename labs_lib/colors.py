@@ -20,7 +20,7 @@ PALETTE: tuple[str, ...] = (
 )
 
 # One color for one kind of bytes, in every figure and instrument of the course.
-MEMORY_COLOURS: dict[str, str] = {
+MEMORY_COLORS: dict[str, str] = {
     "weights": PALETTE[0],
     "adapter": PALETTE[1],
     "gradients": PALETTE[5],

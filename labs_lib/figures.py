@@ -1,4 +1,4 @@
-"""The house style of plots: colour-blind-safe, readable at notebook width, on any theme.
+"""The house style of plots: color-blind-safe, readable at notebook width, on any theme.
 
 A title says the finding, axes carry units, and every picture has a text that stands in for
 it: `show(fig, alt="…")`.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 # What draws a figure takes its colors from here too.
 from labs_lib.colors import GRID as GRID
 from labs_lib.colors import INK as INK
-from labs_lib.colors import MEMORY_COLOURS as MEMORY_COLOURS
+from labs_lib.colors import MEMORY_COLORS as MEMORY_COLORS
 from labs_lib.colors import PALETTE as PALETTE
 from labs_lib.colors import PAPER as PAPER
 

@@ -31,7 +31,7 @@ class Response:
 class Outcome:
     """What became of a response: one of four, and why.
 
-    `misconception` names the mistake that was recognised, for reports; empty if none was.
+    `misconception` names the mistake that was recognized, for reports; empty if none was.
     """
 
     status: Status

@@ -45,7 +45,7 @@ def _option(name: str, **how: Any) -> Any:
 @click.option("--double-quant/--no-double-quant", default=True, help="8-bit absmax, for qlora.")
 @click.option("--prepare-kbit", is_flag=True, help="PEFT's prepare_model_for_kbit_training.")
 @_option("attention", help=" | ".join(ATTENTIONS))
-@_option("accumulation", type=WHOLE, help="Micro-batches an optimiser step.")
+@_option("accumulation", type=WHOLE, help="Micro-batches an optimizer step.")
 @_option("dropout", type=DECIMAL, help="LoRA dropout.")
 @click.option("--rslora", is_flag=True, help="Scale by alpha/√rank (costs no memory).")
 @click.option("--dora", is_flag=True, help="Weight-decomposed LoRA.")

@@ -19,7 +19,7 @@ class LoRALinear(nn.Module):
     Shapes: `lora_A` (r, d_in), `lora_B` (d_out, r); x (…, d_in) → y (…, d_out). The scaling is
     alpha/r, or alpha/√r with `use_rslora` (arXiv 2106.09685 §4.1; arXiv 2312.03732).
 
-    `base` is an `nn.Linear` (a quantised one too, though it cannot be merged) or GPT-2's `Conv1D`.
+    `base` is an `nn.Linear` (a quantized one too, though it cannot be merged) or GPT-2's `Conv1D`.
     The factors are kept in 32 bits over a 16-bit base, as PEFT keeps them. Raises `LabError` for
     another kind of layer, a rank outside 1 … min(d_in, d_out), an alpha that is not above 0, or a
     dropout outside 0 ≤ p < 1.
@@ -73,7 +73,7 @@ class LoRALinear(nn.Module):
         """Add ΔW to the base's weight, so that the layer costs no more than the base.
 
         Exact up to rounding in the weight's dtype. Raises `LabError` if merged already, or if the
-        base is quantised: adding to it would quantise anew and change the output.
+        base is quantized: adding to it would quantize anew and change the output.
         """
         if self.merged:
             raise LabError("merge: this layer is merged already; unmerge it first")
@@ -92,7 +92,7 @@ class LoRALinear(nn.Module):
         weight = _weight(self.base)
         if not weight.is_floating_point() or type(weight) is not nn.Parameter:
             raise LabError(
-                f"merge: the base is quantised ({type(self.base).__name__}, "
+                f"merge: the base is quantized ({type(self.base).__name__}, "
                 f"{str(weight.dtype).removeprefix('torch.')}); load it in 16 or 32 bits to merge"
             )
         weight.data += (delta.T if isinstance(self.base, Conv1D) else delta).to(weight.dtype)

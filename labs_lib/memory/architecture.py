@@ -8,7 +8,7 @@ from typing import Any
 
 from labs_lib.errors import LabError, choice_error, first_line, nearest, shorten
 from labs_lib.memory.borders import in_one_line
-from labs_lib.memory.config_file import check_needed, check_quantised, config_file, read_fields
+from labs_lib.memory.config_file import check_needed, check_quantized, config_file, read_fields
 from labs_lib.memory.known_fields import NoFormulaError, families, understood
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry, Family, catalogue, find
@@ -38,7 +38,7 @@ def architecture(model: str) -> Entry:
 def config_of(model: str, request: MemoryRequest | None = None) -> Any:
     """Return the transformers configuration of `model`; raises `LabError` in one line.
 
-    With a `request`, a base that is stored quantised is refused where its bytes are others.
+    With a `request`, a base that is stored quantized is refused where its bytes are others.
     """
     from labs_lib import models
 
@@ -52,10 +52,10 @@ def config_of(model: str, request: MemoryRequest | None = None) -> Any:
     quantizes = request.quantizes if request else True
     if path is None:
         config = _config_from_hub(model)
-        check_quantised(config.to_dict(), model, quantizes)
+        check_quantized(config.to_dict(), model, quantizes)
         return config
     fields = read_fields(path)
-    check_quantised(fields, path, quantizes)
+    check_quantized(fields, path, quantizes)
     if fields["model_type"] in families():
         check_needed(fields, path)
     if "auto_map" in fields and fields["model_type"] not in transformers.CONFIG_MAPPING:

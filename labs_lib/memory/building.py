@@ -153,7 +153,7 @@ def meta_model(config: Any, request: MemoryRequest, depth: int | None = None) ->
         stack = main_stack(model)
         del stack.layers[depth:]
     if isinstance(request.base, QuantizedBase):
-        _quantise_shapes(model, request, request.base)
+        _quantize_shapes(model, request, request.base)
     wrapped = wrap_with_adapter(model, request, request.adapter) if request.adapter else model
     prepare(wrapped, request)
     return wrapped
@@ -278,7 +278,7 @@ def _needs(name: str, argument: str) -> LabError:
     return LabError(f"model: {name} needs {argument}, and a forecast has only tokens to give")
 
 
-def _quantise_shapes(model: Any, request: MemoryRequest, base: QuantizedBase) -> None:
+def _quantize_shapes(model: Any, request: MemoryRequest, base: QuantizedBase) -> None:
     import transformers.integrations.bitsandbytes as integration
     import transformers.quantizers.base as quantizers
 

@@ -4,17 +4,17 @@ Per forward pass of t = batch × seq_len tokens through L layers of width h, wit
 activation (2 in bf16), a bytes an adapter parameter, V words and the parts of a layer that its
 code saves for the backward pass:
 
-    peak = weights + optimiser states + the largest of
+    peak = weights + optimizer states + the largest of
         loss       activations + 12·t·V          (log-softmax and two gradients, in fp32)
         one layer  activations + what its backward pass holds (a 4-bit matrix restored to 16 bits)
         embedding  gradients + (tied) 2·V·h, the parts of a gradient being added up
-        step       gradients + the optimiser's temporary
+        step       gradients + the optimizer's temporary
     activations = L · saved(layer), or with checkpointing L·c·t·h + saved(one layer)
 
 saved(layer) is written out for each family in `formula_layers` and checked against `trace`; the
-weights' bytes are in `formula_sizes`, the optimisers' in `labs_lib.step.optimizers`. Sources:
+weights' bytes are in `formula_sizes`, the optimizers' in `labs_lib.step.optimizers`. Sources:
 AdamW's two states and foreach copy, torch.optim.adam; 4 + 32/64 bits a weight, 4 + 8/64 +
-32/(64·256) with double quantisation, QLoRA (arXiv 2305.14314 §3).
+32/(64·256) with double quantization, QLoRA (arXiv 2305.14314 §3).
 
 Known error: within 3 % of the trace over the catalogue (tests/unit/test_memory_closed_form.py
 sweeps it); like the trace it leaves out the allocator's own share.
@@ -85,7 +85,7 @@ def _forecast(sizes: Sizes) -> Forecast:
             2 * embedding if tied else sizes.c * t * sizes.h,
         ),
         "forward of a layer": (layers + one, 0, adapter_temporary),
-        "the optimiser's step": (
+        "the optimizer's step": (
             0,
             gradients,
             optimizer.temporary(groups, itemsize, request.device),

@@ -76,8 +76,8 @@ def check_needed(fields: Fields, path: Path) -> None:
             raise LabError(f"{name}: {shorten(value)} in {path} is not a whole number above 0")
 
 
-def check_quantised(fields: Fields, path: Path | str, quantizes: bool) -> None:
-    """Raise `LabError` for a base that is stored quantised: its bytes are not the request's.
+def check_quantized(fields: Fields, path: Path | str, quantizes: bool) -> None:
+    """Raise `LabError` for a base that is stored quantized: its bytes are not the request's.
 
     A bitsandbytes base in 4 or 8 bits is what a step that `quantizes` makes anyway, and passes.
     """
@@ -94,7 +94,7 @@ def check_quantised(fields: Fields, path: Path | str, quantizes: bool) -> None:
         else "name the model that it was made from (--method qlora for a 4-bit base)"
     )
     raise LabError(
-        f"quantization_config: {path} describes a base that is quantised already "
+        f"quantization_config: {path} describes a base that is quantized already "
         f"({shorten(kind)}), and the forecast is of a 16- or 32-bit one: {advice}"
     )
 

@@ -19,12 +19,12 @@ def draw_parts(
     """
     fig, axes = figures.new_figure(title, label, "", height_inches=1.7 + 0.5 * len(rows))
     kinds = [
-        kind for kind in figures.MEMORY_COLOURS if any(kind in parts for parts in rows.values())
+        kind for kind in figures.MEMORY_COLORS if any(kind in parts for parts in rows.values())
     ]
     left = [0.0] * len(rows)
     for kind in kinds:
         sizes = [parts.get(kind, 0.0) / unit for parts in rows.values()]
-        color = figures.MEMORY_COLOURS[kind]
+        color = figures.MEMORY_COLORS[kind]
         axes.barh(range(len(rows)), sizes, left=left, color=color, label=kind)
         left = [start + size for start, size in zip(left, sizes, strict=True)]
     axes.set_yticks(range(len(rows)), rows)

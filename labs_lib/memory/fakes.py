@@ -60,7 +60,7 @@ def _code_book(*_: Any, **__: Any) -> torch.Tensor:
 
 @contextlib.contextmanager
 def steps_without_values(request: MemoryRequest) -> Generator[None, None, None]:
-    """Let optimisers run on fake tensors, which have no values.
+    """Let optimizers run on fake tensors, which have no values.
 
     torch reads its step counter, bitsandbytes computes the entries of its two 8-bit code books,
     and transformers looks whether a row holds several packed texts (which would need a mask).

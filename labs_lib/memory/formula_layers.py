@@ -81,7 +81,7 @@ def _gated_layer(sizes: Sizes) -> Layer:
     saved += (2 if sizes.laid_out else 3) * sizes.wide * t * inner
     if sizes.full:
         # Trained weights need the inputs of their products: norms' results (under autocast a copy
-        # for each of five maps) and what enters down_proj; a trained norm its normalised input.
+        # for each of five maps) and what enters down_proj; a trained norm its normalized input.
         saved += 2 * sizes.stream * t * h + (5 if sizes.copies_weights else 2) * c * t * h
         saved += c * t * inner + _weight_copies(sizes)
         saved += c * t * query if sizes.packed else 0  # attention keeps the rows apart
@@ -216,7 +216,7 @@ def _dropout_of(sizes: Sizes, name: str) -> float:
 
 
 def _restored(sizes: Sizes) -> int:
-    """Return the bytes of the largest quantised matrix restored to the activations' precision."""
+    """Return the bytes of the largest quantized matrix restored to the activations' precision."""
     largest = max(each.in_features * each.out_features for each in sizes.linears)
     request = sizes.request
     return sizes.base.restored_bytes(largest, request.compute_itemsize, request.double_quant)

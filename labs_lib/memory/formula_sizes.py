@@ -42,7 +42,7 @@ class Sizes:
 
     `t` tokens go through `depth` layers of width `h` with `v` words; an activation takes `c`
     bytes, what goes from layer to layer `stream`, what enters and leaves a layer's maps `wide`, an
-    adapter parameter `a`, a weight that is not quantised `w`.
+    adapter parameter `a`, a weight that is not quantized `w`.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from labs_lib.memory.architecture import config_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, format_bytes
-from labs_lib.memory.tracing import adopt, summarise, trace
+from labs_lib.memory.tracing import adopt, summarize, trace
 from labs_lib.quiet import quiet
 
 # What a step may take of the memory that is free, so that the machine stays usable.
@@ -79,7 +79,7 @@ def measure(
     with quiet(), running:
         net = building.meta_model(config, request)
         before = torch.cuda.memory_allocated() if device == "cuda" else 0
-        placing.materialise(net, device=device)
+        placing.materialize(net, device=device)
         optimizer = optimizers.optimizer_of(net, request)
         optimizers.create_states(net, optimizer)
         inputs = building.inputs_of(net, request, device)
@@ -98,7 +98,7 @@ def measure(
                 rise = _AllocatorRise() if ask_allocator else None
                 with rise or contextlib.nullcontext():
                     step.run_step(net, optimizer, request, inputs, recorder)
-            peak = max(each["total"] for each in summarise(recorder)["peaks"].values())
+            peak = max(each["total"] for each in summarize(recorder)["peaks"].values())
             allocator = loaded + rise.peak_bytes if rise else None
         del net, optimizer
     gc.collect()

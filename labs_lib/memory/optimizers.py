@@ -1,4 +1,4 @@
-"""The optimisers of a forecast: built, and with their states."""
+"""The optimizers of a forecast: built, and with their states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labs_lib.step.states import PAGED_FROM_ELEMENTS
 
 
 def optimizer_of(model: nn.Module, request: MemoryRequest) -> torch.optim.Optimizer:
-    """Build the optimiser that the request names, over the trainable parameters."""
+    """Build the optimizer that the request names, over the trainable parameters."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return OPTIMIZERS[request.optimizer].build(parameters, 1e-4, request.device)
 
@@ -33,7 +33,7 @@ def states_on_device(optimizer: Any, request: MemoryRequest) -> list[torch.Tenso
 
 
 def create_states(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Step once with zero gradients, so that the optimiser's states exist as they do later."""
+    """Step once with zero gradients, so that the optimizer's states exist as they do later."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)

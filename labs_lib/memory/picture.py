@@ -9,13 +9,13 @@ from labs_lib.memory.result import GIB, KINDS, Timeline, format_bytes
 
 # The most points that a picture of this width can show.
 _MOST_POINTS = 4000
-_PHASES = {"forward": "forward", "backward": "backward", "step": "optimiser"}
+_PHASES = {"forward": "forward", "backward": "backward", "step": "optimizer"}
 
 
 def timeline_figure(timeline: Timeline, title: str = "") -> tuple[Any, str]:
     """Return (figure, alternative text) of a traced step.
 
-    The bands are stacked: weights, adapter, optimiser states, gradients, activations and
+    The bands are stacked: weights, adapter, optimizer states, gradients, activations and
     temporary tensors, in GiB, over the operations of the step in order. The largest groups of
     tensors alive at the peak are listed.
     """
@@ -34,8 +34,8 @@ def timeline_figure(timeline: Timeline, title: str = "") -> tuple[Any, str]:
         height_inches=5.0,
     )
     bands = [[points[i].live[kind] / GIB for i in kept] for kind in KINDS]
-    colours = [figures.MEMORY_COLOURS[kind] for kind in KINDS]
-    ax.stackplot(kept, bands, labels=KINDS, colors=colours, step="post", linewidth=0)
+    colors = [figures.MEMORY_COLORS[kind] for kind in KINDS]
+    ax.stackplot(kept, bands, labels=KINDS, colors=colors, step="post", linewidth=0)
     ax.set_xlim(0, len(points) - 1)
     ax.set_ylim(0, timeline.peak_bytes / GIB * 1.22)
     ax.grid(axis="x", visible=False)
@@ -80,7 +80,7 @@ def _phases(ax: Any, points: tuple[Any, ...], top: float) -> None:
 
 def _moment(point: Any) -> str:
     if point.phase not in ("forward", "backward"):
-        return "the optimiser's step"
+        return "the optimizer's step"
     place = "the loss and the output head" if point.where == "head" else point.where
     return f"the {point.phase} pass, at {place}"
 

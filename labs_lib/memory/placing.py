@@ -14,11 +14,11 @@ from labs_lib.memory.tensors import own_parameters, statistics_of
 from labs_lib.step.adapters import is_adapter_tensor
 
 
-def materialise(model: nn.Module, device: str = "cpu") -> None:
+def materialize(model: nn.Module, device: str = "cpu") -> None:
     """Replace each meta parameter and buffer by a tensor on `device`, shared ones once.
 
     Under FakeTensorMode the tensors are fake; otherwise they are real and random, and 4-bit
-    matrices go through bitsandbytes' own quantisation, once for each shape: layers repeat.
+    matrices go through bitsandbytes' own quantization, once for each shape: layers repeat.
     """
     made: dict[int, Any] = {}
     packed: dict[torch.Size, Any] = {}
@@ -65,13 +65,13 @@ def _real_4bit(module: Any, tensor: torch.Tensor, device: str) -> torch.Tensor:
     bnb: Any = importlib.import_module("bitsandbytes")
 
     weight = torch.randn(tensor.shape, dtype=module.compute_dtype) * 0.02
-    quantised = bnb.nn.Params4bit(
+    quantized = bnb.nn.Params4bit(
         weight,
         requires_grad=False,
         compress_statistics=module.weight.compress_statistics,
         quant_type=module.weight.quant_type,
     )
-    return quantised.to(device)
+    return quantized.to(device)
 
 
 def _copied_4bit(packed: Any, module: Any) -> torch.Tensor:
@@ -83,7 +83,7 @@ def _copied_4bit(packed: Any, module: Any) -> torch.Tensor:
 
 def _fake_4bit(module: Any, tensor: torch.Tensor) -> nn.Parameter:
     # The tensors that bitsandbytes' quantize_4bit returns: half a byte a weight, one absmax for
-    # 64, and with double quantisation the absmax in 8 bits with an fp32 one for 256 of them.
+    # 64, and with double quantization the absmax in 8 bits with an fp32 one for 256 of them.
     from bitsandbytes.functional import QuantState
 
     blocks = -(-tensor.numel() // 64)

@@ -1,4 +1,4 @@
-"""One real training step under a recorder: forward, backward, optimiser.
+"""One real training step under a recorder: forward, backward, optimizer.
 
 `run_step` is the same for fake and for real tensors; the other modules here build what it runs.
 """
@@ -25,7 +25,7 @@ def run_step(
     inputs: dict[str, torch.Tensor],
     recorder: StepRecorder | None = None,
 ) -> None:
-    """Run the forward and backward passes of up to two micro-batches, then the optimiser.
+    """Run the forward and backward passes of up to two micro-batches, then the optimizer.
 
     Two micro-batches show all that accumulation does: later ones repeat the second.
     """

@@ -1,4 +1,4 @@
-"""The bytes that tensors hold, real or fake, and what hangs on a quantised weight."""
+"""The bytes that tensors hold, real or fake, and what hangs on a quantized weight."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a training step costs, traced: the real code with shapes only, at any depth.
 
 Layers repeat, so every moment of the step (each layer's turn forward and backward, the loss,
-the optimiser) grows linearly with the number of repetitions. Two traces of shallow models give
+the optimizer) grows linearly with the number of repetitions. Two traces of shallow models give
 the line, and the line gives any depth: the cost of a forecast does not depend on the model's.
 Where layers do not repeat, all of them are traced.
 """
@@ -61,7 +61,7 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
     kind = config.model_type
     if request.adapter is DORA and request.quantizes and family_of(kind).quantizable:
         raise LabError(
-            "dora: PEFT measures the norm of the de-quantised weight when it wraps a 4-bit layer, "
+            "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
         )
     plan = plan_of(config, with_targets(request))
@@ -75,12 +75,12 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
 
 
 def _as_stored(config: Any, request: MemoryRequest) -> tuple[MemoryRequest, tuple[str, ...]]:
-    """Return the request with a stored base's own quantisation, and what that changed."""
+    """Return the request with a stored base's own quantization, and what that changed."""
     held = held_as(config.to_dict()) if request.quantizes else {}
     stored = request.but(**held) if held else request
     if stored == request:
         return request, ()
-    twice = " with double quantisation" if stored.double_quant else " without double quantisation"
+    twice = " with double quantization" if stored.double_quant else " without double quantization"
     how = stored.quantization + (twice if stored.base.bits == 4 else "")
     return stored, (f"The base is stored in {how}, and counted so.",)
 
@@ -118,7 +118,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
         total = sum(p.numel() for p in model.parameters())
         running = in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
         with running, FakeTensorMode(), fakes.steps_without_values(request):
-            placing.materialise(model)
+            placing.materialize(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)
             recorder = StepRecorder()
@@ -133,7 +133,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
                     p.numel() * p.element_size() for p in model.parameters() if p.requires_grad
                 ),
             }
-    return summarise(recorder) | {
+    return summarize(recorder) | {
         "layers": depth or len(main_stack(model).layers),
         "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
@@ -143,7 +143,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
 
 
 def adopt(recorder: StepRecorder, model: Any, optimizer: Any, request: MemoryRequest) -> None:
-    """Count what is there before the step: weights, adapter, optimiser states."""
+    """Count what is there before the step: weights, adapter, optimizer states."""
     from labs_lib.memory.optimizers import states_on_device
     from labs_lib.memory.placing import weights_of
 
@@ -154,7 +154,7 @@ def adopt(recorder: StepRecorder, model: Any, optimizer: Any, request: MemoryReq
     recorder.adopt(states_on_device(optimizer, request), "optimizer")
 
 
-def summarise(recorder: StepRecorder) -> dict[str, Any]:
+def summarize(recorder: StepRecorder) -> dict[str, Any]:
     """Turn the recorder's events into peaks by moment, moments' ends, and a timeline.
 
     What was made in the forward pass and is alive when it ends is an activation; what a
@@ -361,6 +361,6 @@ def _moment_name(key: Key) -> str:
     return {
         ("backward", "head"): "backward of the loss and the output head",
         ("forward", "head"): "forward of the output head and the loss",
-        ("step", "optimizer"): "the optimiser's step",
+        ("step", "optimizer"): "the optimizer's step",
         ("backward", "embedding"): "backward of the embedding",
     }.get((phase, where), f"{phase} of the {where}" if "layer" in where else f"{phase}, {where}")

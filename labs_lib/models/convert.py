@@ -26,9 +26,9 @@ _CONTROL_TOKEN = 3  # llama.cpp's token type for <|im_start|> and its like
 
 
 def convert(gguf: Path, folder: Path, model: Entry) -> None:
-    """Write `gguf`'s weights, de-quantised to bf16, and its tokenizer into `folder`.
+    """Write `gguf`'s weights, de-quantized to bf16, and its tokenizer into `folder`.
 
-    The blocks are de-quantised in fp32 and rounded once.  transformers' own route through
+    The blocks are de-quantized in fp32 and rounded once.  transformers' own route through
     `from_pretrained(gguf_file=…)` gives the same weights, but rounds inside the formula when
     asked for bf16, takes several times as long, and its model refuses `save_pretrained`.
     """

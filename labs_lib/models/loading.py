@@ -60,7 +60,7 @@ def load_model(
     `name` is a catalogue name, a local folder, or a hub name; weights are read from
     safetensors only and no code that comes with them is run.  `dtype` is `fp32`, `bf16`,
     `fp16` or a torch dtype; None takes the one this machine computes fastest in.
-    `quantization` is None, `nf4` or `fp4` (with double quantisation, as QLoRA has it) or a
+    `quantization` is None, `nf4` or `fp4` (with double quantization, as QLoRA has it) or a
     `BitsAndBytesConfig`.  `device` None takes the best one there is.
 
     Raises `LabError` in one line for a name that leads nowhere, a folder without usable

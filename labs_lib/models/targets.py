@@ -19,7 +19,7 @@ _GROUPS = ("all-linear", "attention", "mlp")
 def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
     """Return the module names to hand to `LoraConfig(target_modules=…)`.
 
-    `model` is a loaded model (PEFT-wrapped or quantised too), a catalogue `Entry` or a
+    `model` is a loaded model (PEFT-wrapped or quantized too), a catalogue `Entry` or a
     catalogue name; neither of the last two loads torch.  `targets` is `all-linear` (every
     linear map except the output head), `attention`, `mlp`, letters such as `q,v` (also `k`,
     `o`, `gate`, `up`, `down`), module names, or a list of any of these.

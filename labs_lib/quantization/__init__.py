@@ -1,4 +1,4 @@
-"""NF4 and double quantisation from scratch, equal to bitsandbytes bit for bit."""
+"""NF4 and double quantization from scratch, equal to bitsandbytes bit for bit."""
 
 import lazy_loader
 

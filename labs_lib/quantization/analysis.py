@@ -13,7 +13,7 @@ from labs_lib.quantization.storage import stored_bytes
 
 @dataclass(frozen=True)
 class QuantizationError:
-    """The error of one quantised weight.
+    """The error of one quantized weight.
 
     `rmse` and `max_error` are in the weight's own unit; `relative` is rmse divided by the root
     mean square of the weights (0 for an all-zero weight), so that weights can be compared;
@@ -36,7 +36,7 @@ def quantization_error(
     block_size: int = 64,
     double_quant: bool = False,
 ) -> QuantizationError:
-    """Quantise a weight of any shape, de-quantise it in fp32 and measure the difference."""
+    """Quantize a weight of any shape, de-quantize it in fp32 and measure the difference."""
     quantized = quantize(weight, quant_type, block_size, double_quant)
     real = weight.detach().float()
     difference = dequantize(quantized, torch.float32) - real

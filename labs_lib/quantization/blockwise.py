@@ -1,4 +1,4 @@
-"""Block-wise 4-bit quantisation: divide by the block's absmax, take the nearest code, pack.
+"""Block-wise 4-bit quantization: divide by the block's absmax, take the nearest code, pack.
 
 The results equal those of `bitsandbytes.functional.quantize_4bit` and `dequantize_4bit` on a
 CPU bit for bit (codes, absmax, values); `tests/unit/test_quantization_blockwise.py` compares them.
@@ -23,11 +23,11 @@ TINY = 1e-38  # used as the absmax of an all-zero block, because 0 cannot be div
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantised tensor: two codes a byte, and the scale of each block.
+    """A quantized tensor: two codes a byte, and the scale of each block.
 
     `packed` (ceil(n/2),) uint8, the earlier code in the high half of the byte; `absmax`
-    (ceil(n/block_size),) fp32, or its double-quantised form; `shape` and `dtype` are those of
-    the tensor that was quantised.
+    (ceil(n/block_size),) fp32, or its double-quantized form; `shape` and `dtype` are those of
+    the tensor that was quantized.
     """
 
     packed: torch.Tensor
@@ -44,22 +44,22 @@ class Quantized:
 
     @property
     def scales(self) -> torch.Tensor:
-        """The absmax of each block, (blocks,) fp32, as de-quantisation uses it."""
+        """The absmax of each block, (blocks,) fp32, as de-quantization uses it."""
         if isinstance(self.absmax, DoubleQuantized):
             return double_dequantize(self.absmax)
         return self.absmax
 
 
-# ---- the quantiser ----------------------------------------------------------------------------
+# ---- the quantizer ----------------------------------------------------------------------------
 
 
 def quantize(
     tensor: torch.Tensor, quant_type: str = "nf4", block_size: int = 64, double_quant: bool = False
 ) -> Quantized:
-    """Quantise a tensor of any shape (fp32, bf16 or fp16) to 4 bits a value.
+    """Quantize a tensor of any shape (fp32, bf16 or fp16) to 4 bits a value.
 
     Blocks of `block_size` values are taken in memory order, over the rows; the last may be
-    shorter.  With `double_quant` the scales are quantised too.  LabError for a type that does
+    shorter.  With `double_quant` the scales are quantized too.  LabError for a type that does
     not exist, a block size that is no power of two, a tensor that is empty, not of floats, or
     not finite.
     """
@@ -112,7 +112,7 @@ def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> torch.
     """Return the values that the codes represent, in the original shape.
 
     Each is `codebook[code] · absmax`, computed in fp32 and rounded once to `dtype` (by
-    default the dtype of the tensor that was quantised).
+    default the dtype of the tensor that was quantized).
     """
     book = cached_codebook(quantized.quant_type, quantized.packed.device)
     count, size = math.prod(quantized.shape), quantized.block_size
@@ -139,7 +139,7 @@ def _value_pairs(book: torch.Tensor) -> torch.Tensor:
 def _check_tensor(tensor: torch.Tensor) -> None:
     if tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise LabError(
-            f"tensor: dtype {tensor.dtype} cannot be quantised; legal: float32, bfloat16, float16"
+            f"tensor: dtype {tensor.dtype} cannot be quantized; legal: float32, bfloat16, float16"
         )
     if tensor.numel() == 0:
-        raise LabError(f"tensor: shape {tuple(tensor.shape)} has no values to quantise")
+        raise LabError(f"tensor: shape {tuple(tensor.shape)} has no values to quantize")

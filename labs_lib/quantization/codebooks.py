@@ -25,7 +25,7 @@ def nf4_codebook() -> torch.Tensor:
     absmax lies farther out than the book assumes, and the outer codes are used least; arXiv
     2306.06965.)  The book is asymmetric by design: 16 is even, and zero must be exact (padding
     and pruned weights are zero), which leaves 15.  Seven go to the negative side and eight to
-    the positive, where neighbours are closer.  Source: QLoRA, arXiv 2305.14314, §3 and
+    the positive, where neighbors are closer.  Source: QLoRA, arXiv 2305.14314, §3 and
     appendix E.
 
     Shape (16,), fp32, equal bit for bit to the table in bitsandbytes.  The table was made
@@ -70,7 +70,7 @@ def dynamic_codebook() -> torch.Tensor:
 
     A leading run of zeros counts the decimal exponent (10⁰ … 10⁻⁶); the bits that remain
     divide the decade evenly, so small numbers keep their order of magnitude.  Double
-    quantisation stores the scales in it.  Shape (256,), fp32, equal bit for bit to
+    quantization stores the scales in it.  Shape (256,), fp32, equal bit for bit to
     `bitsandbytes.functional.create_dynamic_map()`.  Source: arXiv 1511.04561.
     """
     values = [0.0, 1.0]
@@ -92,7 +92,7 @@ def codebook(quant_type: str) -> torch.Tensor:
 def decision_boundaries(book: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where rounding flips from one code to the next, and the codes in ascending order.
 
-    The nearest value changes half-way between neighbours, so `midpoints` has one entry less
+    The nearest value changes half-way between neighbors, so `midpoints` has one entry less
     than the book.  `order[k]` is the code of the k-th smallest value: the identity for a
     sorted book, needed for FP4.
     """

@@ -1,4 +1,4 @@
-"""Double quantisation: the scales of the blocks are quantised themselves, to 8 bits.
+"""Double quantization: the scales of the blocks are quantized themselves, to 8 bits.
 
 A block of 64 spends 32 bits on its absmax, half a bit a weight.  The scales of a layer are
 alike, so their mean is taken off and what remains is stored in the 8-bit dynamic type, with
@@ -20,7 +20,7 @@ STEPS = 65535
 
 @dataclass(frozen=True)
 class DoubleQuantized:
-    """Quantised scales.
+    """Quantized scales.
 
     `codes` (blocks,) uint8; `absmax` (ceil(blocks/256),) fp32; the mean that was taken off,
     `offset`, a scalar fp32 tensor.
@@ -32,7 +32,7 @@ class DoubleQuantized:
 
 
 def double_quantize(absmax: torch.Tensor) -> DoubleQuantized:
-    """Quantise the (blocks,) fp32 scales of a tensor to 8 bits each.
+    """Quantize the (blocks,) fp32 scales of a tensor to 8 bits each.
 
     Equal bit for bit to what `bitsandbytes.functional.quantize_4bit(compress_statistics=True)`
     keeps on a CPU.
@@ -58,7 +58,7 @@ def double_dequantize(scales: DoubleQuantized) -> torch.Tensor:
 
 def _nearest_by_table(scaled: torch.Tensor) -> torch.Tensor:
     # 255 comparisons a value would be slow, so bitsandbytes' CPU code rounds to one of 65,536
-    # steps and looks the nearest code up.  Near a midpoint that can be the neighbour of the
+    # steps and looks the nearest code up.  Near a midpoint that can be the neighbor of the
     # true nearest (0.15 % of normal values); to agree with it to the bit, so do we.
     step = ((scaled + 1) * 0.5 * STEPS + 0.5).int()
     return _table(scaled.device)[1][step]

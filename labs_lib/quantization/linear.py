@@ -1,7 +1,7 @@
 """A linear layer with a 4-bit weight, and the autograd function that makes it trainable around.
 
-The weight is stored in 4 bits and multiplied in 16 or 32: it is de-quantised for the forward
-pass, thrown away, and de-quantised again for the backward pass.  That second time is the price
+The weight is stored in 4 bits and multiplied in 16 or 32: it is de-quantized for the forward
+pass, thrown away, and de-quantized again for the backward pass.  That second time is the price
 of never keeping a 16-bit copy of the model.  Source: QLoRA, arXiv 2305.14314, §3.
 """
 
@@ -19,22 +19,22 @@ from labs_lib.quantization.settings import check_settings
 
 
 class MultiplyDequantized(torch.autograd.Function):
-    """`x @ W.T` for a quantised W, which gets no gradient.
+    """`x @ W.T` for a quantized W, which gets no gradient.
 
     x (…, d_in) in the dtype to compute in; W (d_out, d_in).  Between forward and backward
-    only the quantised weight is remembered, which the layer owns anyway: x is not needed,
+    only the quantized weight is remembered, which the layer owns anyway: x is not needed,
     since dL/dx = dL/dy · W, and dL/dW is never asked for.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: Quantized) -> torch.Tensor:
-        """De-quantise, multiply, forget the 16-bit weight."""
+        """De-quantize, multiply, forget the 16-bit weight."""
         ctx.weight = weight
         return x @ dequantize(weight, x.dtype).T
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """De-quantise again; hand the gradient on to x, none to the weight."""
+        """De-quantize again; hand the gradient on to x, none to the weight."""
         (gradient,) = grad_outputs
         return gradient @ dequantize(ctx.weight, gradient.dtype), None
 
@@ -42,7 +42,7 @@ class MultiplyDequantized(torch.autograd.Function):
 class Linear4bit(nn.Module):
     """A frozen linear layer whose weight (d_out, d_in) is stored in 4 bits.
 
-    The parts are buffers, so `.to(device)` moves them and the optimiser never sees them.  A
+    The parts are buffers, so `.to(device)` moves them and the optimizer never sees them.  A
     bias stays in its own precision and is frozen too.
     """
 
@@ -58,7 +58,7 @@ class Linear4bit(nn.Module):
         bias: torch.Tensor | None = None,
         compute_dtype: torch.dtype | None = None,
     ):
-        """Take a quantised (d_out, d_in) weight; compute in `compute_dtype`, or in that of x."""
+        """Take a quantized (d_out, d_in) weight; compute in `compute_dtype`, or in that of x."""
         super().__init__()
         if len(weight.shape) != 2:
             raise LabError(
@@ -86,7 +86,7 @@ class Linear4bit(nn.Module):
         compute_dtype: torch.dtype | None = None,
         block_size: int = 64,
     ) -> Linear4bit:
-        """Quantise the weight of an `nn.Linear`, which stays as it is."""
+        """Quantize the weight of an `nn.Linear`, which stays as it is."""
         check_settings(quant_type, double_quant, block_size)
         weight = quantize(linear.weight, quant_type, block_size, double_quant)
         return cls(weight, linear.bias, compute_dtype)

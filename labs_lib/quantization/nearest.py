@@ -29,7 +29,7 @@ class CodeTable:
 def nearest_codes(scaled: torch.Tensor, book: torch.Tensor | CodeTable) -> torch.Tensor:
     """Return for each value in [−1, 1] the code of the nearest entry of `book`: uint8.
 
-    The nearest entry is the k-th smallest if k midpoints between neighbours lie below the
+    The nearest entry is the k-th smallest if k midpoints between neighbors lie below the
     value.  Its cell says how many lie in lower cells, and one comparison settles the midpoint
     inside the cell: exact, with one comparison in place of fifteen.  A value on a midpoint goes
     to the smaller entry.  `book` may be a `CodeTable`, made once for many calls.

@@ -1,9 +1,9 @@
-"""Paged optimisers: a simulation of what CUDA's unified memory does with their states.
+"""Paged optimizers: a simulation of what CUDA's unified memory does with their states.
 
 Adam keeps two numbers for each trained parameter and touches them once a step.  For the rest
 of the step they only occupy memory, and a long batch needs that memory for activations.  A
-paged optimiser allocates the states in CUDA's unified memory: when the card is full the driver
-moves them, page by page, to the computer's main memory, and back when the optimiser touches
+paged optimizer allocates the states in CUDA's unified memory: when the card is full the driver
+moves them, page by page, to the computer's main memory, and back when the optimizer touches
 them.  The step becomes slower instead of failing.  Source: QLoRA, arXiv 2305.14314, §3.
 
 On a CPU there is no second memory to move pages to, so `simulate_paging` computes what would
@@ -136,7 +136,7 @@ def training_phases(
     """Return the moments of training steps for `simulate_paging`.
 
     `activations_bytes` has one entry a step: the peak of its batch, in bytes. Forward and backward
-    need the activations, backward the gradients too; the optimiser then goes through the states
+    need the activations, backward the gradients too; the optimizer then goes through the states
     one by one, with the activations already freed.
     """
     phases = []

@@ -12,7 +12,7 @@ from labs_lib.quantization.codebooks import NF4_OUTERMOST, nf4_codebook
 
 
 def slice_shares(book: torch.Tensor, outermost: float = NF4_OUTERMOST) -> list[float]:
-    """Return the share of normal weights between each two neighbours of a normal code book.
+    """Return the share of normal weights between each two neighbors of a normal code book.
 
     `book` is ascending with largest value 1, which represents the quantile of `outermost`, a
     probability. One share fewer than values; the tails beyond both ends are left out.
@@ -31,8 +31,8 @@ def bell_figure() -> Any:
     cuts = (book * torch.special.ndtri(torch.tensor(NF4_OUTERMOST))).tolist()
     for number, (left, right) in enumerate(pairwise(cuts)):
         across = torch.linspace(left, right, 40)
-        colour = PALETTE[4] if number % 2 else PALETTE[0]
-        axes.fill_between(across, _density(across), color=colour, alpha=0.55, linewidth=0)
+        color = PALETTE[4] if number % 2 else PALETTE[0]
+        axes.fill_between(across, _density(across), color=color, alpha=0.55, linewidth=0)
     across = torch.linspace(-3.2, 3.2, 300)
     axes.plot(across, _density(across), color=INK, linewidth=1.5)
     axes.plot(cuts, [-0.015] * len(cuts), "^", color=PALETTE[5], label="the 16 values")

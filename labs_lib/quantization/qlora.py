@@ -27,10 +27,10 @@ def qlora_config(
     compute_dtype: str | torch.dtype | None = None,
     block_size: int = BITSANDBYTES_BLOCK,
 ) -> BitsAndBytesConfig:
-    """Return the `BitsAndBytesConfig` of QLoRA: NF4, double quantisation, the right precision.
+    """Return the `BitsAndBytesConfig` of QLoRA: NF4, double quantization, the right precision.
 
     `BitsAndBytesConfig(load_in_4bit=True)` alone is not QLoRA: its defaults are fp4, no double
-    quantisation and fp32 compute.  `compute_dtype` is "bf16", "fp16", "fp32" or a torch dtype;
+    quantization and fp32 compute.  `compute_dtype` is "bf16", "fp16", "fp32" or a torch dtype;
     None takes the one this machine trains fastest in.  `block_size` is fixed at 64 in
     bitsandbytes' layers: another size can be studied with `quantize`, not trained with here.
     LabError for any other value.  From this call on bitsandbytes repacks no 4-bit weight
@@ -65,7 +65,7 @@ def compute_dtype_of(name: str | torch.dtype | None = None) -> torch.dtype:
     raise choice_error("compute_dtype", name, _DTYPES)
 
 
-# What would make a student look for a fault where there is none: a paged optimiser on a CPU warns
+# What would make a student look for a fault where there is none: a paged optimizer on a CPU warns
 # that it works unpaged, since there is no second memory to page to.  The course says so itself
 # where it uses one.
 _UNPAGED = "Paged optimizers are not supported on CPU"

@@ -2,7 +2,7 @@
 
 On a CPU with AVX512-BF16, bitsandbytes' `Linear4bit` rewrites its weight at the first call
 without gradients in evaluation mode.  The new format is made for answering alone: its scales are
-rounded to bf16, double quantisation is dissolved, and its product has no gradient.  Whoever
+rounded to bf16, double quantization is dissolved, and its product has no gradient.  Whoever
 evaluates and then trains would train hardly anything, and no error would say so
 (bitsandbytes 0.50, `Linear4bit.forward`, `matmul_4bit`).
 """

@@ -1,4 +1,4 @@
-"""What may be asked of a quantiser, and the one-line errors for the rest; loads no torch."""
+"""What may be asked of a quantizer, and the one-line errors for the rest; loads no torch."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def check_block_size(block_size: object) -> int:
 
 
 def check_settings(quant_type: str | None, double_quant: bool, block_size: int = 64) -> None:
-    """Raise a LabError unless the three settings of a quantised base model fit together.
+    """Raise a LabError unless the three settings of a quantized base model fit together.
 
-    `quant_type` None or "none" means a base that is not quantised: then there are no
-    scales that a second quantisation could shrink, and `double_quant` is refused.
+    `quant_type` None or "none" means a base that is not quantized: then there are no
+    scales that a second quantization could shrink, and `double_quant` is refused.
     """
     if quant_type is None or quant_type == "none":
         if double_quant:
             raise LabError(
-                "double_quant: True needs a 4-bit base, and quant_type is none; it quantises the "
-                f"scales of a quantised weight; set quant_type to {' or '.join(TRAINABLE)}, "
+                "double_quant: True needs a 4-bit base, and quant_type is none; it quantizes the "
+                f"scales of a quantized weight; set quant_type to {' or '.join(TRAINABLE)}, "
                 "or double_quant to False"
             )
         return

@@ -1,4 +1,4 @@
-"""What a quantised weight occupies, to the byte: by formula, and as allocated."""
+"""What a quantized weight occupies, to the byte: by formula, and as allocated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from labs_lib.quantization.settings import check_block_size
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """The bytes of quantised weights by part, for `parameters` values.
+    """The bytes of quantized weights by part, for `parameters` values.
 
     `codebook_bytes` are the tables that bitsandbytes keeps a copy of for each tensor (64 bytes
-    for the 16 values, 1,024 more for the 8-bit type of double quantisation); this room keeps
+    for the 16 values, 1,024 more for the 8-bit type of double quantization); this room keeps
     one for all, hence 0.
     """
 
@@ -45,7 +45,7 @@ class StoredBytes:
 def bits_per_parameter(block_size: int = 64, double_quant: bool = False) -> float:
     """Return the bits a weight costs, code books and ends of rows left out.
 
-    4 + 32/block_size; with double quantisation 4 + 8/block_size + 32/(block_size·256): 4.5 and
+    4 + 32/block_size; with double quantization 4 + 8/block_size + 32/(block_size·256): 4.5 and
     4.127 at QLoRA's block of 64.  Source: QLoRA, arXiv 2305.14314, §3.
     """
     size = check_block_size(block_size)
@@ -55,10 +55,10 @@ def bits_per_parameter(block_size: int = 64, double_quant: bool = False) -> floa
 
 
 def stored_bytes(weight: Any) -> StoredBytes:
-    """Count the bytes that a quantised weight occupies, from the tensors themselves.
+    """Count the bytes that a quantized weight occupies, from the tensors themselves.
 
     Takes a `Quantized` of this room or a 4-bit parameter of bitsandbytes (`Params4bit`).
-    LabError for a weight that is not quantised.
+    LabError for a weight that is not quantized.
     """
     if isinstance(weight, Quantized):
         scales = weight.absmax
@@ -70,7 +70,7 @@ def stored_bytes(weight: Any) -> StoredBytes:
         return StoredBytes(weight.shape.numel(), weight.packed.nbytes, sum(p.nbytes for p in parts))
     state = getattr(weight, "quant_state", None)
     if state is None:
-        raise LabError(f"weight: a {type(weight).__name__} that is not quantised to 4 bits")
+        raise LabError(f"weight: a {type(weight).__name__} that is not quantized to 4 bits")
     scale_bytes, codebook_bytes = state.absmax.nbytes, state.code.nbytes
     if state.nested:
         scale_bytes += state.state2.absmax.nbytes + state.offset.nbytes

@@ -173,7 +173,7 @@ class Step(StepSettings):
 
     @property
     def weight_itemsize(self) -> int:
-        """Return the bytes of one weight of the base model (one that isn't quantised)."""
+        """Return the bytes of one weight of the base model (one that isn't quantized)."""
         trains_in_fp32 = self.precision == "mixed" and self.trains_all
         return 4 if self.precision == "fp32" or trains_in_fp32 else 2
 

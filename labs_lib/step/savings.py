@@ -71,7 +71,7 @@ ADAPTER = Saving(
     lambda step: "LoRA in place of full fine-tuning", "the update has low rank", _adapt
 )
 QUANTIZED_BASE = Saving(
-    lambda step: "QLoRA: the base in NF4, double-quantised",
+    lambda step: "QLoRA: the base in NF4, double-quantized",
     "slower steps; a rounded base",
     _quantize,
 )
@@ -86,7 +86,7 @@ SAVINGS = (
     CHECKPOINTING,
     ADAPTER,
     QUANTIZED_BASE,
-    Saving(lambda step: "8-bit AdamW", "rounded optimiser states", _rounded_states),
+    Saving(lambda step: "8-bit AdamW", "rounded optimizer states", _rounded_states),
     Saving(
         lambda step: f"sequences of {step.seq_len}",
         "long examples are cut",

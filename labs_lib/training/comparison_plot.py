@@ -23,7 +23,7 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
         heights = [comparison.mean(method, f"{part}_bytes") / 2**30 for method in methods]
         memory.bar(
             methods, heights, bottom=list(bottom.values()),
-            color=figures.MEMORY_COLOURS[part], label=part,
+            color=figures.MEMORY_COLORS[part], label=part,
         )  # fmt: skip
         bottom = {m: low + h for (m, low), h in zip(bottom.items(), heights, strict=True)}
     memory.set_ylabel("peak (GiB)")

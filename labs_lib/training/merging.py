@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 WAYS = {
     "unmerged": "4-bit base, adapter beside it: as trained",
     "restored": "the 4-bit base restored first, then merged",
-    "16-bit": "merged into the base that was never quantised",
-    "4-bit": "merged into the 4-bit base, which is quantised again",
+    "16-bit": "merged into the base that was never quantized",
+    "4-bit": "merged into the 4-bit base, which is quantized again",
 }
 
 
@@ -212,7 +212,7 @@ def _is_part(name: str) -> bool:
 
 
 def _weight(layer: Any) -> torch.Tensor:
-    """Return a layer's weight (d_out, d_in) in fp32, restored where it is quantised."""
+    """Return a layer's weight (d_out, d_in) in fp32, restored where it is quantized."""
     state = getattr(layer.weight, "quant_state", None)
     if state is None:
         return layer.weight.detach().float()

@@ -18,7 +18,7 @@ class Progress(Protocol):
         ...
 
     def step(self, done: int, total: int, loss: float) -> None:
-        """Say that an optimiser step ended with this training loss."""
+        """Say that an optimizer step ended with this training loss."""
         ...
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ def _stable_box(ipywidgets: Any) -> Any:
 def loss_curve_svg(losses: list[float], total: int, width: int = 640, height: int = 150) -> str:
     """Draw the training loss over steps as an SVG of `width × height` pixels.
 
-    The colours are the notebook theme's, so that it reads on light and dark ground alike.
+    The colors are the notebook theme's, so that it reads on light and dark ground alike.
     """
     left, bottom, top = 44, 26, 18
     highest = max(max(losses), 1e-9)

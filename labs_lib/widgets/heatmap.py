@@ -57,5 +57,5 @@ def grey_png(matrix: np.ndarray) -> bytes:
 def _diverging_palette() -> bytes:
     low, middle, high = np.array([[23, 84, 140], [250, 250, 250], [190, 75, 0]], float)
     share = np.linspace(-1, 1, 256)[:, None]
-    colours = np.where(share < 0, middle + (middle - low) * share, middle + (high - middle) * share)
-    return colours.astype(np.uint8).tobytes()
+    colors = np.where(share < 0, middle + (middle - low) * share, middle + (high - middle) * share)
+    return colors.astype(np.uint8).tobytes()

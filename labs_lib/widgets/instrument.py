@@ -2,7 +2,7 @@
 
 A subclass names its state and four small functions; this file draws the rest, shows what is
 wrong with a value in place of a traceback, and leaves a still behind where widgets don't run.
-Colours are the theme's own (`--jp-…`) with fall-backs, so that a picture reads in JupyterLab's
+Colors are the theme's own (`--jp-…`) with fall-backs, so that a picture reads in JupyterLab's
 light and dark themes and stands alone as a file.
 """
 
@@ -253,7 +253,7 @@ def rect(
     edge: str = "none",
     radius: int = 0,
 ) -> str:
-    """Return a rectangle in an SVG, with an edge line if `edge` names a colour."""
+    """Return a rectangle in an SVG, with an edge line if `edge` names a color."""
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{max(0.0, width):g}" height="{max(0.0, height):g}" '
         f'rx="{radius}" style="fill:{fill};stroke:{edge}"/>'
@@ -273,14 +273,14 @@ def image(x: float, y: float, width: float, height: float, png: bytes) -> str:
 def png_bytes(pixels: numpy.ndarray, palette: bytes = b"") -> bytes:
     """Encode uint8 `pixels` of shape (height, width) grey or (height, width, 3) RGB as a PNG.
 
-    With a `palette` of 3 bytes a colour, (height, width) pixels are its indices. Standard library
+    With a `palette` of 3 bytes a color, (height, width) pixels are its indices. Standard library
     only: a picture of 256 × 256 takes about a millisecond.
     """
     height, width = pixels.shape[:2]
-    colour_type = 3 if palette else 2 if pixels.ndim == 3 else 0
+    color_type = 3 if palette else 2 if pixels.ndim == 3 else 0
     flat = pixels.reshape(height, -1)
     lines = b"".join(b"\x00" + row.tobytes() for row in flat)
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)

@@ -19,7 +19,7 @@ import traitlets
 
 from labs_lib.colors import THEME_FAINT, THEME_INK, THEME_LINE, THEME_WARNING
 from labs_lib.errors import LabError
-from labs_lib.figures import MEMORY_COLOURS
+from labs_lib.figures import MEMORY_COLORS
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.fitting import Card, Change, card, cards, changes_to_fit
 from labs_lib.memory.request import OPTIMIZERS, MemoryRequest, request_of
@@ -65,7 +65,7 @@ def stacked_bar(result: Forecast, on: Card) -> str:
     for kind in KINDS:
         width = result.at_peak[kind] * scale
         if width > 0:
-            parts.append(rect(x, _BAR_TOP, width, _BAR_HEIGHT, MEMORY_COLOURS[kind]))
+            parts.append(rect(x, _BAR_TOP, width, _BAR_HEIGHT, MEMORY_COLORS[kind]))
         x += width
     parts.append(rect(0, _BAR_TOP, x, _BAR_HEIGHT, "none", edge=THEME_LINE))
     line = on.usable_bytes * scale
@@ -87,7 +87,7 @@ def stacked_bar(result: Forecast, on: Card) -> str:
     )
     for index, kind in enumerate(KINDS):
         left, top = (index % 3) * 220, _BAR_TOP + _BAR_HEIGHT + 28 + (index // 3) * 22
-        parts.append(rect(left, top - 11, 13, 13, MEMORY_COLOURS[kind], edge=THEME_LINE))
+        parts.append(rect(left, top - 11, 13, 13, MEMORY_COLORS[kind], edge=THEME_LINE))
         words = f"{kind}  {format_bytes(result.at_peak[kind])}"
         parts.append(label(left + 20, top, words))
     said = f"{format_bytes(result.peak_bytes)} at the peak: " + ", ".join(
@@ -169,7 +169,7 @@ class MemoryPlanner(Instrument):
             row(
                 self.bind(
                     "optimizer",
-                    ipywidgets.Dropdown(options=list(OPTIMIZERS), description="optimiser"),
+                    ipywidgets.Dropdown(options=list(OPTIMIZERS), description="optimizer"),
                 ),
                 self.bind("card", ipywidgets.Dropdown(options=list(cards()), description="card")),
             ),

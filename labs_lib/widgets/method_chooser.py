@@ -88,11 +88,11 @@ class MethodChooser(Instrument):
         for index, each in enumerate(figures.options):
             y = 26 + index * _ROW
             peak = each.forecast.peak_bytes
-            colour = GREEN if each is figures.chosen else BLUE if each.fits else THEME_LINE
+            color = GREEN if each is figures.chosen else BLUE if each.fits else THEME_LINE
             width = min(peak, full) * scale
             bold = "font-weight:bold" if each is figures.chosen else ""
             parts.append(label(_LEFT - 8, y + 15, _short(each.name), anchor="end", style=bold))
-            parts.append(rect(_LEFT, y, width, 20, colour))
+            parts.append(rect(_LEFT, y, width, 20, color))
             cut = "→  " if peak > full else ""
             value = f"{cut}{peak / GIB:,.2f} GiB"
             parts.append(label(_WIDTH - 2, y + 15, value, anchor="end", style=bold))

@@ -66,7 +66,7 @@ def explore(
     outlier: float = 0.0,
     double_quant: bool = False,
 ) -> Exploration:
-    """Quantise `weights` (flat, fp32) with one of them replaced by an outlier, and describe it.
+    """Quantize `weights` (flat, fp32) with one of them replaced by an outlier, and describe it.
 
     `outlier` is the size of the one replaced weight in standard deviations, 0 for none.
     LabError for a type that does not exist, a block size that is no power of two, or an
@@ -243,11 +243,11 @@ def _across(value: float) -> float:
     return _LEFT + (value + 1) / 2 * (_WIDTH - _LEFT - _RIGHT)
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashed: bool = False) -> str:
+def _line(x1: float, y1: float, x2: float, y2: float, color: str, dashed: bool = False) -> str:
     dash = ";stroke-dasharray:3 2" if dashed else ""
     return (
         f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" '
-        f'style="stroke:{colour};stroke-width:1.5{dash}"/>'
+        f'style="stroke:{color};stroke-width:1.5{dash}"/>'
     )
 
 

@@ -269,21 +269,21 @@ def _scaling_curve(figures: RankAlphaFigures, x: int, y: int, width: int, height
                 anchor="end",
             )
         )
-    for power, colour, name, above in ((0.5, ORANGE, "alpha/√r", 27), (1.0, BLUE, "alpha/r", 48)):
+    for power, color, name, above in ((0.5, ORANGE, "alpha/√r", 27), (1.0, BLUE, "alpha/r", 48)):
         x1, y1 = place(1, figures.alpha)
         x2, y2 = place(512, figures.alpha / 512**power)
         used = (power == 0.5) == figures.use_rslora
         parts.append(
-            f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" style="stroke:{colour};stroke-width:'
+            f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" style="stroke:{color};stroke-width:'
             f'{3 if used else 1.5};stroke-dasharray:{"none" if used else "4 4"}"/>'
         )
-        parts.append(label(x2, y2 - above, name, anchor="end", fill=colour))
+        parts.append(label(x2, y2 - above, name, anchor="end", fill=color))
         if used:
             for rank, filled in ((figures.rank, True), (2 * figures.rank, False)):
                 cx, cy = place(rank, figures.alpha / rank**power)
-                fill = colour if filled else THEME_PAPER
+                fill = color if filled else THEME_PAPER
                 parts.append(
-                    f'<circle cx="{cx:g}" cy="{cy:g}" r="5" style="fill:{fill};stroke:{colour};'
+                    f'<circle cx="{cx:g}" cy="{cy:g}" r="5" style="fill:{fill};stroke:{color};'
                     f'stroke-width:2"/>'
                 )
                 words = f"r = {rank}" if filled else f"{rank}"

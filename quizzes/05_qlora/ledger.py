@@ -86,7 +86,7 @@ LEDGER = Exercise(
                 when=lambda ledger: ledger["base weight"][1] or ledger["block scales"][1],
             ),
             Misconception(
-                "adapters-quantised",
+                "adapters-quantized",
                 "The adapters are not quantized. What is trained needs small steps, so lora_A "
                 "and lora_B are stored as floating-point numbers: look at their dtype.",
                 when=_bits_of("lora_A", "lora_B", among=(4, 8)),

@@ -57,7 +57,7 @@ def _improvement_cases(generator: random.Random) -> list[tuple[Any, ...]]:
 
 
 def _first_is(wrong: Callable[[_Run, _Run], float]) -> Callable[[list[Any]], bool]:
-    """Recognise what the first of the two numbers is, whatever the second is."""
+    """Recognize what the first of the two numbers is, whatever the second is."""
     return lambda results: _matches(results, 0, wrong)
 
 

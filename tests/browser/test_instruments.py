@@ -56,9 +56,9 @@ WATCH = """
 """
 CONTRAST = """
 (element) => {
-    const channels = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
-    const light = (colour) => {
-        const [r, g, b] = channels(colour).map((value) => {
+    const channels = (color) => color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+    const light = (color) => {
+        const [r, g, b] = channels(color).map((value) => {
             const share = value / 255;
             return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
         });

@@ -100,7 +100,7 @@ FIELDS: list[tuple[dict[str, Any], list[str]]] = [
     ({"trainable_token_indices": {"nowhere": [1]}}, ["adapter"]),
     ({"trainable_token_indices": "1,2"}, ["trainable_token_indices"]),
     ({"target_parameters": 3}, ["target_parameters"]),
-    ({"colour": "red"}, ["colour", "no such field"]),
+    ({"color": "red"}, ["color", "no such field"]),
     ({"use_dra": True}, ["use_dra", "did you mean 'use_dora'"]),
     ({"base_model_name_or_path": 7}, ["base_model_name_or_path", "7"]),
     ({"base_model_name_or_path": ["a"]}, ["base_model_name_or_path"]),

@@ -238,11 +238,11 @@ def test_bitsandbytes_functions(bitsandbytes: Any):
         assert hasattr(functional, name)
 
 
-def test_bitsandbytes_layers_and_optimisers(bitsandbytes: Any):
+def test_bitsandbytes_layers_and_optimizers(bitsandbytes: Any):
     linear = ["input_features", "output_features", "bias", "compute_dtype", "compress_statistics"]
     taken = parameters(bitsandbytes.nn.Linear4bit.__init__)
     assert missing([*linear, "quant_type", "quant_storage"], taken) == []
     for name in ("AdamW8bit", "PagedAdamW8bit", "PagedAdamW"):
-        optimiser = getattr(bitsandbytes.optim, name)
+        optimizer = getattr(bitsandbytes.optim, name)
         wanted = ["params", "lr", "betas", "eps", "weight_decay"]
-        assert missing(wanted, parameters(optimiser.__init__)) == []
+        assert missing(wanted, parameters(optimizer.__init__)) == []

@@ -255,13 +255,13 @@ def test_an_ordering_is_never_shown_in_the_right_order():
         assert list(question.shown) != [0, 1, 2]
 
 
-def test_gib_asked_and_gb_given_is_recognised_too():
+def test_gib_asked_and_gb_given_is_recognized_too():
     question = make("numeric", answer=16, unit="MiB", tolerance={"relative": 0.01})
     assert "right amount in MB" in outcome(question, 16.777).message
     assert outcome(question, "16.777 MB").status == "correct"
 
 
-def test_neighbours_get_different_numbers_and_each_the_same_again():
+def test_neighbors_get_different_numbers_and_each_the_same_again():
     prompts = {DRAWN.draw(seed).prompt for seed in range(30)}
     assert len(prompts) > 10
     assert DRAWN.draw(5) == make(
@@ -272,7 +272,7 @@ def test_neighbours_get_different_numbers_and_each_the_same_again():
     assert DRAWN.draw(0).prompt == "r=8 d=448"
 
 
-def test_a_drawn_mistake_is_recognised_with_its_numbers():
+def test_a_drawn_mistake_is_recognized_with_its_numbers():
     drawn = DRAWN.draw(0)
     got = outcome(DRAWN, 448 * 448, 0)
     assert got.message == "the full matrix of 448"

@@ -21,5 +21,5 @@ def test_no_other_file_names_a_color():
 
 
 def test_each_kind_of_bytes_has_its_own():
-    assert len(set(colors.MEMORY_COLOURS.values())) == len(colors.MEMORY_COLOURS)
-    assert set(colors.MEMORY_COLOURS.values()) <= set(colors.PALETTE)
+    assert len(set(colors.MEMORY_COLORS.values())) == len(colors.MEMORY_COLORS)
+    assert set(colors.MEMORY_COLORS.values()) <= set(colors.PALETTE)

@@ -78,7 +78,7 @@ def test_each_name_in_a_stub_is_there_once_asked_for_and_none_before(room: str):
         assert getattr(module, name) is getattr(held, name)
 
 
-def test_a_misspelt_name_is_no_name_and_its_neighbours_are_listed():
+def test_a_misspelt_name_is_no_name_and_its_neighbors_are_listed():
     from labs_lib import training
 
     with pytest.raises(AttributeError, match="trian") as caught:

@@ -188,7 +188,7 @@ def test_merging_twice_and_unmerging_unmerged_are_refused():
         layer.merge()
 
 
-def test_a_quantised_base_runs_and_refuses_to_merge():
+def test_a_quantized_base_runs_and_refuses_to_merge():
     from bitsandbytes.nn.modules import Linear4bit
 
     base = Linear4bit(64, 64, bias=False, quant_type="nf4", compute_dtype=torch.float32)
@@ -196,7 +196,7 @@ def test_a_quantised_base_runs_and_refuses_to_merge():
     layer = LoRALinear(base, 4, 8)
     assert layer.lora_A.dtype == torch.float32
     assert layer(torch.randn(2, 64)).shape == (2, 64)
-    with pytest.raises(LabError, match="quantised"):
+    with pytest.raises(LabError, match="quantized"):
         layer.merge()
     assert not layer.merged
 

@@ -41,7 +41,7 @@ def test_peak_of_lora_on_llama_2_7b_is_within_3_percent_of_the_measured_one():
     assert found.peak_bytes == pytest.approx(21.30e9, rel=TOLERANCE)
 
 
-def test_nf4_takes_four_and_an_eighth_bits_with_double_quantisation():
+def test_nf4_takes_four_and_an_eighth_bits_with_double_quantization():
     plain, double, half = (
         forecast("llama-2-7b", **fields).weights_bytes
         for fields in (
@@ -50,11 +50,11 @@ def test_nf4_takes_four_and_an_eighth_bits_with_double_quantisation():
             {"method": "lora"},
         )
     )
-    quantised = catalogue()["llama-2-7b"].layers * sum(
+    quantized = catalogue()["llama-2-7b"].layers * sum(
         linear.in_features * linear.out_features for linear in catalogue()["llama-2-7b"].linears
     )
-    assert 16 - (half - plain) * 8 / quantised == pytest.approx(4.5, abs=0.001)
-    assert 16 - (half - double) * 8 / quantised == pytest.approx(4.127, abs=0.002)
+    assert 16 - (half - plain) * 8 / quantized == pytest.approx(4.5, abs=0.001)
+    assert 16 - (half - double) * 8 / quantized == pytest.approx(4.127, abs=0.002)
 
 
 def test_paged_states_leave_the_peak_but_only_large_tensors():

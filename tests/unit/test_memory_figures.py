@@ -23,9 +23,9 @@ def test_a_figure_is_not_left_open_in_pyplot():
     assert pyplot.get_fignums() == before
 
 
-def test_each_kind_of_bytes_has_a_colour_of_its_own():
-    assert set(figures.MEMORY_COLOURS) == set(KINDS)
-    assert len(set(figures.MEMORY_COLOURS.values())) == len(KINDS)
+def test_each_kind_of_bytes_has_a_color_of_its_own():
+    assert set(figures.MEMORY_COLORS) == set(KINDS)
+    assert len(set(figures.MEMORY_COLORS.values())) == len(KINDS)
 
 
 def test_saving_leaves_nothing_half_written(tmp_path):

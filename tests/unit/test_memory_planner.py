@@ -21,10 +21,10 @@ def test_it_shows_what_the_closed_form_says():
     assert "change 1" in planner._table.value
 
 
-def test_every_kind_of_bytes_is_drawn_in_its_colour_and_named():
+def test_every_kind_of_bytes_is_drawn_in_its_color_and_named():
     planner = MemoryPlanner(tracing=False, method="full")
-    for kind, colour in figures.MEMORY_COLOURS.items():
-        assert colour in planner._picture.value
+    for kind, color in figures.MEMORY_COLORS.items():
+        assert color in planner._picture.value
         assert kind in planner._picture.value
     assert "RTX 3090: 22.56 GiB usable" in planner._picture.value
     assert "aria-label" in planner._picture.value

@@ -108,7 +108,7 @@ WRONG = [
     (LLAMA, {"layer_types": ["no_such_attention"] * 2}, "layer_types"),
     (LLAMA, {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "'gptq'"),
     (LLAMA, {"quantization_config": {"load_in_4bit": True}}, "--method qlora"),
-    (LLAMA, {"quantization_config": "gptq"}, "quantised already"),
+    (LLAMA, {"quantization_config": "gptq"}, "quantized already"),
     (LLAMA, {"model_type": "lama"}, "did you mean 'llama'"),
     (LLAMA, {"model_type": "x" * 10_000}, "model_type"),
     (LLAMA, {"model_type": "own", "auto_map": {"AutoConfig": "a.B"}}, "code of its own"),
@@ -161,7 +161,7 @@ STORED = {
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_a_quantised_base_is_counted_as_it_is_stored(name, capsys, tmp_path):
+def test_a_quantized_base_is_counted_as_it_is_stored(name, capsys, tmp_path):
     stored, asked, counted, remarked = STORED[name]
     path = tmp_path / "config.json"
     common = [str(path), "--seq-len", "16", "--method", "qlora", "--json"]

@@ -72,7 +72,7 @@ def test_the_timeline_peaks_where_the_forecast_does():
     assert max(totals) == found.peak_bytes == found.timeline.peak_bytes
 
 
-def test_a_run_in_another_thread_keeps_its_own_optimiser_and_masks():
+def test_a_run_in_another_thread_keeps_its_own_optimizer_and_masks():
     import torch
 
     from labs_lib.memory.fakes import steps_without_values

@@ -193,7 +193,7 @@ def test_two_processes_together_convert_once_even_after_a_kill(real_home):
 
 
 def q4_1_values(header, name):
-    """De-quantise by the format's own description: fp16 scale and minimum, 32 nibbles."""
+    """De-quantize by the format's own description: fp16 scale and minimum, 32 nibbles."""
     info = next(info for info in header.tensors if info.name == name)
     raw = np.fromfile(
         header.path, np.uint8, count=info.nbytes, offset=header.data_start + info.offset
@@ -206,7 +206,7 @@ def q4_1_values(header, name):
 
 @pytest.mark.slow
 def test_real_weights_and_answers(real_home, monkeypatch):
-    """The weights are the file's, de-quantised and in transformers' order; the model talks."""
+    """The weights are the file's, de-quantized and in transformers' order; the model talks."""
     import torch
     from transformers.integrations.gguf.reader import GgufHeader
 

@@ -117,7 +117,7 @@ def test_entries_are_frozen_and_closed():
     with pytest.raises(ValueError, match="frozen"):
         model.parameters = 1
     with pytest.raises(ValueError, match="extra"):
-        type(model)(**{**model.model_dump(by_alias=True), "colour": "red"})
+        type(model)(**{**model.model_dump(by_alias=True), "color": "red"})
 
 
 def test_importing_the_room_loads_no_torch():

@@ -64,7 +64,7 @@ def test_default_dtype_is_the_machines(whole_folder):
     assert str(load_model(str(whole_folder)).dtype) == expected
 
 
-def test_nf4_quantises_the_layers_and_not_the_head(whole_folder):
+def test_nf4_quantizes_the_layers_and_not_the_head(whole_folder):
     import torch
 
     model = load_model(whole_folder, dtype="fp32", quantization="nf4", device="cpu")

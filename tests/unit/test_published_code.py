@@ -9,9 +9,9 @@ from labs_lib.training.published_code import what_it_says
 
 
 def test_the_error_of_the_old_form_stands_beside_the_new_form():
-    table = compare_code([("print(colour)", "print(color)")], color=1)
+    table = compare_code([("print(color)", "print(color)")], color=1)
     assert table.rows == (
-        ("print(colour)", "NameError: name 'colour' is not defined", "print(color)"),
+        ("print(color)", "NameError: name 'color' is not defined", "print(color)"),
     )
 
 

@@ -42,7 +42,7 @@ def test_smaller_blocks_err_less_and_cost_more(weight):
     assert [e.bits_per_parameter for e in errors] == [5.0, 4.5, 4.125, 4.0078125]
 
 
-def test_double_quantisation_saves_bits_for_next_to_no_error(weight):
+def test_double_quantization_saves_bits_for_next_to_no_error(weight):
     plain, double = (quantization_error(weight, "nf4", 64, dq) for dq in (False, True))
     assert double.bits_per_parameter < plain.bits_per_parameter - 0.36
     assert double.relative < plain.relative * 1.01

@@ -1,4 +1,4 @@
-"""The quantiser from scratch equals bitsandbytes bit for bit, on a CPU."""
+"""The quantizer from scratch equals bitsandbytes bit for bit, on a CPU."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 @pytest.fixture(autouse=True)
 def _no_compiler():
-    # bitsandbytes de-quantises odd shapes with torch.compile, which takes a minute to warm up.
+    # bitsandbytes de-quantizes odd shapes with torch.compile, which takes a minute to warm up.
     with torch.compiler.set_stance("force_eager"):
         yield
 

@@ -76,7 +76,7 @@ def test_output_and_gradient_equal_bitsandbytes(dtype, quant_type, double_quant,
     torch.testing.assert_close(out[0][1], out[1][1], rtol=tolerance, atol=10 * tolerance)
 
 
-def test_the_base_gets_no_gradient_and_the_optimiser_sees_nothing():
+def test_the_base_gets_no_gradient_and_the_optimizer_sees_nothing():
     ours, _ = layers(torch.float32)
     assert [p for p in ours.parameters() if p.requires_grad] == []
     y = ours(torch.randn(3, 192, requires_grad=True))
@@ -86,7 +86,7 @@ def test_the_base_gets_no_gradient_and_the_optimiser_sees_nothing():
     assert ours.bias.grad is None
 
 
-def test_gradient_is_that_of_the_dequantised_weight():
+def test_gradient_is_that_of_the_dequantized_weight():
     ours, _ = layers(torch.float32)
     x = torch.randn(4, 192, requires_grad=True)
     gradient = torch.randn(4, 320)
@@ -114,10 +114,10 @@ def test_no_16_bit_copy_is_kept_for_the_backward_pass():
     x = torch.randn(8, 1024, dtype=torch.bfloat16, requires_grad=True)
     kept, output, peak = kept_between_passes(layer, x)
     copy_bytes = 1024 * 1024 * 2
-    assert peak >= copy_bytes, "the counter must see the de-quantised weight while it is there"
+    assert peak >= copy_bytes, "the counter must see the de-quantized weight while it is there"
     assert kept == output
 
-    class Keeping(nn.Module):  # the mistake: autograd remembers the de-quantised weight
+    class Keeping(nn.Module):  # the mistake: autograd remembers the de-quantized weight
         def forward(self, x):
             return x @ dequantize(layer.quantized).T
 

@@ -22,7 +22,7 @@ def test_nothing_moves_while_everything_fits():
     assert (report.transferred_bytes, report.fits, report.fits_without_paging) == (0, True, True)
 
 
-def test_a_long_batch_pushes_the_states_out_and_the_optimiser_fetches_them():
+def test_a_long_batch_pushes_the_states_out_and_the_optimizer_fetches_them():
     steps = training_phases(100 * MB, 10 * MB, [50 * MB, 90 * MB, 50 * MB], ["m", "v"])
     report = simulate_paging(steps, {"m": 20 * MB, "v": 20 * MB}, limit_bytes=200 * MB)
     assert report.fits

@@ -65,7 +65,7 @@ def test_bad_settings_are_refused_in_one_line(settings, words):
     assert all(word in message for word in words), message
 
 
-def test_a_base_in_16_bits_without_double_quantisation_is_legal():
+def test_a_base_in_16_bits_without_double_quantization_is_legal():
     check_settings(None, double_quant=False)
     check_settings("none", double_quant=False, block_size=48)
 
@@ -95,7 +95,7 @@ def test_an_error_inside_leaves_nothing_silent():
         warnings.warn("Paged optimizers are not supported on CPU", stacklevel=1)
 
 
-def test_a_paged_optimiser_on_the_cpu_is_quiet_inside_and_warns_outside():
+def test_a_paged_optimizer_on_the_cpu_is_quiet_inside_and_warns_outside():
     from bitsandbytes.optim.adamw import PagedAdamW
 
     def step() -> list[str]:

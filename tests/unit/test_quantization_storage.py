@@ -78,8 +78,8 @@ def test_a_model_is_counted_once_ours_and_bitsandbytes_alike():
     assert rest == bnb_rest == 4 * 64 * 3
 
 
-def test_a_weight_that_is_not_quantised_is_refused():
-    with pytest.raises(LabError, match="not quantised to 4 bits"):
+def test_a_weight_that_is_not_quantized_is_refused():
+    with pytest.raises(LabError, match="not quantized to 4 bits"):
         stored_bytes(nn.Parameter(torch.ones(2)))
 
 

@@ -8,7 +8,7 @@ import torch
 from labs_lib import quantization as quant
 
 
-def test_neighbours_of_nf4_hold_equal_shares_on_each_side():
+def test_neighbors_of_nf4_hold_equal_shares_on_each_side():
     shares = quant.slice_shares(quant.nf4_codebook())
     assert len(shares) == 15
     outermost = quant.codebooks.NF4_OUTERMOST
@@ -26,11 +26,11 @@ def test_the_bell_says_what_it_shows():
 
 
 def four_bit_layer():
-    """Return bitsandbytes' 4-bit layer from 64 to 32, quantised."""
+    """Return bitsandbytes' 4-bit layer from 64 to 32, quantized."""
     from bitsandbytes.nn.modules import Linear4bit
 
     layer = Linear4bit(64, 32, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4")
-    return layer.to("cpu").train()  # moving it quantises it
+    return layer.to("cpu").train()  # moving it quantizes it
 
 
 def test_a_step_restores_the_weight_twice_and_says_so(capsys: pytest.CaptureFixture[str]):

@@ -94,7 +94,7 @@ def test_a_base_stored_in_four_bits_is_not_merged_onto(tiny_model: Path) -> None
 
     model = models.load_model(tiny_model, dtype="fp32", quantization="nf4", device="cpu")
     wrapped = get_peft_model(model, LoraConfig(r=4, **Q_V))
-    with pytest.raises(LabError, match="the base is stored quantised"):
+    with pytest.raises(LabError, match="the base is stored quantized"):
         merged_from(wrapped)
 
 

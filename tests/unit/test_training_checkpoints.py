@@ -275,7 +275,7 @@ def test_resumed_from_what_is_whole_it_ends_with_the_same_adapter(
 
 
 def test_an_optimizer_of_other_shapes_is_one_line(folder: Path, whole: Run) -> None:
-    """Forged so that only the optimiser itself can tell: the list is right, and so is its form."""
+    """Forged so that only the optimizer itself can tell: the list is right, and so is its form."""
     newest = checkpoints_in(folder / "checkpoints")[0]
     content = torch.load(newest / "optimizer.pt", weights_only=True)
     for state in content["state"].values():

@@ -96,7 +96,7 @@ def test_rows_that_share_nothing_lose_their_padding(family: str):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_row_does_not_see_its_neighbours():
+def test_a_row_does_not_see_its_neighbors():
     ids, mask, labels = batch()
     model = by_rows("llama")
     outputs = []

@@ -60,9 +60,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Misconception:
-    """A known mistake: how to recognise it, and what to tell the student who made it.
+    """A known mistake: how to recognize it, and what to tell the student who made it.
 
-    For a function, give `wrong`, the function that the mistake amounts to: it is recognised when
+    For a function, give `wrong`, the function that the mistake amounts to: it is recognized when
     the student's results equal its results on every case. For anything else give `when`, which
     gets the value (or the function's results, a list) and returns whether it is this mistake.
     """

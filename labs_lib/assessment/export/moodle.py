@@ -97,7 +97,7 @@ def _choice(node: ET.Element, choice: Choice) -> None:
 
 
 def _ordering(node: ET.Element, order: Order) -> None:
-    # Left out, Moodle would show six random items, and grade by neighbours.
+    # Left out, Moodle would show six random items, and grade by neighbors.
     _leaf(node, "layouttype", "VERTICAL")
     _leaf(node, "selecttype", "ALL")
     _leaf(node, "selectcount", str(len(order.offers)))

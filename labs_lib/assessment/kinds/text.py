@@ -103,7 +103,7 @@ class TextQuestion(Question):
         """Yield accepted answers that are empty, and mistakes that are accepted."""
         right = {normal_form(form, self.case_sensitive) for form in self.accept}
         if "" in right:
-            yield "an accepted answer is empty once it is normalised"
+            yield "an accepted answer is empty once it is normalized"
         for mistake in self.mistakes:
             for form in mistake.match:
                 if normal_form(form, self.case_sensitive) in right:

@@ -71,8 +71,8 @@ def merged_from(wrapped: Any) -> Any:
     base = wrapped.get_base_model()
     if getattr(base.config, "quantization_config", None) is not None:
         raise LabError(
-            "merge: the base is stored quantised, and merging would round the update away; name "
-            "the base that was never quantised with --model (lesson 06 compares the ways)"
+            "merge: the base is stored quantized, and merging would round the update away; name "
+            "the base that was never quantized with --model (lesson 06 compares the ways)"
         )
     expected = _probe(wrapped)
     was_tied = is_tied(base)

@@ -97,7 +97,7 @@ class CheckpointingTrainer(SFTTrainer):
             self._check_optimizer(Path(checkpoint))
 
     def _check_optimizer(self, checkpoint: Path) -> None:
-        """Raise `NotWholeError` unless the optimiser knows of every parameter that is trained."""
+        """Raise `NotWholeError` unless the optimizer knows of every parameter that is trained."""
         name = checkpoint.name
         history = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).log_history
         cut_off = cut_off_in(history)

@@ -43,7 +43,7 @@ def _folds(model: Any) -> bool:
             return False
         weight = getattr(layer.get_base_layer(), "weight", None)
         if not isinstance(weight, torch.nn.Parameter) or weight.dtype != torch.float32:
-            return False  # an expert's parameters, or a quantised layer's
+            return False  # an expert's parameters, or a quantized layer's
         if id(weight) in shared:
             return False
     return bool(layers)

@@ -78,7 +78,7 @@ def grad_bytes(model: Any) -> int:
 
 
 def optimizer_bytes(optimizer: Any) -> int:
-    """Return the bytes of the optimiser's states."""
+    """Return the bytes of the optimizer's states."""
     inner = getattr(optimizer, "optimizer", optimizer)
     return storage_bytes(states_of(inner))
 
