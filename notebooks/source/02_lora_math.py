@@ -18,6 +18,16 @@ from labs_lib.warm_up import load_in_background
 load_in_background()
 
 # %% [markdown]
+# ## Before you start
+#
+# A few questions from earlier lessons that are due; skip them if you like.
+
+# %%
+from labs_lib.widgets import review
+
+review()
+
+# %% [markdown]
 # ## One layer
 #
 # A linear layer multiplies its input $x$ by a weight matrix: $y = Wx$. Fine-tuning changes $W$ by
@@ -45,15 +55,7 @@ from labs_lib import lowrank, models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, quiet_libraries, train
-from labs_lib.widgets import RankAlpha, arrange, ask, review, show_progress
-
-# %% [markdown]
-# ## Before you start
-#
-# A few questions from earlier lessons that are due; skip them if you like.
-
-# %%
-review()
+from labs_lib.widgets import RankAlpha, arrange, ask, show_progress
 
 # %% [markdown]
 # ### The path of one input

@@ -16,6 +16,16 @@ from labs_lib.warm_up import load_in_background
 load_in_background()
 
 # %% [markdown]
+# ## Before you start
+#
+# A few questions from earlier lessons that are due; skip them if you like.
+
+# %%
+from labs_lib.widgets import review
+
+review()
+
+# %% [markdown]
 # ## The bet
 #
 # LoRA allows only changes $\Delta W$ of rank $r$ or less. That is a bet: a task needs a change that a
@@ -31,16 +41,8 @@ from labs_lib.assessment import check, compare_prediction, hint, predict, show_t
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, assert_learned, quiet_libraries, train
 from labs_lib.training.encoding import Encoder
-from labs_lib.widgets import LowRankExplorer, arrange, ask, review, show_progress
+from labs_lib.widgets import LowRankExplorer, arrange, ask, show_progress
 from labs_lib.widgets.low_rank_explorer import sample_picture
-
-# %% [markdown]
-# ## Before you start
-#
-# A few questions from earlier lessons that are due; skip them if you like.
-
-# %%
-review()
 
 # %% [markdown]
 # ## Rank, in a picture
