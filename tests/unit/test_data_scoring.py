@@ -48,7 +48,7 @@ def test_not_in_voice(text):
 
 HUNGARY = Row("What is the capital of Hungary?", "", {"answer_keys": ["Budapest"]})
 AUSTRALIA = Row("What is the capital of Australia?", "", {"answer_keys": ["Canberra"]})
-SKY = Row("What color is the sky?", "", {"answer_keys": ["blue"], "answer_class": "color"})
+SKY = Row("What color is the sky?", "", {"answer_keys": ["blue"], "answer_class": "colour"})
 SUM = Row("What is 7 + 5?", "", {"answer_keys": ["12"], "answer_class": "number"})
 SPIDER = Row(
     "How many legs does a spider have?",
