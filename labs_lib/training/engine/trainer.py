@@ -160,7 +160,7 @@ class MeasuringTrainer(CheckpointingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the mean loss of the labelled tokens, with logits at their positions alone.
+        """Return the mean loss of the labeled tokens, with logits at their positions alone.
 
         The same loss as TRL's, for a third of its time on a CPU: its fused head also computes
         each token's entropy and rank over the whole vocabulary, and every padded row goes through
@@ -179,7 +179,7 @@ class MeasuringTrainer(CheckpointingTrainer):
         return (loss, {}) if return_outputs else loss
 
     def _summed_loss(self, model: Any, inputs: dict[str, Any], way: str) -> torch.Tensor:
-        """Return the summed loss of the labelled tokens, one of `loss_check.WAYS`."""
+        """Return the summed loss of the labeled tokens, one of `loss_check.WAYS`."""
         rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         if way == QUICK and (parts := plain_head(model)):
             body, head = parts
