@@ -1,0 +1,2 @@
+from .claim import Claim as Claim
+from .finding import Finding as Finding
