@@ -1,0 +1,53 @@
+"""From a claim to its evidence: the check is run, the record read, the source named."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+
+from labs_lib.errors import LabError, nearest
+from labs_lib.ledger.claim import Claim
+from labs_lib.ledger.finding import Finding
+from labs_lib.ledger.reading import find_claim
+
+CHECKS = "labs_lib.ledger.checks"
+
+
+def evidence(claim_id: str) -> Finding:
+    """Return what the verdict on a claim rests on, its figure computed now where it has a check.
+
+    A recorded result, or a figure as its source states it, comes with its `origin`. Raises LabError
+    with the nearest id for an unknown claim.
+    """
+    return finding_of(find_claim(claim_id))
+
+
+def finding_of(claim: Claim) -> Finding:
+    """Return the evidence of a claim; LabError for a check that there is not."""
+    if claim.check is not None:
+        return _checked(claim.check)
+    if claim.recorded is not None:
+        return Finding(claim.recorded.result, origin=claim.recorded.provenance)
+    return Finding(claim.figure or "", origin=claim.source or "no source")
+
+
+def check_function(name: str) -> Callable[[], Finding]:
+    """Return the function that "memory.base_is_resident" names; LabError if there is none."""
+    topic, _, function = name.partition(".")
+    try:
+        module = importlib.import_module(f"{CHECKS}.{topic}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{CHECKS}.{topic}":
+            raise
+        raise LabError(f"check: {name} names no module of the ledger's checks") from None
+    found = getattr(module, function, None)
+    if not callable(found) or found.__module__ != module.__name__ or function.startswith("_"):
+        own = [each for each in vars(module) if not each.startswith("_")]
+        raise LabError(f"check: {topic} has no function {function}{nearest(function, own)}")
+    return found
+
+
+@functools.cache
+def _checked(name: str) -> Finding:
+    return check_function(name)()
