@@ -13,6 +13,7 @@ from labs_lib.ledger.finding import Finding, Verdict
 from labs_lib.ledger.reading import find_claim
 
 WIDTH = 88
+MOST_CASES = 6
 # verdict → (word, sign, color); the word and the sign say it, the color only helps.
 _LOOKS: dict[Verdict, tuple[str, str, str]] = {
     "true": ("True", "✓", GREEN),
@@ -58,7 +59,7 @@ class ClaimCard:
             rows += [("Recorded", finding.figure), ("By", finding.origin)]
         for label, holds in (("Holds for", True), ("Not for", False)):
             if cases := finding.where(holds):
-                rows.append((label, "; ".join(cases)))
+                rows.append((label, _listed(cases)))
         rows += [(label, text) for label, text in (
             ("Published", claim.figure), ("Source", claim.source),
             ("Said in", "\n".join(map(_cited, claim.made))),
@@ -116,6 +117,12 @@ class ClaimCard:
 
     def __repr__(self) -> str:
         return self.plain
+
+
+def _listed(cases: list[str]) -> str:
+    """Return the cases in one line, the last of many by their number."""
+    more = len(cases) - MOST_CASES
+    return "; ".join(cases[:MOST_CASES]) + (f"; {more} more" if more > 0 else "")
 
 
 def _cited(made: Made) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from types import FunctionType, ModuleType
 
 from labs_lib.errors import LabError, nearest
 from labs_lib.ledger.claim import Claim
@@ -41,11 +42,21 @@ def check_function(name: str) -> Callable[[], Finding]:
         if error.name != f"{CHECKS}.{topic}":
             raise
         raise LabError(f"check: {name} names no module of the ledger's checks") from None
-    found = getattr(module, function, None)
-    if not callable(found) or found.__module__ != module.__name__ or function.startswith("_"):
-        own = [each for each in vars(module) if not each.startswith("_")]
+    own = _functions(module)
+    if function not in own:
         raise LabError(f"check: {topic} has no function {function}{nearest(function, own)}")
-    return found
+    return own[function]
+
+
+def _functions(module: ModuleType) -> dict[str, Callable[[], Finding]]:
+    """Return name → function of the checks that a module defines itself."""
+    return {
+        name: found
+        for name, found in vars(module).items()
+        if isinstance(found, FunctionType)
+        and found.__module__ == module.__name__
+        and not name.startswith("_")
+    }
 
 
 @functools.cache
