@@ -8,9 +8,9 @@ import click
 
 from labs_lib.errors import LabError, nearest
 from labs_lib.ledger.card import ClaimCard
-from labs_lib.ledger.claim import Claim
 from labs_lib.ledger.finding import VERDICTS
 from labs_lib.ledger.reading import claims
+from labs_lib.ledger.schema import Claim
 
 
 @click.command("claims")
@@ -42,11 +42,12 @@ def _print(found: list[Claim]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    many = f"{len(found)} claim{'s' if len(found) > 1 else ''}"
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
-        caption=f"{len(found)} claims; `labs claims ID` shows why, with the figure and the source",
+        caption=f"{many}; `labs claims ID` shows why, with the figure and the source",
     )
     for column in ("id", "verdict"):
         table.add_column(column, overflow="fold")

@@ -8,9 +8,9 @@ from typing import Any
 
 from labs_lib.colors import BLUE, GREEN, GREY, ORANGE
 from labs_lib.ledger.checking import finding_of
-from labs_lib.ledger.claim import Claim, Made
 from labs_lib.ledger.finding import Finding, Verdict
 from labs_lib.ledger.reading import find_claim
+from labs_lib.ledger.schema import Claim, Made
 
 WIDTH = 88
 MOST_CASES = 6

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 
 from labs_lib.errors import LabError, nearest
-from labs_lib.ledger.claim import Claim
 from labs_lib.ledger.finding import Finding
 from labs_lib.ledger.reading import find_claim
+from labs_lib.ledger.schema import Claim
 
 CHECKS = "labs_lib.ledger.checks"
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from labs_lib import paths
 from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
-from labs_lib.ledger.claim import Claim, Topic
 from labs_lib.ledger.finding import VERDICTS
+from labs_lib.ledger.schema import Claim, Topic
 from labs_lib.yamls import read_yaml
 
 
