@@ -110,6 +110,9 @@ class Claim(_Record):
             raise ValueError(f"{self.id}: lesson and cell go together")
         return self
 
+    def __repr__(self) -> str:
+        return f"<{self.id}, {self.verdict}: {self.claim}>"
+
     def ruled_by(self, finding: Finding) -> bool:
         """Return whether a finding gives this verdict."""
         return finding.verdict == self.verdict

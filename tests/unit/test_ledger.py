@@ -213,6 +213,7 @@ def test_claims_are_found_by_verdict_and_words():
     assert sum(map(len, by_verdict.values())) == len(everything) > 100
     found = reading.claims(verdict="false", text="GPU Memory")
     assert "memory.only-adapter" in [each.id for each in found]
+    assert "<memory.only-adapter, false: Only the adapter's parameters are in GPU" in repr(found)
     assert all(each.verdict == "false" for each in found)
     assert reading.claims(text="no such words anywhere") == []
     with pytest.raises(LabError, match="did you mean 'false'"):
