@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import io
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -306,6 +307,29 @@ def sft_drops_rows_without_an_answer() -> Finding:
     return Finding(
         f"of {len(rows)} rows, one of them cut before its answer, {kept} is left",
         {"the row without an answer is dropped": kept == 1},
+    )
+
+
+def loftq_needs_scipy() -> Finding:
+    """Ask for LoftQ where scipy cannot be found, and read what an installation of PEFT brings."""
+    import importlib.util
+    from importlib.metadata import requires
+    from unittest.mock import patch
+
+    def found(name: str, *rest: Any) -> Any:
+        return None if name == "scipy" else real(name, *rest)
+
+    real = importlib.util.find_spec
+    with patch("importlib.util.find_spec", found):
+        said = what_it_says(
+            "from peft import LoraConfig\nLoraConfig(init_lora_weights='loftq')", {}
+        )
+    brought = any(
+        re.match(r"scipy\b", line) and "extra" not in line for line in requires("peft") or []
+    )
+    return Finding(
+        f"without scipy: {said}; PEFT brings scipy: {brought}",
+        {"LoftQ is refused without scipy": "scipy" in said and not brought},
     )
 
 

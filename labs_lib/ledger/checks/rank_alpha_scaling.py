@@ -8,6 +8,7 @@ from typing import Any
 
 from labs_lib import lowrank
 from labs_lib.ledger.finding import Finding
+from labs_lib.models import config_of
 from labs_lib.training import Spread, recorded
 
 RULE_OF_THUMB = ((8, 16), (16, 32))
@@ -222,6 +223,23 @@ def a_starting_recipe() -> Finding:
             "rank 8 within a tenth of the best rank": ratio < 1.1,
             "q and v as good as all linear maps": narrow.versus(wide) != "clearly higher than",
         },
+    )
+
+
+def vera_trains_fewer() -> Finding:
+    """Count what VeRA at rank 64 and LoRA at rank 1 train on q and v of SmolLM2, shapes alone."""
+    import torch
+    from peft import VeraConfig, get_peft_model
+
+    model = "smollm2-135m-instruct"
+    with torch.device("meta"):
+        shapes: Any = lowrank.meta_model(config_of(model))
+        wrapped: Any = get_peft_model(shapes, VeraConfig(r=64, target_modules=["q_proj", "v_proj"]))
+    vera = wrapped.get_nb_trainable_parameters()[0]
+    lora = lowrank.count_lora_parameters(model, "q,v", 1)
+    return Finding(
+        f"q and v of SmolLM2-135M: VeRA r=64 trains {vera:,} parameters, LoRA r=1 {lora:,}",
+        {"VeRA at rank 64 trains fewer than LoRA at rank 1": vera < lora},
     )
 
 
