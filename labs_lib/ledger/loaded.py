@@ -20,7 +20,7 @@ ROW = [5, 6, 7, 8]
 @contextmanager
 def saved(model: Any) -> Iterator[Path]:
     """Keep a model in a folder of its own, with a tokenizer, inside the block."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with quiet_libraries():
             model.save_pretrained(folder)
             tokenizer().save_pretrained(folder)
@@ -38,7 +38,9 @@ def four_bit(**settings: Any) -> Any:
     forbid_repacking()
     with saved(tiny_llama().to(torch.bfloat16)) as folder, quiet_libraries():
         config = BitsAndBytesConfig(load_in_4bit=True, **settings)
-        return auto.from_pretrained(folder, quantization_config=config, dtype=torch.bfloat16)
+        return auto.from_pretrained(
+            folder, quantization_config=config, dtype=torch.bfloat16, device_map="cpu"
+        )
 
 
 def qlora_base() -> Any:
@@ -58,7 +60,7 @@ def sft_trainer(model: Any, rows: list[dict[str, Any]] | None = None, **settings
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    with tempfile.TemporaryDirectory() as folder, quiet_libraries():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_libraries():
         return SFTTrainer(
             model,
             SFTConfig(folder, use_cpu=True, bf16=False, report_to="none", **settings),

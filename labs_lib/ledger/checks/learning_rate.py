@@ -13,6 +13,7 @@ from labs_lib.training import Spread, recorded
 TUNED = {  # LoRA's rate over full fine-tuning's, both searched, in a paper's table
     "LoRA, table 12, GPT-3 175B": 2e-4 / 5e-6,
 }
+QLORA = {"QLoRA, 7B and 13B": 2e-4, "QLoRA, 33B and 65B": 1e-4}  # its appendix B.2
 
 
 def ten_times_full_fine_tuning() -> Finding:
@@ -63,34 +64,47 @@ def fewer_parameters_want_a_higher_rate() -> Finding:
     )
 
 
-def ten_times_the_best_diverges() -> Finding:
-    """Compare each rank's loss at ten times its best rate with the loss before training."""
+def a_rate_of_3e_3_diverges() -> Finding:
+    """Look at what 3e-3 and ten times as much did in the recorded sweep."""
     sweep = recorded("rate-by-rank")
     before = sweep.loss_before or 0.0
     lines = sweep.lines("rank", "learning_rate")
-    ends = {rank: line[10 * _best(line)] for rank, line in lines.items()}
+    ends = {rate: [line[rate] for line in lines.values()] for rate in (3e-3, 3e-2)}
     return Finding(
-        f"loss before training {before:.2f}; at ten times the best rate "
-        + ", ".join(f"rank {rank} ends at {each.text()}" for rank, each in ends.items())
+        f"SmolLM2-135M, loss before training {before:.2f}: "
+        + "; ".join(
+            f"at {rate:g} ranks {', '.join(map(str, lines))} end at "
+            + ", ".join(spread.text() for spread in spreads)
+            for rate, spreads in ends.items()
+        )
         + f" ({sweep.provenance()})",
-        {f"rank {rank}: worse than no training": each.low > before for rank, each in ends.items()},
+        {
+            "SmolLM2-135M at 3e-3: worse than no training": all(s.low > before for s in ends[3e-3]),
+            "SmolLM2-135M at 3e-2: worse than no training": all(s.low > before for s in ends[3e-2]),
+        },
     )
 
 
 def the_trainers_default_suits_lora() -> Finding:
-    """Compare the default rates of the two configurations with LoRA's best recorded one."""
+    """Compare the default rates of the two configurations with rates found best for LoRA."""
     from transformers import TrainingArguments
     from trl.trainer.sft_config import SFTConfig
 
-    line = recorded("method-rate").lines("method", "learning_rate")["lora"]
-    best = _best(line)
+    wanted = {
+        "SmolLM2-135M (recorded)": _best(
+            recorded("method-rate").lines("method", "learning_rate")["lora"]
+        ),
+        **QLORA,
+    }
     defaults = {kind.__name__: _default_rate(kind) for kind in (TrainingArguments, SFTConfig)}
     return Finding(
-        f"LoRA's best recorded rate is {best:g} (lowest tried {min(line):g}, which ends higher); "
-        + ", ".join(f"{name}'s default is {rate:g}" for name, rate in defaults.items()),
+        ", ".join(f"{name}: {rate:g} by default" for name, rate in defaults.items())
+        + "; for LoRA "
+        + ", ".join(f"{rate:g} ({model})" for model, rate in wanted.items()),
         {
-            f"{name}'s default is within a factor of three": best / rate <= 3
+            f"{name}'s default is within a factor of three for {model}": best / rate <= 3
             for name, rate in defaults.items()
+            for model, best in wanted.items()
         },
     )
 

@@ -217,7 +217,11 @@ def the_adapter_is_saved_alone() -> Finding:
         if "lora_B" in name:
             torch.nn.init.normal_(part)
     ids = torch.arange(8)[None]
-    with tempfile.TemporaryDirectory() as folder, quiet_libraries(), torch.no_grad():
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        quiet_libraries(),
+        torch.no_grad(),
+    ):
         wrapped.save_pretrained(folder)
         files = sorted(path.name for path in Path(folder).iterdir())
         again = PeftModel.from_pretrained(tiny.tiny_llama(), folder).eval()
@@ -340,7 +344,7 @@ def _training(rows: list[dict[str, Any]], *, collate: bool = False) -> str:
 
     collator = DataCollatorForLanguageModeling(loaded.tokenizer(), mlm=False) if collate else None
     code = "Trainer(model, args, train_dataset=rows, data_collator=collator).train()"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         names = {
             "Trainer": Trainer,
             "model": tiny.with_lora(tiny.tiny_llama()),
@@ -357,7 +361,7 @@ def _checkpoints() -> tuple[tuple[str, ...], tuple[str, ...]]:
     from transformers import Trainer
 
     rows: Any = [{"input_ids": ROW, "labels": ROW}] * 4
-    with tempfile.TemporaryDirectory() as folder, quiet_libraries():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_libraries():
         arguments = _arguments(
             folder, num_train_epochs=3, save_strategy="epoch", save_total_limit=2
         )

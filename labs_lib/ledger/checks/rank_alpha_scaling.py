@@ -11,10 +11,11 @@ from labs_lib.ledger.finding import Finding
 from labs_lib.models import config_of
 from labs_lib.training import Spread, recorded
 
-RULE_OF_THUMB = ((8, 16), (16, 32))
 PUBLISHED = {  # rank, alpha
     "LoRA, GPT-2 (appendix D.3)": (4, 32),
+    "LoRA's authors, script for RoBERTa base": (8, 16),
     "QLoRA, 7B to 65B (appendix B.2)": (64, 16),
+    "LoRA Learns Less and Forgets Less, its advice": (256, 512),
 }
 
 
@@ -112,7 +113,7 @@ def rslora_divides_by_the_root() -> Finding:
     )
 
 
-def alpha_twice_the_rank() -> Finding:
+def alpha_is_usually_twice_the_rank() -> Finding:
     """Compare published settings and PEFT's default with alpha = 2r."""
     from peft import LoraConfig
 
@@ -120,7 +121,7 @@ def alpha_twice_the_rank() -> Finding:
     settings = {**PUBLISHED, "PEFT's LoraConfig()": (default.r, default.lora_alpha)}
     return Finding(
         "; ".join(f"{who}: r={r}, alpha={a}" for who, (r, a) in settings.items()),
-        {f"{who} follows alpha = 2r": alpha == 2 * rank for who, (rank, alpha) in settings.items()},
+        {f"{who} has alpha = 2r": alpha == 2 * rank for who, (rank, alpha) in settings.items()},
     )
 
 
