@@ -115,7 +115,7 @@ def saved_alone() -> Finding:
     from peft import PeftModel
 
     wrapped = with_lora(tiny_llama(), trained=True)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         wrapped.save_pretrained(folder)
         files = {path.name: path.stat().st_size for path in Path(folder).iterdir()}
         loaded = PeftModel.from_pretrained(tiny_llama(), folder)
@@ -132,7 +132,7 @@ def checkpoint_holds_the_adapter() -> Finding:
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     wrapped = with_lora(tiny_llama())
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         arguments = TrainingArguments(
             folder, max_steps=1, per_device_train_batch_size=1, save_steps=1, use_cpu=True,
             report_to="none", disable_tqdm=True, logging_strategy="no",
