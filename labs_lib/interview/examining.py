@@ -11,17 +11,17 @@ from labs_lib.interview.wording import (
     Span,
     Word,
     clauses,
-    closest,
     find_phrase,
     is_denied,
     sentences,
+    shared_words,
     words_of,
 )
 
 WORDS_PER_MINUTE = 150
 LONGEST_CHARACTERS = 200_000
-# Below this likeness (0 to 100) no sentence is shown beside a key point.
-_LIKE_ENOUGH = 45
+# With less in common no sentence is shown with a key point.
+_LEAST_SHARED = 2
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,11 @@ def examine(question: InterviewQuestion, answer: str) -> Examination:
         raise LabError(f"answer: {len(answer):,} characters; at most {LONGEST_CHARACTERS:,}")
     words = words_of(answer)
     split = list(sentences(words))
-    texts = [answer[each[0].start : each[-1].end] for each in split]
     return Examination(
         question,
         answer,
         sum(word.is_word for word in words),
-        tuple(Point(text, _nearest(text, texts)) for text in question.points),
+        tuple(Point(text, _nearest(text, split, answer)) for text in question.points),
         tuple(found for slip in question.slips for found in _made(slip, split, answer)),
     )
 
@@ -114,9 +113,14 @@ def _first(clause: list[Word], phrases: tuple[str, ...]) -> Span | None:
     return next(filter(None, (find_phrase(clause, phrase) for phrase in phrases)), None)
 
 
-def _nearest(point: str, texts: list[str]) -> str:
-    text, likeness = closest(point, texts)
-    return text if likeness >= _LIKE_ENOUGH else ""
+def _nearest(point: str, split: list[list[Word]], answer: str) -> str:
+    """Return the first of the sentences that share the most with a point; often none."""
+    shared = [shared_words(words_of(point), sentence) for sentence in split]
+    most = max(shared, default=0)
+    if most < _LEAST_SHARED:
+        return ""
+    sentence = split[shared.index(most)]
+    return answer[sentence[0].start : sentence[-1].end]
 
 
 def _time(seconds: float) -> str:

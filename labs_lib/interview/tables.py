@@ -21,17 +21,24 @@ def questions_table(topic: str | None = None) -> Table:
     return Table.of(("id", "question", "lessons"), rows)
 
 
-def draws_table(question_id: str, seeds: Sequence[int]) -> Table:
-    """Return what each seed draws for a question, and the figures computed for it.
+def draws_table(
+    question_id: str, seeds: Sequence[int], figures: Sequence[str] | None = None
+) -> Table:
+    """Return what each seed draws for a question, and its figures, or those named.
 
-    Raises `LabError` for a question that has no numbers to draw.
+    Raises `LabError` for a question that has no numbers to draw, and for an unknown figure.
     """
     question = find(question_id)
     if not question.has_variants:
         raise LabError(f"seeds: {question_id} has no numbers to draw")
+    shown = list(question.figures if figures is None else figures)
+    for name in shown:
+        if name not in question.figures:
+            raise choice_error("figure", name, question.figures)
     names = [name for name, values in question.numbers.items() if len(values) > 1]
     rows = []
     for seed in seeds:
-        numbers, figures = question.drawn(seed), question.computed(seed)
-        rows.append((seed, *(numbers[name] for name in names), *figures.values()))
-    return Table.of(("seed", *names, *(name.replace("-", " ") for name in question.figures)), rows)
+        numbers, computed = question.drawn(seed), question.computed(seed)
+        cells = [*(numbers[name] for name in names), *(computed[name] for name in shown)]
+        rows.append((seed, *cells))
+    return Table.of(("seed", *names, *(name.replace("-", " ") for name in shown)), rows)

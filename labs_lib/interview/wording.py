@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from rapidfuzz import fuzz, process, utils
+from rapidfuzz import fuzz
 
 # Scripts without spaces count a word a character.
 _TOKEN = re.compile(
@@ -32,6 +32,15 @@ _DENIALS = (
 )  # fmt: skip
 # From this length on a word with one or two wrong letters is still the word.
 _SHORTEST_LOOSE, _ALIKE = 6, 88
+_AKIN = 70  # from here on two words that begin alike are forms of one
+_LONG = 8
+_LIGHT = frozenset(
+    (
+        "that", "this", "than", "then", "with", "what", "when", "where", "which", "while", "from",
+        "have", "into", "each", "they", "them", "their", "there", "because", "only", "also", "most",
+        "more", "well", "will", "would", "your", "back", "does", "such", "very", "same", "other",
+    )
+)  # fmt: skip
 _SAME = {"α": "alpha", "Α": "alpha"}
 
 
@@ -96,13 +105,11 @@ def is_denied(clause: Sequence[Word], said: Sequence[Span]) -> bool:
     return any(find_phrase(rest, denial) is not None for denial in _DENIALS)
 
 
-def closest(sentence: str, candidates: Sequence[str]) -> tuple[str, float]:
-    """Return the candidate that shares the most words with a sentence, and how much (0 to 100)."""
-    if not candidates:
-        return "", 0.0
-    alike = fuzz.token_set_ratio
-    found = process.extractOne(sentence, candidates, scorer=alike, processor=utils.default_process)
-    return found[0], found[1]
+def shared_words(one: Sequence[Word], other: Sequence[Word]) -> int:
+    """Return how many words two texts share, long ones twice; merged and merging are one word."""
+    mine, theirs = ({word.form for word in words if _weighs(word)} for words in (one, other))
+    shared = [word for word in mine if any(_akin(word, each) for each in theirs)]
+    return sum(1 + (len(word) >= _LONG) for word in shared)
 
 
 def _split(words: Sequence[Word], ends: Callable[[Word], bool]) -> Iterator[list[Word]]:
@@ -116,6 +123,19 @@ def _split(words: Sequence[Word], ends: Callable[[Word], bool]) -> Iterator[list
             part.append(word)
     if part:
         yield part
+
+
+def _weighs(word: Word) -> bool:
+    return (
+        word.is_word and word.form not in _LIGHT and (len(word.form) > 3 or not word.form.isalpha())
+    )
+
+
+@functools.lru_cache(maxsize=100_000)
+def _akin(word: str, other: str) -> bool:
+    if word == other:
+        return True
+    return word[:3] == other[:3] and fuzz.ratio(word, other) >= _AKIN
 
 
 @functools.cache

@@ -153,17 +153,16 @@ class InterviewCard(ipywidgets.VBox):
 
     def _show_summary(self, summary: Summary) -> None:
         self._show_clock()
-        page = f"<p>{html.escape(summary.heading)}</p>"
-        if summary.results:
-            page += f"{summary.table()._repr_html_()}<p>{html.escape(summary.advice)}</p>"
-            page += summary.questions_table()._repr_html_()
-        self._body.children = (ipywidgets.HTML(page),)
+        self._body.children = (ipywidgets.HTML(_summary_html(summary)),)
         self._reply.children = ()
         self._buttons.children = ()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
-        return {**bundle, "text/plain": self.text, "text/html": f"<p>{html.escape(self.text)}</p>"}
+        still = f"<p>{html.escape(self.text)}</p>"
+        if self.interview.is_over:
+            still = _summary_html(self.interview.summary())
+        return {**bundle, "text/plain": self.text, "text/html": still}
 
 
 class _Written:
@@ -196,6 +195,14 @@ def _run_while_open(card: InterviewCard) -> None:
             await asyncio.sleep(1)
 
     card._ticking = loop.create_task(run())  # kept, or it could be collected while it waits
+
+
+def _summary_html(summary: Summary) -> str:
+    page = f"<p>{html.escape(summary.heading)}</p>"
+    if not summary.results:
+        return page
+    page += f"{summary.table()._repr_html_()}<p>{html.escape(summary.advice)}</p>"
+    return page + summary.questions_table()._repr_html_()
 
 
 def _left(seconds: float) -> str:
