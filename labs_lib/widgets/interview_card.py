@@ -90,6 +90,8 @@ class InterviewCard(ipywidgets.VBox):
             self._points = PointBoxes(outcome)
             rest = ipywidgets.HTML(rest_html(outcome, ""))
             self._reply.children = (ipywidgets.HTML(length_html(outcome)), self._points, rest)
+        if not self.interview.is_open:
+            self._buttons.children = (self._skip, self._end)
         self._show_clock()
         return outcome
 
@@ -129,7 +131,9 @@ class InterviewCard(ipywidgets.VBox):
             self.answer(self._input.answer, self._confidence.confidence or None)
 
     def _show_step(self, step: Step) -> None:
-        parts: list[Any] = [ipywidgets.HTML(question_html(f"{step.number}. {step.text}"))]
+        parts: list[Any] = [
+            ipywidgets.HTML(question_html(f"**Question {step.number}**\n\n{step.text}"))
+        ]
         if step.quick is None:
             field = text_area()
             self._input = _Written(field)
