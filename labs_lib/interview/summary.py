@@ -106,10 +106,12 @@ class Summary:
         parts = []
         if spoken:
             made = sum(r.share for r in spoken) / len(spoken)
-            parts.append(f"{made:.0%} of the key points in {len(spoken)} spoken answers")
+            answers = "1 spoken answer" if len(spoken) == 1 else f"{len(spoken)} spoken answers"
+            parts.append(f"{made:.0%} of the key points in {answers}")
         if quick:
-            parts.append(f"{sum(r.share > 0 for r in quick)} of {len(quick)} quick questions right")
-        return f"{minutes:.0f} minutes: {', '.join(parts)}."
+            right = sum(r.share > 0 for r in quick)
+            parts.append(f"{right} of {len(quick)} quick questions right")
+        return f"{_minutes(minutes)}: {', '.join(parts)}."
 
     @property
     def advice(self) -> str:
@@ -155,3 +157,9 @@ class Summary:
 
     def __repr__(self) -> str:
         return self.plain
+
+
+def _minutes(minutes: float) -> str:
+    if minutes < 1:
+        return "Less than a minute"
+    return "1 minute" if round(minutes) == 1 else f"{minutes:.0f} minutes"

@@ -11,6 +11,7 @@ import ipywidgets
 from labs_lib.assessment.show import markdown_html
 from labs_lib.colors import ORANGE, THEME_FAINT, THEME_LINE
 from labs_lib.interview import Examination, evidence, examine, find
+from labs_lib.interview.examining import Point
 from labs_lib.interview.records import last_spoken, legal_ticks, record_spoken
 
 RULES_ONLY = (
@@ -45,9 +46,7 @@ class PointBoxes(ipywidgets.VBox):
             self._boxes.append(box)
             parts.append(box)
             if point.nearest:
-                near = f"nearest in your words: “{short(point.nearest)}”"
-                faint = f'<div style="color:{THEME_FAINT};margin:-4px 0 4px 24px">{{}}</div>'
-                parts.append(ipywidgets.HTML(faint.format(html.escape(near))))
+                parts.append(ipywidgets.HTML(_nearest_html(point)))
         super().__init__(parts)
 
     @property
@@ -150,13 +149,15 @@ class AnswerCard(ipywidgets.VBox):
         if self.examination.is_blank:
             code = html.escape(self._call)
             return f"{head}<p>Answer in the live page, or from code: <code>{code}</code></p>"
+        said = f"<blockquote>{html.escape(self.examination.answer)}</blockquote>"
         points = "".join(
-            f"<li>{'☑' if number in self.ticked else '☐'} {html.escape(point.text)}</li>"
+            f"<li>{'☑' if number in self.ticked else '☐'} {html.escape(point.text)}"
+            f"{_nearest_html(point)}</li>"
             for number, point in enumerate(self.examination.points, start=1)
         )
         rest = rest_html(self.examination, self._evidence.table()._repr_html_())
         listed = f'<ul style="list-style:none">{points}</ul>'
-        return f"{head}{length_html(self.examination)}{listed}{rest}"
+        return f"{head}{said}{length_html(self.examination)}{listed}{rest}"
 
     def _read(self) -> None:
         self.answer(self._field.value)
@@ -169,6 +170,13 @@ class AnswerCard(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         return {**bundle, "text/plain": self.text, "text/html": self.still}
+
+
+def _nearest_html(point: Point) -> str:
+    if not point.nearest:
+        return ""
+    near = html.escape(f"nearest in your words: “{short(point.nearest)}”")
+    return f'<div style="color:{THEME_FAINT};margin:-2px 0 4px 24px">{near}</div>'
 
 
 def question_html(question: str) -> str:

@@ -156,7 +156,7 @@ class InterviewCard(ipywidgets.VBox):
         )
 
     def _show_summary(self, summary: Summary) -> None:
-        self._show_clock()
+        self._clock.value = ""
         self._body.children = (ipywidgets.HTML(_summary_html(summary)),)
         self._reply.children = ()
         self._buttons.children = ()

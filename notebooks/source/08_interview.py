@@ -105,8 +105,8 @@ take_apart("latency", PUBLISHED["latency"])
 take_apart("lora-or-full", PUBLISHED["lora-or-full"])
 
 # %% [markdown]
-# One percent is roughly the share of trained parameters. The card's evidence says what the memory
-# does: it falls a few times, because the base stays.
+# One percent can be the share of trained parameters. The card's evidence says what the memory does: it
+# falls a few times, because the base stays.
 
 # %% [markdown]
 # ## Evidence of your own
@@ -134,7 +134,7 @@ SENTENCES = (
     "The scaling is alpha.",
     "alpha is not the scaling; alpha/r is.",
     "Some say alpha is the scaling.",
-    "The larger alpha is, the stronger the update, whatever r.",
+    "With lora_alpha 16 the update counts sixteenfold.",
 )
 alpha = find("alpha-over-r").draw()
 Table.of(
