@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from interview_answers import RIGHT, WRONG
 from interview_slips import SLIPS
 
 from labs_lib.interview import examine, find, questions
@@ -55,3 +56,16 @@ def test_an_answer_that_makes_every_point_makes_no_slip(question_id: str, seed: 
     found = examine(question, " ".join(question.points))
     assert [(each.slip.id, each.words) for each in found.slips] == []
     assert [point.nearest.rstrip(".") for point in found.points] != [""] * len(found.points)
+
+
+@pytest.mark.parametrize("question_id", list(RIGHT))
+def test_a_right_answer_in_ones_own_words_makes_no_slip(question_id: str):
+    assert slips_in(question_id, RIGHT[question_id]) == []
+
+
+def test_most_wrong_answers_are_marked():
+    """Rules know words, so some pass; the lesson says so."""
+    answers = [(name, text) for name, texts in WRONG.items() for text in texts]
+    marked = [text for name, text in answers if slips_in(name, text)]
+    assert set(RIGHT) == set(questions()) == set(WRONG)
+    assert 0.8 * len(answers) <= len(marked) <= len(answers)
