@@ -1,3 +1,5 @@
+from .binding import Bound as Bound
+from .binding import bind as bind
 from .evidence import Evidence as Evidence
 from .evidence import evidence as evidence
 from .examining import Examination as Examination

@@ -10,7 +10,7 @@ import ipywidgets
 
 from labs_lib.assessment.show import markdown_html
 from labs_lib.colors import ORANGE, THEME_FAINT, THEME_LINE
-from labs_lib.interview import Examination, evidence, examine, find
+from labs_lib.interview import Bound, Examination, bind, evidence, examine, find
 from labs_lib.interview.examining import Point
 from labs_lib.interview.records import last_spoken, legal_ticks, record_spoken
 
@@ -101,7 +101,7 @@ class AnswerCard(ipywidgets.VBox):
         self._below.children = (
             ipywidgets.HTML(length_html(self.examination)),
             self._points,
-            ipywidgets.HTML(rest_html(self.examination, self._evidence.table()._repr_html_())),
+            ipywidgets.HTML(rest_html(self.examination, self._evidence_html())),
             self._record,
             self._note,
         )
@@ -123,6 +123,11 @@ class AnswerCard(ipywidgets.VBox):
         return self._points.ticked if self._points is not None else ()
 
     @property
+    def bound(self) -> tuple[Bound, ...]:
+        """Return the numbers of the answer, each with the evidence that gives it, or with none."""
+        return bind(self.examination.answer, self._evidence)
+
+    @property
     def text(self) -> str:
         """Return the card as plain text."""
         question, found = self._question, self.examination
@@ -139,7 +144,10 @@ class AnswerCard(ipywidgets.VBox):
             f"You may have written “{short(each.words)}”: check. {each.slip.check}"
             for each in found.slips
         ]
-        lines += ["Evidence:", self._evidence.plain, "Asked next:"]
+        lines += ["Evidence:", self._evidence.plain]
+        if self.bound:
+            lines += ["Your numbers:", *(f"- {each.text}" for each in self.bound)]
+        lines.append("Asked next:")
         return "\n".join([*lines, *(f"- {each}" for each in question.next), RULES_ONLY])
 
     @property
@@ -155,9 +163,14 @@ class AnswerCard(ipywidgets.VBox):
             f"{_nearest_html(point)}</li>"
             for number, point in enumerate(self.examination.points, start=1)
         )
-        rest = rest_html(self.examination, self._evidence.table()._repr_html_())
+        rest = rest_html(self.examination, self._evidence_html())
         listed = f'<ul style="list-style:none">{points}</ul>'
         return f"{head}{said}{length_html(self.examination)}{listed}{rest}"
+
+    def _evidence_html(self) -> str:
+        bound = "".join(f"<li>{html.escape(each.text)}</li>" for each in self.bound)
+        numbers = f"<p>Your numbers</p><ul>{bound}</ul>" if bound else ""
+        return f"{self._evidence.table()._repr_html_()}{numbers}"
 
     def _read(self) -> None:
         self.answer(self._field.value)

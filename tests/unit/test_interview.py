@@ -17,6 +17,7 @@ from labs_lib.assessment.show import Panel
 from labs_lib.errors import LabError
 from labs_lib.interview import (
     MockInterview,
+    bind,
     draws_table,
     evidence,
     examine,
@@ -236,6 +237,33 @@ def test_evidence_is_read_from_the_runs(tmp_path: Path):
         ("many-adapters", "1.00 MiB on disk"),
     ):
         assert expected in evidence(question_id, runs=tmp_path).plain
+
+
+@pytest.mark.parametrize(
+    ("answer", "items", "units"),
+    [
+        ("LoRA peaks at 15.3 GiB and QLoRA at 6 GiB.", ["LoRA", "QLoRA"], ["", ""]),
+        ("LoRA peaks at 15.29 GB.", ["LoRA"], ["GiB"]),
+        ("About 40 % of the 15-GiB step.", [None, "LoRA"], ["", ""]),
+        ("Rank 8, 512 tokens, a 7B, 4-bit: about half.", [], []),
+        ("4,194,304 parameters. 15.3 GiB, again 15.3 GiB", [None, "LoRA"], ["", ""]),
+        ("v15.29 GiB, 1.2.3 🙂 ٣ GiB", [], []),
+    ],
+)
+def test_numbers_are_bound_to_their_evidence(
+    answer: str, items: list[str | None], units: list[str]
+):
+    bound = bind(answer, evidence("memory-step"))
+    shown = [each.item and each.item.shows for each in bound]
+    assert shown == [name and f"peak of the {name} step" for name in items]
+    assert [each.unit for each in bound] == units
+
+
+def test_a_number_without_evidence_is_asked_for_its_source():
+    card = take_apart("memory-step", "It takes 15.3 GB, 99 % less.")
+    assert "“15.3 GB”: peak of the LoRA step (computed" in card.text
+    assert "Check the unit: it is in GiB there." in card.text
+    assert "“99 %”: no evidence here has this number." in card.still
 
 
 # ---- cards --------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ def test_what_denies_a_slip_does_not_make_it(name: str, text: str):
     [
         ("First A moves. The scaling is alpha, I think.", "The scaling is alpha"),
         ("It does not change W, and the scaling is lora_alpha", "and the scaling is lora_alpha"),
+        ("alpha is never tuned but the scaling is alpha", "the scaling is alpha"),
         ("Nobody tunes it. THE SCALLING FACTOR IS ALPHA!", "THE SCALLING FACTOR IS ALPHA"),
         ("🙂 the scaling is α 🙂", "the scaling is α"),
     ],
