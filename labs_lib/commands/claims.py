@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import click
 
 from labs_lib.errors import LabError, nearest
-from labs_lib.ledger.card import ClaimCard
+from labs_lib.ledger.card import WIDTH, ClaimCard
 from labs_lib.ledger.finding import VERDICTS
 from labs_lib.ledger.reading import claims
 from labs_lib.ledger.schema import Claim
@@ -30,28 +31,25 @@ def command(text: tuple[str, ...], verdict: str | None, as_json: bool) -> None:
     elif as_json:
         click.echo(json.dumps([each.model_dump() for each in found], indent=2, ensure_ascii=False))
     elif found:
-        _print(found)
+        click.echo(_listed(found))
     else:
         ids = [each.id for each in claims()]
         of = f" among those that are {verdict}" if verdict else ""
         raise LabError(f"claims: none{of} has the words {words!r}{nearest(words, ids)}")
 
 
-def _print(found: list[Claim]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+def _listed(found: list[Claim]) -> str:
+    """Return the claims, each with its verdict and its whole id, which a person copies."""
+    gap = max(map(len, VERDICTS)) + 2
+    lines = [
+        line
+        for each in found
+        for line in (
+            f"{each.verdict:{gap}}{each.id}",
+            *textwrap.wrap(
+                each.claim, WIDTH, initial_indent=" " * gap, subsequent_indent=" " * gap
+            ),
+        )
+    ]
     many = f"{len(found)} claim{'s' if len(found) > 1 else ''}"
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        caption=f"{many}; `labs claims ID` shows why, with the figure and the source",
-    )
-    for column in ("id", "verdict"):
-        table.add_column(column, overflow="fold")
-    table.add_column("claim")
-    for each in found:
-        table.add_row(each.id, each.verdict, each.claim)
-    Console().print(table)
+    return "\n".join([*lines, "", f"{many}; `labs claims ID` shows why, with figure and source"])

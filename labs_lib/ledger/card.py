@@ -57,9 +57,9 @@ class ClaimCard:
             rows.append(("Computed now", finding.figure))
         elif claim.recorded:
             rows += [("Recorded", finding.figure), ("By", finding.origin)]
-        for label, holds in (("Holds for", True), ("Not for", False)):
-            if cases := finding.where(holds):
-                rows.append((label, _listed(cases)))
+        if claim.verdict == "conditional" and finding.cases:
+            rows.append(("Holds for", _listed(finding.where(True))))
+            rows.append(("Not for", _listed(finding.where(False))))
         rows += [(label, text) for label, text in (
             ("Published", claim.figure), ("Source", claim.source),
             ("Said in", "\n".join(map(_cited, claim.made))),

@@ -34,7 +34,7 @@ def finding_of(claim: Claim) -> Finding:
 
 
 def check_function(name: str) -> Callable[[], Finding]:
-    """Return the function that "memory.base_is_resident" names; LabError if there is none."""
+    """Return the function that "memory.lora_column" names; LabError if there is none."""
     topic, _, function = name.partition(".")
     try:
         module = importlib.import_module(f"{CHECKS}.{topic}")

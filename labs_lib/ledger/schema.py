@@ -73,7 +73,7 @@ class Recorded(_Record):
 class Claim(_Record):
     """A claim and its verdict.
 
-    `check` names a function of `labs_lib.ledger.checks`, "memory.base_is_resident", which returns a
+    `check` names a function of `labs_lib.ledger.checks`, "memory.lora_column", which returns a
     `Finding`; `recorded` holds what was measured once; `figure` is a number as the `source` states
     it. `cell` is a heading of the lesson's notebook, or the id of one of its exercises.
     """
@@ -109,6 +109,9 @@ class Claim(_Record):
         if (self.lesson is None) != (self.cell is None):
             raise ValueError(f"{self.id}: lesson and cell go together")
         return self
+
+    def __repr__(self) -> str:
+        return f"<{self.id}, {self.verdict}: {self.claim}>"
 
     def ruled_by(self, finding: Finding) -> bool:
         """Return whether a finding gives this verdict."""

@@ -29,7 +29,12 @@ def with_lora(model: nn.Module, trained: bool = False, **settings: Any) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    fields = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], **settings}
+    fields: dict[str, Any] = {
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj", "v_proj"],
+        **settings,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         wrapped: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **fields))

@@ -20,7 +20,8 @@ import labs_lib
 pytestmark = pytest.mark.xdist_group("installed")
 
 BROUGHT = (
-    "labs_lib", "claims", "recipes", "quizzes", "pyproject.toml", "setup.py", "README.md", "LICENSE",
+    "labs_lib", "claims", "recipes", "quizzes",
+    "pyproject.toml", "setup.py", "README.md", "LICENSE",
 )  # fmt: skip
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 

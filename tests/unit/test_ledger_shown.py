@@ -106,9 +106,19 @@ def test_an_unknown_claim_in_a_lesson():
 
 def test_the_verb_lists_by_verdict_and_words(capsys: pytest.CaptureFixture[str]):
     status, out, _ = run(capsys, "--verdict", "false", "GPU", "memory")
-    assert status == 0
-    assert "only-adapter" in out and "1 claims" not in out
-    assert "conditional" not in out
+    first, *_, blank, last = out.splitlines()
+    assert (status, blank) == (0, "")
+    assert first == f"false        {ONLY}"
+    assert f"             {claim(ONLY).claim.claim}\n" in out
+    assert "conditional" not in out and "taste" not in out
+    assert last == "1 claim; `labs claims ID` shows why, with figure and source"
+
+
+def test_the_verb_breaks_no_id(capsys: pytest.CaptureFixture[str]):
+    status, out, _ = run(capsys)
+    ids = [line.split()[1] for line in out.splitlines() if line[:1].isalpha()]
+    assert status == 0 and ids == [each.id for each in claims()]
+    assert max(map(len, out.splitlines())) <= 88
 
 
 def test_the_verb_shows_one(capsys: pytest.CaptureFixture[str]):

@@ -21,17 +21,17 @@ CARDS = {16: "RTX 4080", 24: "RTX 4090", 32: "RTX 5090", 40: "A100 40GB", 48: "L
 
 # What people mean by full fine-tuning, from the most to the least memory.
 FULL: Mapping[str, Mapping[str, Any]] = {
-    "mixed precision, AdamW": {"precision": "mixed", "optimizer": "adamw_fused"},
-    "bf16, torch's default AdamW": {"optimizer": "adamw"},
-    "bf16, fused AdamW": {"optimizer": "adamw_fused"},
-    "bf16, 8-bit AdamW": {"optimizer": "adamw_8bit"},
-    "bf16, paged 8-bit AdamW": {"optimizer": "paged_adamw_8bit"},
+    "AdamW in mixed precision": {"precision": "mixed", "optimizer": "adamw_fused"},
+    "torch's default AdamW in bf16": {"optimizer": "adamw"},
+    "fused AdamW in bf16": {"optimizer": "adamw_fused"},
+    "8-bit AdamW in bf16": {"optimizer": "adamw_8bit"},
+    "paged 8-bit AdamW in bf16": {"optimizer": "paged_adamw_8bit"},
 }
 ADAPTERS: Mapping[str, Mapping[str, Any]] = {
     "LoRA": {"method": "lora"},
-    "LoRA, checkpointing": {"method": "lora", "checkpointing": True},
+    "LoRA with checkpointing": {"method": "lora", "checkpointing": True},
     "QLoRA": {"method": "qlora"},
-    "QLoRA, checkpointing": {"method": "qlora", "checkpointing": True},
+    "QLoRA with checkpointing": {"method": "qlora", "checkpointing": True},
 }
 
 
@@ -102,7 +102,7 @@ def qlora_takes_a_quarter_of_lora() -> Finding:
     """Divide LoRA's peak by QLoRA's, short and long, with and without checkpointing."""
     factors: dict[str, float] = {}
     for tokens in (128, 512, 2048):
-        for ends in ("", ", checkpointing"):
+        for ends in ("", " with checkpointing"):
             peaks = _adapted(SEVEN, (f"LoRA{ends}", f"QLoRA{ends}"), seq_len=tokens)
             high, low = peaks.values()
             factors[f"{tokens:,} tokens{ends}"] = high / low
@@ -151,7 +151,7 @@ def full_seven_in_40_to_50_gb() -> Finding:
 def full_seven_in_112_gb() -> Finding:
     """Forecast full fine-tuning of a 7B model, all of it in fp32 among the recipes."""
     whole = _step(SEVEN, "full", precision="fp32").peak_bytes
-    peaks = {**_full(SEVEN), "fp32, fused AdamW": whole}
+    peaks = {**_full(SEVEN), "fused AdamW in fp32": whole}
     return Finding(
         f"Llama-2-7B, 1 × 512 tokens: {_gigabytes(peaks)}",
         {name: abs(peak / GB / 112 - 1) < 0.1 for name, peak in peaks.items()},
@@ -193,9 +193,9 @@ def saving_is_gradients_and_states() -> Finding:
     whole = sum(saved.values())
     trained = saved["gradients"] + saved["optimizer"]
     return Finding(
-        "Llama-2-7B, 1 × 512 tokens, bf16: LoRA saves "
-        f"{whole / GB:.1f} GB at the peak, gradients and optimizer states {trained / GB:.1f} GB, "
-        f"weights {saved['weights'] / GB:.1f} GB",
+        f"Llama-2-7B, 1 × 512 tokens, bf16: LoRA's peak is {whole / GB:.1f} GB lower, by "
+        f"{trained / GB:.1f} GB of gradients and states and {saved['weights'] / GB:.1f} GB "
+        "of weights; activations take back the difference",
         {"a 7B step": trained >= 0.95 * whole and saved["weights"] == 0},
     )
 
@@ -253,9 +253,9 @@ def sixty_five_on_48_gb() -> Finding:
 
 def seventy_on_48_gb() -> Finding:
     """Ask whether QLoRA of a 70B fits a 48 GB card."""
-    peaks = _adapted(SEVENTY, ("QLoRA", "QLoRA, checkpointing"))
+    peaks = _adapted(SEVENTY, ("QLoRA", "QLoRA with checkpointing"))
     wide = _step(SEVENTY, "qlora", checkpointing=True, rank=64, targets="all-linear").peak_bytes
-    peaks["QLoRA, checkpointing, r=64 on all linear layers"] = wide
+    peaks["QLoRA with checkpointing and r=64 on all linear layers"] = wide
     return Finding(
         f"Llama-2-70B, 1 × 512 tokens: {_gigabytes(peaks)}",
         {way: _fits(peak, 48) for way, peak in peaks.items()},
@@ -264,7 +264,7 @@ def seventy_on_48_gb() -> Finding:
 
 def seventy_on_one_gpu() -> Finding:
     """Ask which single cards hold a QLoRA step of a 70B."""
-    peak = _adapted(SEVENTY, ("QLoRA, checkpointing",))["QLoRA, checkpointing"]
+    peak = _adapted(SEVENTY, ("QLoRA with checkpointing",))["QLoRA with checkpointing"]
     return Finding(
         f"Llama-2-70B, QLoRA with checkpointing, 1 × 512 tokens: {peak / GB:.1f} GB",
         {f"a {size} GB card": _fits(peak, size) for size in (24, 32, 48, 80)},
@@ -273,7 +273,7 @@ def seventy_on_one_gpu() -> Finding:
 
 def seventy_on_a_consumer_gpu() -> Finding:
     """Ask whether a QLoRA step of a 70B fits the largest cards made for PCs."""
-    peak = _adapted(SEVENTY, ("QLoRA, checkpointing",), seq_len=128)["QLoRA, checkpointing"]
+    peak = _adapted(SEVENTY, ("QLoRA with checkpointing",), seq_len=128)["QLoRA with checkpointing"]
     return Finding(
         f"Llama-2-70B, QLoRA with checkpointing, 1 × 128 tokens: {peak / GB:.1f} GB",
         {f"{CARDS[size]}, {size} GB": _fits(peak, size) for size in (24, 32)},
@@ -328,7 +328,7 @@ def rank_costs_memory() -> Finding:
     """Compare rank 8 with rank 128: LoRA on q and v, QLoRA on all layers with checkpointing."""
     ways: dict[str, dict[str, Any]] = {
         "LoRA on q and v": {"method": "lora"},
-        "QLoRA on all layers, checkpointing": {
+        "QLoRA on all layers with checkpointing": {
             "method": "qlora", "targets": "all-linear", "checkpointing": True,
         },
     }  # fmt: skip
