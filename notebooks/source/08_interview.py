@@ -10,7 +10,7 @@
 # - judge a difference row by row,
 # - get through twenty minutes of questions from all lessons, and know what to review.
 #
-# **Time:** about 25 minutes for you; the machine works for 1 of them on two laptop cores. Written
+# **Time:** about 30 minutes for you; the machine works for 1 of them on two laptop cores. Written
 # answers and the mock interview come on top, as many as you like.
 
 # %%
@@ -122,6 +122,17 @@ evidence("lora-or-full")
 # Say of each number what it is. A peak in `run.json` was **measured**, on your machine and with your
 # model. A peak of a 7B is a **forecast**; lesson 01 compared the formula with peaks that others
 # measured. An interviewer who asks "did you run that?" should get an honest answer.
+
+# %% [markdown]
+# The numbers in your text are looked up in the evidence. Here is an answer with three of them:
+
+# %%
+take_apart("memory-step", "LoRA takes 15.3 GiB. With QLoRA it is 6.3 GB, so one saves 80 %.")
+
+# %% [markdown]
+# Under *Your numbers* the card names the source of the first. The second has the wrong unit, since a GB
+# is not a GiB. The third has no evidence, and an interviewer would ask for it: from 15.3 to 6.3 are
+# 59 %.
 
 # %% [markdown]
 # ## What the rules see

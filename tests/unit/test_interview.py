@@ -26,7 +26,7 @@ from labs_lib.interview import (
     questions_table,
 )
 from labs_lib.interview.questions import InterviewQuestion
-from labs_lib.interview.records import last_spoken
+from labs_lib.interview.records import last_spoken, record_spoken
 from labs_lib.memory import forecast, format_bytes
 from labs_lib.widgets import mock_interview, take_apart
 
@@ -147,6 +147,7 @@ def test_a_blank_answer_is_no_answer(answer: str):
     assert found.is_blank and found.length == "No answer yet." and not found.slips
     card = take_apart("latency", answer)
     card.tick([1])
+    assert record_spoken(found, (1,)) == ""
     assert read_events()[0] == []
     assert "Write your answer" in card.text
 
@@ -363,6 +364,8 @@ def test_the_summary_names_the_weakest_lesson_and_feeds_the_review():
             wrong.append(step.id)
         else:
             interview.answer(_right(interview))
+    answers = [event for event in read_events()[0] if event["event"] == "answer"]
+    assert answers and all(event["review"] for event in answers)
     summary = interview.summary()
     assert wrong and summary.lessons[0].lesson == "05"
     assert summary.lessons[0].weak == tuple(wrong)
