@@ -121,7 +121,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
             placing.materialize(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)
-            recorder = StepRecorder()
+            recorder = StepRecorder(on_cuda=request.device == "cuda")
             inputs = building.inputs_of(model, request)
             with recorder:
                 adopt(recorder, model, optimizer, request)
