@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import choice_error
+from labs_lib.memory.allocator import WORKSPACE_BYTES
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import OF_ATTENTION, forecast
 from labs_lib.memory.request import MemoryRequest, request_of
@@ -21,9 +22,6 @@ _OPTIONAL = (
     "mechanism", "loss_chunks", "keeps_inputs", "fused_scores", "keeps_logits", "half",
     "workspaces", "role", "counts",
 )  # fmt: skip
-WORKSPACE_BYTES = 8_519_680
-"""cuBLAS' default workspace before Hopper, for each thread: 2 × 4,096 and 16 × 8 KiB (torch's
-CUDABlas.cpp, `parseChosenWorkspaceSize`)."""
 
 
 @dataclass(frozen=True)
