@@ -138,7 +138,7 @@ def records_to_rows(
         for number in answered:
             prompt, completion = turns[number]
             row = Row(prompt, completion, meta, system or "", tuple(turns[:number]))
-            at = f"{where}, answer {number + 1}" if several else where
+            at = f"{where} (answer {number + 1})" if several else where
             yield Read(at, row, split, note or (_TURNS if several else _NOTES.get(form, "")))
 
 

@@ -106,7 +106,7 @@ def test_a_conversation_becomes_a_row_an_answer(tmp_path, form):
         ((), "q1", "a1"),
         ((("q1", "a1"),), "q2", "a2"),
     ]
-    assert data.places == ("line 1, answer 1", "line 1, answer 2")
+    assert data.places == ("line 1 (answer 1)", "line 1 (answer 2)")
     assert any("last question" in note and "left out" in note for note in data.notes)
     assert {row.meta["conversation"] for row in data.rows} == {"own.jsonl, line 1"}
 

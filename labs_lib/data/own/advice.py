@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set, Sized
 from statistics import median
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def _near_duplicates(found: Findings) -> Iterator[Advice]:
         yield Advice(
             "warning",
             "near-duplicates",
-            "Prompts that differ only by case, a slip or a filler word: "
+            "Prompts that are nearly the same, but for case, a slip or a few words: "
             f"{_rows(rows)} in {_number(len(found.near_duplicates), 'group')}. Read some, and "
             "delete what was copied by mistake. The rows of a group that you keep belong in one "
             "split (split_by_entity sees to it).",
@@ -221,10 +222,11 @@ def _covering(lengths: list[int]) -> int:
 
 
 def _cut_in_the_file(found: Findings) -> Iterator[Advice]:
-    lengths = Counter(len(found.rows[at].completion) for at in found.distinct)
-    longest = max(lengths, default=0)
-    if longest >= SHORTEST_LIMIT and lengths[longest] >= 3 and len(lengths) > 1:
-        rows = tuple(at for at in found.distinct if len(found.rows[at].completion) == longest)
+    longest = max((len(found.rows[at].completion) for at in found.distinct), default=0)
+    rows = tuple(at for at in found.distinct if len(found.rows[at].completion) == longest)
+    texts = {found.rows[at].completion for at in rows}
+    open_ends = [text for text in texts if not _ENDED.search(text)]
+    if longest >= SHORTEST_LIMIT and len(open_ends) >= 3:
         yield Advice(
             "warning",
             "cut answers",
@@ -232,6 +234,10 @@ def _cut_in_the_file(found: Findings) -> Iterator[Advice]:
             "program that wrote the file may have cut them: read how they end.",
             rows,
         )
+
+
+# Punctuation that ends a sentence or closes a record, in any script.
+_ENDED = re.compile(r"[.!?…:;\])}>\"'”’»`。！？।؟]\s*$")
 
 
 def _personal(found: Findings) -> Iterator[Advice]:
