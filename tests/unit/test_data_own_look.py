@@ -92,6 +92,7 @@ def test_white_space_makes_no_other_row():
 def test_one_prompt_with_two_answers_is_found_but_not_after_other_turns():
     seen = look(own(Row("How long?", "Two days."), Row("How  long?", "Three."), *unlike(2)))
     assert seen.contradictions == ((0, 1),)
+    assert seen.of_kind("different answers")[0].rows == (0, 1)
     turns = [Row("And then?", "x", earlier=((sentence(5), "y"),)) for _ in range(2)]
     assert look(own(turns[0], Row("And then?", "z", earlier=turns[1].earlier))).contradictions == ()
 
@@ -117,6 +118,7 @@ FAR = [
 def test_near_duplicates_in_any_script_are_found(pair):
     seen = look(own(Row(pair[0], "a"), *unlike(30), Row(pair[1], "a")))
     assert seen.near_duplicates == ((0, 31),)
+    assert seen.of_kind("near-duplicates")[0].rows == (0, 31)
 
 
 @pytest.mark.parametrize("pair", FAR)
@@ -126,9 +128,12 @@ def test_prompts_about_other_things_are_no_near_duplicates(pair):
 
 
 def test_rows_of_one_pattern_are_no_near_duplicates_and_their_slips_are():
-    names = [sentence(1) + sentence(1).replace(" ", "") for _ in range(100)]
-    rows = [Row(f"Please classify the message of this customer: {name}", "a") for name in names]
-    rows.append(Row(f"please classify the message of this customer {names[5]}!", "a"))
+    pattern = (
+        "Read the message of our customer below, think about what is asked, and answer with one "
+        "word, the department that should reply, in lower case and without a full stop: {}"
+    )
+    rows = [Row(pattern.format(word), "a") for word in WORDS[:100]]
+    rows.append(Row(rows[5].prompt.upper() + "!", "a"))
     assert look(own(*rows)).near_duplicates == ((5, 100),)
 
 

@@ -94,7 +94,8 @@ def test_each_split_gets_its_share_of_every_label():
 
 def test_what_is_left_out_is_said_and_no_leak_is_left():
     data = bought(100, 30)
-    rows = [*data.rows, data.rows[4], Row("q", ""), Row(data.rows[5].prompt, "another")]
+    copy = Row(data.rows[4].prompt + " ", data.rows[4].completion, {"customer": 4})
+    rows = [*data.rows, copy, Row("q", ""), Row(data.rows[5].prompt, "another")]
     rows[-1] = Row(rows[-1].prompt, "another", {"customer": 29})
     rows[-2] = Row("q", "", {"customer": 1})
     data_set = split(own(*rows, splits=("train",) * 103), "customer")
