@@ -41,7 +41,7 @@ def test_a_set_of_copies_is_told_how_few_rows_it_has():
     seen = look(own(*[Row("What is the weather?", "Sunny.")] * 200))
     advice = seen.advice[0]
     assert advice.severity == "error" and advice.kind == "duplicates"
-    assert "199 rows of 200 (99.5 %); 1 different rows" in advice.sentence
+    assert "199 rows of 200 (99.5 %), which leaves 1 different row." in advice.sentence
     assert advice.rows == tuple(range(1, 200))
     assert "label balance" not in kinds(seen) and "near-duplicates" not in kinds(seen)
 
@@ -232,6 +232,11 @@ def test_twenty_rows_work_and_are_told_what_they_can_show():
     assert look(own(Row("q", "a"))).lengths["prompt, words"] == (1, 1, 1)
 
 
+def test_what_is_no_data_is_told_what_to_give():
+    with pytest.raises(LabError, match=r"data: 'own\.csv' is not what read_own .* returns"):
+        look("own.csv")  # type: ignore[arg-type]
+
+
 def test_an_unknown_entity_names_the_nearest():
     rows = [Row("q", "a", {"customer": "A"}), Row("r", "b", {"customer": ""})]
     with pytest.raises(LabError, match=r"no row has a field 'custmer'.*did you mean 'customer'"):
@@ -250,6 +255,19 @@ def test_twenty_thousand_rows_take_about_a_minute_at_most():
     seen = look(own(*rows))
     assert time.perf_counter() - start < 90
     assert (19_998, 19_999) in seen.near_duplicates
+
+
+def test_long_texts_are_compared_in_seconds_and_one_endless_word_is_read():
+    documents = [sentence(900) for _ in range(3)]
+    unheard = ["".join(DRAWN.choices("abdefgiklmnoprst", k=8)) for _ in range(180 * 300)]
+    parts = [" ".join(unheard[at : at + 300]) for at in range(0, len(unheard), 300)]
+    rows = [Row(f"{documents[at % 3]} {part}", "a") for at, part in enumerate(parts)]
+    rows.append(Row(rows[0].prompt.replace(" ", "  ").title() + " end", "a"))
+    rows.append(Row("x+" * 200_000, "7" * 200_000 + "@"))
+    start = time.perf_counter()
+    seen = look(own(*rows))
+    assert time.perf_counter() - start < 30
+    assert seen.near_duplicates == ((0, 180),) and not seen.of_kind("personal data")
 
 
 def test_one_bucket_of_more_texts_than_are_compared_at_once_is_still_searched(monkeypatch):

@@ -64,9 +64,9 @@ def _duplicates(found: Findings) -> Iterator[Advice]:
         "error" if share >= MANY_COPIES else "warning",
         "duplicates",
         f"Exact copies of an earlier row: {_rows(copies)} of {len(found.rows):,} "
-        f"({_percent(share)}); {len(found.distinct):,} different rows are left. A copy counts "
-        "again in training, and in the test split its answer is known: keep one of each "
-        "(split_by_entity does).",
+        f"({_percent(share)}), which leaves {_number(len(found.distinct), 'different row')}. A "
+        "copy counts again in training, and in the test split its answer is known: keep one of "
+        "each (split_by_entity does).",
         copies,
     )
 

@@ -128,6 +128,8 @@ def look(
 
 
 def _as_own(data: DataSet) -> OwnData:
+    if not isinstance(data, DataSet):
+        raise LabError(f"data: {shorten(data)} is not what read_own or split_by_entity returns")
     numbered = [
         (row, f"{split} row {number}", split)
         for split in SPLITS

@@ -36,6 +36,9 @@ MOST_SHINGLES = 256
 BANDS, BAND = 16, 4
 """Texts that share 60 per cent of their shingles meet in a band with a chance of 0.89."""
 
+LONG = 400
+"""Characters beyond which texts are compared by their words: letters would take minutes."""
+
 MOST_TOGETHER = 2000
 """Texts of one bucket that are compared with one another; more are taken in their sorted order."""
 
@@ -52,6 +55,10 @@ def words(text: str) -> list[str]:
 
 # \w knows no combining marks, without which many scripts' words would fall apart.
 _WORD = re.compile(r"[^\W_](?:\w|[\u0300-\u036f\u0900-\u0903\u093a-\u094f\u0e31-\u0e4e])*")
+
+
+# A word, or twelve letters of one in a script without spaces.
+_PIECE = re.compile(r"\S{1,12}")
 
 
 class Groups:
@@ -107,12 +114,16 @@ def _alike(whole: list[str]) -> Iterator[tuple[int, int]]:
 
     texts = _without_pattern(whole)
     joined = Groups(len(texts))
+    compared: set[tuple[int, ...]] = set()
     for bucket in _buckets(texts):
-        if len({joined.of(each) for each in bucket}) == 1:
+        if tuple(bucket) in compared or len({joined.of(each) for each in bucket}) == 1:
             continue
+        compared.add(tuple(bucket))
         members = [texts[each] for each in bucket]
+        long = max(map(len, members)) > LONG
+        units = [_PIECE.findall(each) for each in members] if long else members
         scores = process.cdist(
-            members, members, scorer=fuzz.ratio, score_cutoff=LEAST_ALIKE, dtype=np.uint8
+            units, units, scorer=fuzz.ratio, score_cutoff=LEAST_ALIKE, dtype=np.uint8
         )
         for one, other in zip(*np.nonzero(np.triu(scores, 1)), strict=True):
             pair = bucket[one], bucket[other]
@@ -133,11 +144,14 @@ def _same_words(one: str, other: str, characters: int) -> bool:
     left, right = list((first - second).elements()), list((second - first).elements())
     # A word that is only left out or added exchanges nothing.
     exchanged = min(len(left), len(right))
-    slips = sum(
+    slips, others = characters // FOR_A_SLIP, characters // FOR_A_WORD
+    if exchanged > slips + others:
+        return False
+    found = sum(
         any(_digits(a) == _digits(b) and fuzz.ratio(a, b) >= SLIP for b in right) for a in left
     )
-    slips = min(slips, exchanged)
-    return slips <= characters // FOR_A_SLIP and exchanged - slips <= characters // FOR_A_WORD
+    found = min(found, exchanged)
+    return found <= slips and exchanged - found <= others
 
 
 def _digits(word: str) -> str:

@@ -37,7 +37,8 @@ def _phone_like(number: str) -> bool:
 
 _PATTERNS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "e-mail address": (
-        re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"),
+        # A start and a length, or a long word without an @ would be searched from each letter.
+        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}"),
         lambda found: True,
     ),
     "IBAN": (
@@ -57,12 +58,14 @@ _PATTERNS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         _phone_like,
     ),
 }
-KINDS = tuple(_PATTERNS)
+_ANY = re.compile(r"[@\d]")
 
 
 def personal_data(text: str) -> dict[str, list[str]]:
     """Return kind → what was found of it, as it stands in the text; no place counts twice."""
     found: dict[str, list[str]] = {}
+    if not _ANY.search(text):
+        return found
     for kind, (pattern, fits) in _PATTERNS.items():
         matches = [match for match in pattern.finditer(text) if fits(match[0])]
         if matches:

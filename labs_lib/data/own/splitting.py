@@ -30,6 +30,8 @@ def split_by_entity(
     Empty rows and exact duplicates are left out; the set's `notes` say so, and the sizes.  Raises
     LabError for an unknown field, a row without it, and for rows of too few groups.
     """
+    if not isinstance(data, OwnData):
+        raise LabError(f"data: {shorten(data)} is not what read_own returns")
     shares = _shares(validation, test)
     kept, notes = _kept(data)
     rows = [data.rows[at] for at in kept]
