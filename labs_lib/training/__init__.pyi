@@ -18,6 +18,8 @@ from .learning import assert_learned as assert_learned
 from .merging import Merged as Merged
 from .merging import Merges as Merges
 from .merging import compare_merges as compare_merges
+from .planning import Plan as Plan
+from .planning import plan as plan
 from .published_code import compare_code as compare_code
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment
