@@ -24,6 +24,7 @@ from .published_code import compare_code as compare_code
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment
 from .run import Run as Run
+from .run import ValidationCurve as ValidationCurve
 from .run_plot import draw_losses as draw_losses
 from .run_plot import draw_scores as draw_scores
 from .session import quiet_libraries as quiet_libraries
