@@ -141,7 +141,7 @@ def _is_object(text: str) -> bool:
 
 
 def _chrf() -> RowScorer:
-    from sacrebleu.metrics import CHRF  # pyright: ignore[reportPrivateImportUsage]
+    from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()
     return lambda row, text: metric.sentence_score(text, [row.completion]).score / 100

@@ -86,7 +86,7 @@ def test_a_metric_gives_what_its_line_says(metric, data_set, answer, expected, v
 
 
 def test_chrf_is_sacrebleus_and_between():
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     own = scorer_of("chrf", TEXTS)(Row("?", "the cat sat"), "the cat sits")
     assert own == CHRF().sentence_score("the cat sits", ["the cat sat"]).score / 100
