@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two scores on the same rows: `other` minus `one`, with its paired 95 % interval.
+    """Two scores on the same rows: `other` minus `one`, with its paired interval.
 
     `only_one` and `only_other` count the rows on which that one alone is better; `p` is McNemar's,
     None where the values are not marks of 0 and 1. The interval covers the choice of rows, not
@@ -29,6 +29,7 @@ class Difference:
     only_one: int
     only_other: int
     p: float | None
+    confidence: float = 0.95
 
     @property
     def difference(self) -> float:
@@ -64,9 +65,12 @@ class Difference:
         lines = [
             (f"{self.one.metric}, {self.one.name}", f"{self.one.mean:.3f}"),
             (f"{self.other.metric}, {self.other.name}", f"{self.other.mean:.3f}"),
-            ("difference (95 % interval)", f"{self.difference:+.3f} ({low:+.3f} to {high:+.3f})"),
-            (f"rows better with {self.one.name} alone", self.only_one),
-            (f"rows better with {self.other.name} alone", self.only_other),
+            (
+                f"difference ({self.confidence:.0%} interval)",
+                f"{self.difference:+.3f} ({low:+.3f} to {high:+.3f})",
+            ),
+            (f"rows on which {self.one.name} is better", self.only_one),
+            (f"rows on which {self.other.name} is better", self.only_other),
             ("McNemar's exact p", "–" if self.p is None else f"{self.p:.3g}"),
             ("finding", self.finding),
         ]
@@ -97,6 +101,7 @@ def compare_scores(one: Scores, other: Scores, confidence: float = 0.95) -> Diff
         only_one=sum(a > b for a, b in pairs),
         only_other=sum(b > a for a, b in pairs),
         p=mcnemar_p(one.values, other.values) if marks else None,
+        confidence=confidence,
     )
 
 

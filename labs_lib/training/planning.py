@@ -87,6 +87,7 @@ class Plan:
         recipe = self.recipe
         beyond = f"; at max_length about {self.cut_rows:,} cut, {self.dropped_rows:,} dropped"
         cut = beyond if self.cut_rows or self.dropped_rows else ""
+        early = "; fewer, if stop_when_worse ends it" if recipe.stop_when_worse else ""
         memory = f"none: {self.why_no_forecast}"
         if self.peak_bytes is not None:
             memory = (
@@ -100,7 +101,7 @@ class Plan:
                     "training rows",
                     f"{self.rows:,}, the longest of {self.longest_row:,} tokens{cut}",
                 ),
-                ("steps", f"{self.steps:,} of {recipe.rows_per_step} rows"),
+                ("steps", f"{self.steps:,} of {recipe.rows_per_step} rows{early}"),
                 ("tokens", f"{self.tokens:,}"),
                 (
                     "a step",

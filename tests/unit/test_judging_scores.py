@@ -237,6 +237,9 @@ def test_two_scores_are_compared_on_the_same_rows_alone():
     assert "tuned is better than guess" in found.finding
     assert "tuned is better than guess" in compare_scores(other, one).finding
     assert "+0.500" in str(found.table())
+    surer = compare_scores(one, other, confidence=0.99)
+    assert surer.interval.margin > found.interval.margin
+    assert "99% interval" in str(surer.table())
     nearly = score_answers("nearly", LABELED, rows, [*right[:-1], "ham"])
     assert not compare_scores(other, nearly).beyond_noise
     assert "do not tell" in compare_scores(other, nearly).finding

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from test_training_session import tiny_recipe
 
 from labs_lib import data, hardware
+from labs_lib.commands.train import command
 from labs_lib.errors import LabError
 from labs_lib.training import Plan, Recipe, plan, train
 from labs_lib.training.encoding import Encoder
@@ -134,6 +137,25 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
         LabError, match=r"^model: llama-2-7b by lora takes about .* 8\.00 GiB; take"
     ):
         plan(recipe)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_command_line_says_it_and_trains_nothing(
+    planned: Plan, monkeypatch: pytest.MonkeyPatch, as_json: bool
+):
+    training = importlib.import_module("labs_lib.training")
+    monkeypatch.setattr(training, "plan", lambda recipe: planned)
+    monkeypatch.setattr(training, "train", None)
+    arguments = ["sea-captain", "--plan", *(["--json"] if as_json else [])]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    if as_json:
+        values = json.loads(result.output)
+        assert values["steps"] == planned.steps
+        assert values["seconds"] == pytest.approx(planned.seconds)
+        assert values["changes"][0]["fields"]
+    else:
+        assert "all together" in result.output
+        assert "what it costs" in result.output
 
 
 @pytest.mark.parametrize(
