@@ -32,6 +32,7 @@ def set_of(*pairs: tuple[str, str], test: int = 2, name: str = "own") -> DataSet
 
 
 LABELED = set_of(*((f"Message {i}", ("spam", "not spam")[i % 2]) for i in range(12)))
+DRINKS = set_of(*((f"Glass {i}", ("red", "red wine")[i % 2]) for i in range(12)))
 TEXTS = set_of(*((f"Tell me of day {i}", f"On day {i} it rained on the hills.") for i in range(9)))
 RECORDS = set_of(*((f"Order {i}", f'{{"item": "tea", "count": {i}}}') for i in range(9)))
 CAPITALS = set_of(*((f"Capital of {i}?", f"City {i}") for i in range(9)))
@@ -63,6 +64,8 @@ SCORED = [
     ("label", LABELED, "not spam", "spam", 0),
     ("label", LABELED, "It is spam.", "spam", 1),
     ("label", LABELED, "spam or not spam", "spam", 0),
+    ("label", DRINKS, "A red wine.", "red wine", 1),  # the longer label, of which one is a part
+    ("label", DRINKS, "A red wine.", "red", 0),
     ("label", LABELED, "ham", "spam", 0),
     ("label", LABELED, "", "spam", 0),
     ("json_fields", RECORDS, '{"a": 1, "b": "x"}', '{"b": "x", "a": 1}', 1),
@@ -128,11 +131,13 @@ def test_no_rows_and_other_counts_are_refused():
 
 
 def test_the_nearest_rows_answer_is_copied():
-    known = set_of(("red fox", "animal"), ("blue sky", "weather"), ("red foxes", "animal"), test=1)
+    known = set_of(("blue sky", "weather"), ("red fox", "animal"), ("red foxes", "animal"), test=1)
     assert nearest_answer(known).answers == ("animal",)
     # What all prompts begin with, however long, hides no difference.
     start = "Say what this is about, in one word. " * 40
-    long = set_of(*((start + row.prompt, row.completion) for row in (*known.train, *known.test)))
+    long = set_of(
+        *((start + row.prompt, row.completion) for row in (*known.train, *known.test)), test=1
+    )
     assert nearest_answer(long).answers[-1] == "animal"
     with pytest.raises(LabError, match="no training rows"):
         nearest_answer(DataSet("own", (), (), known.test))
@@ -147,6 +152,9 @@ def test_examples_come_as_earlier_turns_behind_the_rows_own_system_message():
     assert {messages[2]["content"], messages[4]["content"]} == {"spam", "not spam"}
     assert messages[-1]["content"] == "Message 99"
     assert few_shot_messages(LABELED, row, 2, seed=3) == messages
+    for other in range(8):  # with two labels, two examples show both
+        two = few_shot_messages(LABELED, row, 2, other)
+        assert {two[2]["content"], two[4]["content"]} == {"spam", "not spam"}
     drawn = {str(few_shot_messages(LABELED, row, 2, seed)) for seed in range(5)}
     assert len(drawn) > 1
     tests = {row.prompt for row in LABELED.test}
