@@ -7,3 +7,4 @@ from .serving import serve as serve
 from .serving import serve_until_interrupted as serve_until_interrupted
 from .weights import export_adapter as export_adapter
 from .weights import export_merged as export_merged
+from .weights import merge_note as merge_note

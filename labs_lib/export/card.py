@@ -65,9 +65,10 @@ def write_card(
     card = ModelCard.from_template(template_path=str(TEMPLATE), **parts)
     file = expanded(out or run.folder) / CARD_FILE
     text = card.content.rstrip() + "\n"
-    if file.is_file() and not replace and file.read_text(encoding="utf-8") != text:
+    if file.is_file() and not replace and file.read_bytes() != text.encode():
         raise LabError(
-            f"card: {file} is there already and says something else; move it, or give replace=True"
+            f"card: {file} is there already and says something else; move it, or have it replaced "
+            "(replace=True)"
         )
     write_text(file, text)
     return file

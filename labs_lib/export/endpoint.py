@@ -53,6 +53,8 @@ class Chat(ChatCompletionHandler):
         self, body: dict[str, Any], model_generation_config: Any, use_cb: bool = False
     ) -> Any:
         config = super()._build_generation_config(body, model_generation_config, use_cb)
+        if (most := body.get("max_completion_tokens")) is not None:
+            config.max_new_tokens = most  # the transformers of Python 3.10 leaves it out
         config.do_sample = bool(body.get("temperature"))
         if not config.do_sample:
             config.temperature = config.top_p = config.top_k = None
@@ -77,7 +79,8 @@ def make_app(models: Mapping[str, Named], tokenizer: Any) -> FastAPI:
 
     transformers' own application would also load, at a request, any model that a hub has.
     """
-    chat = Chat(model_manager=Resident(models, tokenizer), generation_state=GenerationState())
+    manager: Any = Resident(models, tokenizer)
+    chat = Chat(model_manager=manager, generation_state=GenerationState())
     app = FastAPI(openapi_url=None)  # its pages of documentation load scripts from elsewhere
     # A page in a browser cannot reach it under a name of its own that leads to this machine.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.errors import LabError, choice_error
 from labs_lib.export.gguf_tokenizer import add_tokenizer, check_tokenizer
 from labs_lib.export.weights import exported, hub_name, merged_model
+from labs_lib.quiet import quiet_libraries
 from labs_lib.training.adapter.merged import new_folder
 from labs_lib.training.run import Run
 
@@ -40,7 +41,8 @@ def export_gguf(run_folder: str | Path, out: str | Path, type: str = "f16") -> P
     run = Run.load(run_folder)
     folder = new_folder(Path(out))
     name = f"{run.recipe.name}-{type}.gguf"
-    model, tokenizer = merged_model(run)
+    with quiet_libraries():
+        model, tokenizer = merged_model(run)
     with exported(run, folder) as aside:
         write_gguf(model, tokenizer, aside / name, type, run.recipe.name, run.recipe.model)
     return folder / name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,33 @@ class Named:
     """A model under one name: the base with one adapter active, or with none.
 
     Everything but `generate` is the wrapped model's own. The names share its layers, so one of them
-    answers at a time.
+    answers at a time (`lock`), and all of them end their answers at the next token once `stopping`
+    is set.
     """
 
-    def __init__(self, model: Any, adapter: str | None, lock: threading.Lock):
-        self._model, self._adapter, self._lock = model, adapter, lock
+    def __init__(
+        self, model: Any, adapter: str | None, lock: threading.Lock, stopping: threading.Event
+    ):
+        self._model, self._adapter = model, adapter
+        self._lock, self._stopping = lock, stopping
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def generate(self, **arguments: Any) -> Any:
-        """Generate as the wrapped model does, with this name's adapter; never past its window."""
+        """Generate as the wrapped model does, with this name's adapter."""
         import torch
+
+        def stop(input_ids: torch.Tensor, _scores: Any) -> torch.Tensor:
+            rows = len(input_ids)
+            return torch.full((rows,), self._stopping.is_set(), device=input_ids.device)
 
         with self._lock, quiet_libraries(), torch.inference_mode():
             if self._adapter is None:
                 with self._model.disable_adapter():
-                    return self._model.generate(**arguments)
+                    return self._model.generate(**arguments, stopping_criteria=[stop])
             self._model.set_adapter(self._adapter, inference_mode=True)
-            return self._model.generate(**arguments)
+            return self._model.generate(**arguments, stopping_criteria=[stop])
 
     def fit(self, input_ids: Any, config: Any) -> None:
         """Keep a request inside the window; `LabError` for a prompt that leaves no room."""
@@ -46,22 +54,33 @@ class Named:
         config.max_new_tokens = min(config.max_new_tokens, room)
 
 
-def named_runs(runs: Any) -> dict[str, Run]:
+def named_folders(given: Sequence[str | Path]) -> dict[str, Path]:
+    """Return name → folder; each of `given` is a folder, which gives the name, or NAME=FOLDER.
+
+    Raises `LabError` for two of one name.
+    """
+    named: dict[str, Path] = {}
+    for each in given:
+        name, equals, folder = str(each).partition("=")
+        if not equals or Path(each).is_dir():
+            name, folder = Path(each).resolve().name, str(each)
+        if not name or name in named:
+            problem = "two runs have the name" if name else "no run has a name in"
+            raise LabError(f"serve: {problem} {shorten(name or each)}; name them: NAME=RUN")
+        named[name] = Path(folder)
+    return named
+
+
+def named_runs(runs: Sequence[str | Path] | Mapping[str, str | Path]) -> dict[str, Run]:
     """Return name → run, each checked before a model is loaded.
 
-    `runs` is a mapping name → folder, or folders that give the names. Raises `LabError` for two of
+    `runs` is a mapping name → folder, or what `named_folders` takes. Raises `LabError` for two of
     one name, a run without an adapter, and runs on different bases.
     """
-    pairs = list(runs.items()) if isinstance(runs, Mapping) else [(_name(run), run) for run in runs]
-    if not pairs:
+    folders = runs if isinstance(runs, Mapping) else named_folders(runs)
+    if not folders:
         raise LabError("serve: no run is given")
-    named: dict[str, Run] = {}
-    for name, folder in pairs:
-        if name in named:
-            raise LabError(
-                f"serve: two runs are named {shorten(name)}; name one of them yourself: NAME=RUN"
-            )
-        named[name] = adapter_run(folder, "serve")
+    named = {name: adapter_run(folder, "serve") for name, folder in folders.items()}
     first_name, first = next(iter(named.items()))
     for name, run in named.items():
         if _base(run) != _base(first):
@@ -69,13 +88,18 @@ def named_runs(runs: Any) -> dict[str, Run]:
                 f"serve: {name} was trained on {run.recipe.model} and {first_name} on "
                 f"{first.recipe.model}; the runs of one server share one base"
             )
-        if name == first.recipe.model:
+        if name == _shown(first.recipe.model):
             raise LabError(f"serve: {name} is the base model's name; name the run otherwise")
     return named
 
 
-def load_resident(runs: Mapping[str, Run]) -> tuple[dict[str, Named], Any]:
-    """Return name → model, and the tokenizer; the base comes last, under its own name."""
+def load_resident(
+    runs: Mapping[str, Run], stopping: threading.Event
+) -> tuple[dict[str, Named], Any]:
+    """Return name → model, and the tokenizer; the base comes last, under its own name.
+
+    Once `stopping` is set, no model goes on with its answer.
+    """
     from labs_lib import models
 
     base_name = next(iter(runs.values())).recipe.model
@@ -84,12 +108,9 @@ def load_resident(runs: Mapping[str, Run]) -> tuple[dict[str, Named], Any]:
     inner = {name: f"adapter_{index}" for index, name in enumerate(runs)}
     wrapped = load_adapters(base, {inner[name]: run.output for name, run in runs.items()})
     lock = threading.Lock()
-    served = {name: Named(wrapped, inner[name], lock) for name in runs}
-    return served | {_shown(base_name): Named(wrapped, None, lock)}, tokenizer
-
-
-def _name(folder: Any) -> str:
-    return Path(folder).resolve().name
+    adapters = inner | {_shown(base_name): None}
+    served = {name: Named(wrapped, each, lock, stopping) for name, each in adapters.items()}
+    return served, tokenizer
 
 
 def _base(run: Run) -> str:

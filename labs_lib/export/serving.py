@@ -16,8 +16,8 @@ from labs_lib.quiet import quiet_libraries
 
 HOST = "127.0.0.1"
 _SECONDS_TO_START = 30.0
-_SECONDS_TO_STOP = 2
-"""For an answer that is still being written; then the connection is closed."""
+_SECONDS_TO_STOP = 5
+"""For an answer that is being written to its next token; then its connection is closed."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def serve(runs: Sequence[str | Path] | Mapping[str, str | Path], port: int = 0) 
     """
     from labs_lib.export.resident import load_resident, named_runs
 
-    named = named_runs(runs)
+    named, stopping = named_runs(runs), threading.Event()
     with _listening(port) as listener:  # before seconds are spent on the base
         with quiet_libraries():
-            models, tokenizer = load_resident(named)
+            models, tokenizer = load_resident(named, stopping)
         import uvicorn
 
         from labs_lib.export.endpoint import make_app
@@ -70,8 +70,9 @@ def serve(runs: Sequence[str | Path] | Mapping[str, str | Path], port: int = 0) 
             _wait_until_started(server, thread)
             yield Served(f"http://{HOST}:{listener.getsockname()[1]}/v1", tuple(models))
         finally:
+            stopping.set()
             server.should_exit = True
-            thread.join(_SECONDS_TO_STOP + 5)
+            thread.join(2 * _SECONDS_TO_STOP)
 
 
 def serve_until_interrupted(

@@ -11,6 +11,7 @@ from typing import Any
 
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import folder_written_aside, write_json
+from labs_lib.quiet import quiet_libraries
 from labs_lib.training.adapter.config import CONFIG_FILE, WEIGHTS_FILE, read_config
 from labs_lib.training.adapter.merged import merged_from, new_folder
 from labs_lib.training.run import Run
@@ -55,10 +56,11 @@ def export_merged(run_folder: str | Path, out: str | Path, dtype: str = "bf16") 
 
     from labs_lib.training.failures import storage_errors
 
-    model, tokenizer = merged_model(run)
-    with storage_errors(folder), exported(run, folder) as aside:
-        model.to(getattr(torch, DTYPES[dtype])).save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
+    with quiet_libraries():
+        model, tokenizer = merged_model(run)
+        with storage_errors(folder), exported(run, folder) as aside:
+            model.to(getattr(torch, DTYPES[dtype])).save_pretrained(aside)
+            tokenizer.save_pretrained(aside)
     return folder
 
 
@@ -83,6 +85,17 @@ def adapter_run(run_folder: str | Path, purpose: str) -> Run:
             f"adapter: {run.output}"
         )
     return run
+
+
+def merge_note(run: Run) -> str:
+    """Return what a person must know of this run's merge; empty where it changes nothing."""
+    if not run.recipe.quantizes:
+        return ""
+    return (
+        f"{run.recipe.name} was trained on its base in {run.recipe.quantization} and is merged "
+        "into the base that was never quantized: its answers can differ slightly, and a merge into "
+        "4 bits would round the update away; lesson 06 measures both"
+    )
 
 
 def hub_name(model: str) -> str:
