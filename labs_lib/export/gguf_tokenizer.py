@@ -10,7 +10,7 @@ from labs_lib.errors import LabError
 if TYPE_CHECKING:
     from gguf import GGUFWriter
 
-_LLAMA3_SPLIT = (
+LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -20,7 +20,7 @@ _BYTES = ("ByteLevel", False, True)  # GPT-2's rule, no space put in front
 _SPLITS: dict[tuple[Any, ...], tuple[str, bool]] = {
     (_BYTES,): ("gpt-2", False),
     (("Digits", True), _BYTES): ("smollm", False),
-    (("Split", _LLAMA3_SPLIT, "Isolated", False), ("ByteLevel", False, False)): ("llama-bpe", True),
+    (("Split", LLAMA3_SPLIT, "Isolated", False), ("ByteLevel", False, False)): ("llama-bpe", True),
 }
 _FIELDS = {
     "ByteLevel": ("add_prefix_space", "use_regex"),
