@@ -48,7 +48,8 @@ def load_adapters(model: Any, folders: Mapping[str, str | Path]) -> Any:
         check_added(model, base_names, shapes, name)
         missing, unexpected = _filled(model, folders[name], config, shapes, name)
         check_all_placed(missing, unexpected, shapes)
-        model.set_adapter(name, inference_mode=True)
+        if len(folders) > 1:  # the only one is active, and not every kind can be chosen
+            model.set_adapter(name, inference_mode=True)
         model.eval()
         _check_answers(model, config)
     return model
