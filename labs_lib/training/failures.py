@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from transformers import TrainerCallback
+from typing_extensions import override
 
 from labs_lib.errors import LabError, last_line
 from labs_lib.files import friendly_os_errors
@@ -48,6 +49,7 @@ class StopWhenDiverged(TrainerCallback):
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
 
+    @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Look at the step just logged; evaluations are not steps."""
         for name, words in (("loss", "the loss is"), ("grad_norm", "the gradient's norm is")):

@@ -35,7 +35,8 @@ def test_approximation_has_the_rank_and_the_error_eckart_young_states(d_out, d_i
     assert approximation_error(matrix, rank) == pytest.approx(distance, abs=1e-9)
     assert np.allclose(best_approximation(matrix, rank), nearest)
     lora_B, lora_A = parts.factors(rank)
-    assert lora_B.shape == (d_out, rank) and lora_A.shape == (rank, d_in)
+    assert lora_B.shape == (d_out, rank)
+    assert lora_A.shape == (rank, d_in)
     assert np.allclose(lora_B @ lora_A, nearest)
     kept = energy_by_rank(parts.spectrum)
     assert kept[rank - 1] == pytest.approx(1 - distance**2 / np.linalg.norm(matrix) ** 2)
@@ -53,16 +54,19 @@ def test_no_random_matrix_of_the_same_rank_comes_nearer():
 
 def test_full_rank_loses_nothing_and_the_last_share_is_one():
     parts = factorise(random_matrix(5, 7))
-    assert parts.error(5) == 0 and parts.energy_kept(5) == 1
+    assert parts.error(5) == 0
+    assert parts.energy_kept(5) == 1
     assert energy_by_rank(parts.spectrum)[-1] == 1
-    assert parts.shape == (5, 7) and parts.largest_rank == 5
+    assert parts.shape == (5, 7)
+    assert parts.largest_rank == 5
 
 
 def test_effective_and_stable_rank_of_known_spectra():
     assert effective_rank([3, 3, 3, 3]) == pytest.approx(4)
     assert effective_rank([5, 0, 0]) == pytest.approx(1)
     assert 1 < effective_rank([5, 1, 0.1]) < 3
-    assert effective_rank([0, 0]) == 0 and stable_rank([0, 0]) == 0
+    assert effective_rank([0, 0]) == 0
+    assert stable_rank([0, 0]) == 0
     assert stable_rank([2, 2, 2]) == pytest.approx(3)
     assert stable_rank([4, 2]) == pytest.approx(20 / 16)
 
@@ -84,7 +88,8 @@ def test_rank_for_energy_is_the_smallest_that_keeps_the_share():
 
 def test_zeros_are_a_matrix_too():
     parts = factorise(np.zeros((3, 4)))
-    assert parts.error(1) == 0 and parts.relative_error(1) == 0
+    assert parts.error(1) == 0
+    assert parts.relative_error(1) == 0
     assert energy_by_rank(parts.spectrum).tolist() == [1, 1, 1]
 
 
@@ -114,7 +119,8 @@ def test_illegal_ranks_are_explained_in_one_line(rank, words):
     for use in (parts.approximation, parts.factors, parts.error, parts.energy_kept):
         with pytest.raises(LabError) as caught:
             use(rank)
-        assert words in str(caught.value) and "\n" not in str(caught.value)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
     for use in (best_approximation, approximation_error):
         with pytest.raises(LabError):
             use(random_matrix(6, 4), rank)

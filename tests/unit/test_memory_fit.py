@@ -78,4 +78,7 @@ def test_a_row_that_does_not_fit_names_its_mechanism_and_comes_closer_by_it():
 def test_every_published_row_says_where_it_is_from():
     for row in published():
         assert row.url.startswith("https://")
-        assert row.source and row.hardware and row.settings and row.versions
+        assert row.source
+        assert row.hardware
+        assert row.settings
+        assert row.versions

@@ -48,7 +48,8 @@ class Range(Record):
         """Return every value, in order; whole ones as int."""
         if self.choices is not None:
             return tuple(int(value) if value == int(value) else value for value in self.choices)
-        assert self.low is not None and self.high is not None
+        assert self.low is not None
+        assert self.high is not None
         return tuple(range(self.low, self.high + 1, self.step))
 
 
