@@ -21,11 +21,14 @@ class LabError(ValueError):
     """A mistake in the input: names the field, the value and what is legal, in one line.
 
     The command line prints the line and exits with status 2; a notebook shows the line
-    alone, without a traceback.
+    alone, without a traceback. With `field` the line is "field: reason"; both parts stay on the
+    error for whoever raises it again about another field.
     """
 
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+    def __init__(self, reason: str, field: str = ""):
+        self.field, self.reason = field, reason
+        line = f"{field}: {reason}" if field else reason
+        super().__init__(" ".join(line.split()))
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython, which calls this, shows in place of its traceback."""
@@ -50,7 +53,7 @@ def choice_error(
     names = list(legal)
     listed = names if len(names) <= 12 else [*names[:12], f"… {len(names) - 12} more"]
     near = nearest(str(value), [*aliases, *names])  # of two spellings of one name the last wins
-    return LabError(f"{field}: {shorten(value)} is not one of {', '.join(listed)}{near}")
+    return LabError(f"{shorten(value)} is not one of {', '.join(listed)}{near}", field)
 
 
 def kind_of(value: object) -> str:

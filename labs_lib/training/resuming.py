@@ -15,7 +15,7 @@ from labs_lib.training.folder.saving import adapter_shapes
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 
-KEPT = "; the last checkpoint is kept"
+KEPT = "the last checkpoint is kept"
 
 
 def take_steps(
