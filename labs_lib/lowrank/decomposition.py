@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,13 @@ class Factorisation:
     left: np.ndarray
     spectrum: np.ndarray
     right: np.ndarray
+    energy_left: np.ndarray = field(init=False, repr=False)
+    """Σ σ² beyond each rank 0 … k, summed from the smallest so that nothing cancels."""
+
+    def __post_init__(self) -> None:
+        squares = np.square(self.spectrum.astype(np.float64))
+        energy_left = np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
+        object.__setattr__(self, "energy_left", energy_left)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,22 +58,16 @@ class Factorisation:
     def error(self, rank: int) -> float:
         """Return ‖W − W_r‖ in the Frobenius norm: √(σ²_{r+1} + … + σ²_k)."""
         check_rank(rank, *self.shape)
-        return float(np.sqrt(self._energy_left[rank]))
+        return float(np.sqrt(self.energy_left[rank]))
 
     def relative_error(self, rank: int) -> float:
         """Return ‖W − W_r‖ / ‖W‖ in the Frobenius norm, 0 for a matrix of zeros."""
-        total = float(np.sqrt(self._energy_left[0]))
+        total = float(np.sqrt(self.energy_left[0]))
         return self.error(rank) / total if total else 0.0
 
     def energy_kept(self, rank: int) -> float:
         """Return the share of ‖W‖² that rank `rank` keeps, from 0 to 1."""
         return 1.0 - self.relative_error(rank) ** 2
-
-    @functools.cached_property
-    def _energy_left(self) -> np.ndarray:
-        """Σ σ² beyond each rank 0 … k, summed from the smallest so that nothing cancels."""
-        squares = np.square(self.spectrum.astype(np.float64))
-        return np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
 
 
 def factorise(matrix: Any) -> Factorisation:
