@@ -6,6 +6,7 @@ or three more (it brings the generation code); both wait for the first call.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -326,9 +327,15 @@ def _in_one_line(source: Source) -> Iterator[None]:
 
 
 def _explain(source: Source, error: Exception) -> str:
+    import torch
+    from huggingface_hub import errors as hub
+
     reasons = _chain(error)
-    kinds = {type(reason).__name__ for reason in reasons}
-    if "OutOfMemoryError" in kinds:
+
+    def comes_from(*classes: type[BaseException]) -> bool:
+        return any(isinstance(reason, classes) for reason in reasons)
+
+    if comes_from(torch.OutOfMemoryError):
         return f"{source.name} does not fit in the accelerator's memory; try quantization='nf4'"
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in str(error):
@@ -337,30 +344,22 @@ def _explain(source: Source, error: Exception) -> str:
         return f"{source.name} cannot be loaded: {first}"
     legal = [*catalogue(), *(each.hub_name for each in catalogue().values())]
     hint = "" if find(source.name) else nearest(source.name, legal)
-    if "GatedRepoError" in kinds:
+    if comes_from(hub.GatedRepoError):
         return (
             f"{source.location} is gated: accept its licence on the hub and log in with "
             f"`hf auth login`; {_OFFLINE}"
         )
-    if "RepositoryNotFoundError" in kinds:
+    if comes_from(hub.RepositoryNotFoundError):
         return f"the hub knows no {source.location}{hint or f'; {_OFFLINE}'}"
     if "safetensors" in first:
         return f"{source.location} has no safetensors weights, and the course loads no pickle"
-    if kinds & _UNREACHABLE or isinstance(error, OSError):
+    # An HTTP library's own errors come from one of the system's.
+    unreachable = (hub.LocalEntryNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
+    if comes_from(*unreachable) or isinstance(error, OSError):
         return (
             f"{source.location} is not on this machine and no hub can be reached; {_OFFLINE}{hint}"
         )
     return f"{source.name} cannot be loaded: {first}"
-
-
-_UNREACHABLE = {
-    "LocalEntryNotFoundError",
-    "OfflineModeIsEnabled",
-    "ConnectError",
-    "ConnectionError",
-    "ConnectTimeout",
-    "ReadTimeout",
-}
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

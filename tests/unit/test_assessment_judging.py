@@ -11,7 +11,7 @@ import torch
 from exercise_cases.base import exercise, returning
 from exercise_cases.hostile_values import fail, leave, odd
 
-from labs_lib.assessment.exercises import all_exercises
+from labs_lib.assessment.exercises import all_exercises, reading
 from labs_lib.assessment.exercises.base import (
     SEED,
     CheckerError,
@@ -242,3 +242,24 @@ def test_no_exercise_has_a_slip_in_its_own_cases(each):
         for known in each.check.misconceptions:
             if known.wrong is not None:
                 known.wrong(*case)
+
+
+def test_a_wrong_form_is_told_by_its_class_and_not_by_its_name():
+    class WrongFormError(ValueError):
+        """A student's own class, which is called as the checkers' is."""
+
+    def own(x):
+        raise WrongFormError(f"a fault in my code at {x}")
+
+    def theirs(x):
+        raise reading.WrongFormError(f"x should be a number, not {x}")
+
+    check = FunctionCheck(lambda _: [(1,)], lambda x: x)
+    assert judge(exercise(check), own).message.startswith("WrongFormError in line ")
+    assert judge(exercise(check), theirs).message == "x should be a number, not 1."
+
+
+def test_a_look_in_this_process_tells_a_wrong_form_too():
+    outcome = judge(exercise(ValueCheck((), observe=reading.number_of("x"))), "7")
+    assert outcome.status == "error"
+    assert outcome.message.startswith("x should be a number, not a str")
