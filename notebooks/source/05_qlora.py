@@ -390,6 +390,9 @@ Table.of(("part", "before", "after"), [(key, before[key], after[key]) for key in
 #
 # From here on it is LoRA, as in lesson 04. The QLoRA paper adapts **all** linear layers; with fewer
 # of them it did not reach full fine-tuning.
+#
+# Run the next cell once: `get_peft_model` changes `model` itself, and a second run would adapt the
+# adapters. To wrap again, run this part from **Load** on.
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -56,6 +56,7 @@ NUMERIC = make(
     mistakes=[{"value": 28.0, "feedback": "two bytes each", "misconception": "fp32"}],
 )
 PERCENT = make("numeric", answer=60.0, unit="%", tolerance={"absolute": 0.5})
+STEPS = make("numeric", answer=8.0, unit="steps")
 ORDERING = make(
     "ordering",
     items=[{"text": f"step {n}", "feedback": f"why {n}"} for n in range(4)],
@@ -144,6 +145,8 @@ def test_a_right_answer_in_another_form_is_correct(question, value):
         (NUMERIC, 28, "two bytes each", "fp32"),
         (NUMERIC, "13.04", "right amount in GiB, but GB was asked", "gb-gib"),
         (PERCENT, 0.6, "as a fraction; in percent", "fraction-for-percent"),
+        (STEPS, 1, "1 step is too small.", "too-small"),
+        (STEPS, 21, "21 steps is too large.", "too-large"),
         (PERCENT, 0.61, "too small", "too-small"),
         (NUMERIC, 0.14, "too small", "too-small"),
         (NUMERIC, 3, "too small", "too-small"),
@@ -364,3 +367,10 @@ def test_everything_is_frozen():
 def test_normal_form_keeps_case_when_it_counts():
     assert normal_form(" ‘LoRA’. ", case_sensitive=True) == "LoRA"
     assert normal_form(" ‘LoRA’. ") == "lora"
+
+
+@pytest.mark.parametrize(("value", "name"), [(float("nan"), "NaN"), (float("-inf"), "Infinity")])
+def test_a_number_that_is_none_is_called_by_its_name(value, name):
+    got = outcome(NUMERIC, value)
+    assert got.status == "error"
+    assert got.message == f"{name} is not a finite number."

@@ -20,6 +20,8 @@ from labs_lib.assessment.units import (
     parse_quantity,
 )
 
+_COUNTED = ("parameters", "bits", "tokens", "steps")
+"""Units that are plural words; of 1 there is one."""
 _FRACTION = "That is the right share as a fraction; in percent it is 100 times as much."
 
 
@@ -145,9 +147,11 @@ def _expected(question: NumericQuestion) -> _Expected:
 
 
 def _amount(number: float, unit: str | None) -> str:
-    """Return a number for people, with its unit: `18,874,368 parameters`, `0.148148 %`."""
+    """Return a number for people, with its unit: `18,874,368 parameters`, `1 step`, `0.148 %`."""
     whole = number.is_integer() and abs(number) < 1e15
     text = f"{number:,.0f}" if whole else f"{number:,g}"
+    if number == 1 and unit in _COUNTED:
+        return f"{text} {unit.removesuffix('s')}"
     return f"{text} {unit}" if unit else text
 
 
