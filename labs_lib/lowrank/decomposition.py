@@ -81,21 +81,6 @@ def factorise(matrix: Any) -> Factorisation:
     return Factorisation(left, spectrum, right)
 
 
-def best_approximation(matrix: Any, rank: int) -> np.ndarray:
-    """Return the matrix of rank `rank` nearest to `matrix` (Eckart–Young)."""
-    array = as_matrix(matrix)
-    check_rank(rank, *array.shape)
-    return factorise(array).approximation(rank)
-
-
-def approximation_error(matrix: Any, rank: int) -> float:
-    """Return the least Frobenius distance from `matrix` to any matrix of rank `rank`."""
-    array = as_matrix(matrix)
-    check_rank(rank, *array.shape)
-    squares = np.square(spectrum_of(array).astype(np.float64))
-    return float(np.sqrt(squares[: rank - 1 : -1].sum()))
-
-
 def spectrum_of(matrix: Any) -> np.ndarray:
     """Return the singular values of a weight or an update, largest first, (min(d_out, d_in),)."""
     return np.linalg.svd(as_matrix(matrix), compute_uv=False)
@@ -106,14 +91,6 @@ def energy_by_rank(spectrum: Any) -> np.ndarray:
     squares = np.square(np.asarray(spectrum, dtype=np.float64))
     total = squares.sum()
     return np.cumsum(squares) / total if total else np.ones_like(squares)
-
-
-def rank_for_energy(spectrum: Any, share: float) -> int:
-    """Return the smallest rank that keeps `share` (above 0, at most 1) of ‖W‖²."""
-    if not 0 < share <= 1:
-        raise LabError(f"share: {shorten(share)} is not legal; above 0 and at most 1")
-    kept = energy_by_rank(spectrum)
-    return int(np.searchsorted(kept, min(share, kept[-1]) - 1e-12) + 1)
 
 
 def effective_rank(spectrum: Any) -> float:
@@ -127,12 +104,6 @@ def effective_rank(spectrum: Any) -> float:
         return 0.0
     share = values[values > 0] / values.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
-
-
-def stable_rank(spectrum: Any) -> float:
-    """Return ‖W‖²_F / σ²₁, a rank that small singular values barely move; 0 for zeros."""
-    squares = np.square(np.asarray(spectrum, dtype=np.float64))
-    return float(squares.sum() / squares.max()) if squares.any() else 0.0
 
 
 def as_matrix(matrix: Any) -> np.ndarray:
