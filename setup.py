@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: recipes and quizzes stand at the top, but install inside."""
+"""What pyproject.toml cannot say: some folders stand at the top, but install inside."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_namespace_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-SHIPPED = ("quizzes", "recipes")  # folders that are installed as labs_lib/NAME
+SHIPPED = ("claims", "quizzes", "recipes")  # folders that are installed as labs_lib/NAME
 # pip builds in this folder, and would pack what an earlier build left in it.
 shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
 

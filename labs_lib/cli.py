@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
     "sweep": ("labs_lib.commands.sweep", "Train a recipe at many points and seeds, or show one."),
+    "claims": (
+        "labs_lib.commands.claims",
+        "List what is said about LoRA and QLoRA, with the verdict on each, or show one.",
+    ),
     "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
     "lesson": (
         "labs_lib.commands.lesson",

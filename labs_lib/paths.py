@@ -32,6 +32,11 @@ def recipes_dir() -> Path:
     return _shipped("recipes")
 
 
+def claims_dir() -> Path:
+    """Return the folder of the ledger: what is said about LoRA, with the verdicts."""
+    return _shipped("claims")
+
+
 def quizzes_dir() -> Path:
     """Return the folder of the question banks: `LABS_QUIZZES`, or what comes with the course."""
     return _set_by("LABS_QUIZZES") or _shipped("quizzes")

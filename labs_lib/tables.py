@@ -34,6 +34,10 @@ class Table:
         body = "".join(cells("td", row) for row in self.rows)
         return f"<table><thead>{cells('th', self.columns)}</thead><tbody>{body}</tbody></table>"
 
+    def folded(self, title: str) -> Folded:
+        """Return the table behind its title, which opens it; text shows it at once."""
+        return Folded(self, title)
+
     def __repr__(self) -> str:
         lines = [self.columns, *self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
@@ -41,3 +45,18 @@ class Table:
             "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A long table that a page shows when its title is clicked."""
+
+    table: Table
+    title: str
+
+    def _repr_html_(self) -> str:
+        summary = f"<summary>{escape(self.title)}</summary>"
+        return f"<details>{summary}{self.table._repr_html_()}</details>"
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n{self.table!r}"

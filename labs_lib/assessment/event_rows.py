@@ -70,6 +70,15 @@ class _Comparison(_Row, frozen=True):
     value: _Predicted | None = None
 
 
+class _Interview(_Row, frozen=True):
+    event: Literal["interview"]
+    response: Any = None
+    ticked: Annotated[list[_Count], Field(max_length=100)] = []
+    points: _Count = 0
+    slips: Annotated[list[_Name], Field(max_length=100)] = []
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+
+
 _ANY = TypeAdapter(_Row)
 _FORMS: dict[str, TypeAdapter[Any]] = {
     "answer": TypeAdapter(_Answer),
@@ -78,6 +87,7 @@ _FORMS: dict[str, TypeAdapter[Any]] = {
     "solution": TypeAdapter(_Help),
     "prediction": TypeAdapter(_Prediction),
     "comparison": TypeAdapter(_Comparison),
+    "interview": TypeAdapter(_Interview),
 }
 KINDS = tuple(_FORMS)
 

@@ -51,6 +51,7 @@ def _option(name: str, **how: Any) -> Any:
 @click.option("--dora", is_flag=True, help="Weight-decomposed LoRA.")
 @click.option("--checkpointing", is_flag=True, help="Recompute activations layer by layer.")
 @click.option("--trace", "by_trace", is_flag=True, help="Run the real code on shapes.")
+@click.option("--reserved", is_flag=True, help="Trace every layer and torch's allocator too.")
 @click.option("--measure", "measured", is_flag=True, help="Also run one real step here.")
 @click.option("--card", default=None, help="Does it fit this GPU, and what to turn.")
 @click.option("--timeline", type=click.Path(path_type=Path), help="Draw the step to this PNG.")
@@ -60,6 +61,7 @@ def command(
     context: click.Context,
     model: str,
     by_trace: bool,
+    reserved: bool,
     measured: bool,
     card: str | None,
     timeline: Path | None,
@@ -76,6 +78,7 @@ def command(
     on = find_card(card) if card is not None else None
     if timeline:
         _check_picture(timeline)
+    if timeline or reserved:
         from labs_lib.memory.tracing import trace
 
         result = trace(request, whole=True)
@@ -152,6 +155,11 @@ def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> Non
     )
     if request.targets is None and not request.trains_all:
         console.print("Adapter on q and v (or the matrix that holds them); --targets changes it.")
+    if result.reserved_bytes:
+        console.print(
+            f"torch's allocator reserves {format_bytes(result.reserved_bytes)}; CUDA's context "
+            "takes some hundred MiB more."
+        )
     for note in result.notes:
         console.print(f"Note: {note}")
     if fitted:

@@ -55,7 +55,7 @@ _ANSWER_CLASSES = {
 
 def voice_marks(text: str) -> tuple[str, ...]:
     """Return the kinds of sea-captain marks that `text` bears."""
-    plain = _normalised(text)
+    plain = _normalized(text)
     return tuple(name for name, pattern in _VOICE_MARKS.items() if re.search(pattern, plain))
 
 
@@ -65,7 +65,7 @@ def in_voice(text: str) -> bool:
     The marks: an opener such as Arr, `be` in place of is, clipped words such as o', and a
     seafarer's address such as matey.  A text of nothing but marks is not an answer in voice.
     """
-    plain = _normalised(text)
+    plain = _normalized(text)
     rest = re.sub(r"\b(arr+|ahoy|aye|avast|yarr+)\b", " ", plain)
     for pattern in _VOICE_MARKS.values():
         rest = re.sub(pattern, " ", rest)
@@ -79,8 +79,8 @@ def fact_right(row: Row, text: str) -> bool:
     any rival of the same `meta["answer_class"]` and not listed beside one ("red or blue").
     What the question itself names is no rival.  Case, accents and punctuation do not matter.
     """
-    plain, asked = _normalised(text), _normalised(row.prompt)
-    keys = sorted({_normalised(str(key)) for key in row.meta["answer_keys"]}, key=len, reverse=True)
+    plain, asked = _normalized(text), _normalized(row.prompt)
+    keys = sorted({_normalized(str(key)) for key in row.meta["answer_keys"]}, key=len, reverse=True)
     found = _first_stated("|".join(map(re.escape, keys)), plain)
     if found is None:
         return False
@@ -160,7 +160,7 @@ def _value(word: str) -> str:
     return _WORD_NUMBERS.get(word, word)
 
 
-def _normalised(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return `text` in lower case, without accents, quotes and emphasis, spaces made single."""
     text = text.replace("’", "'").replace("‘", "'")
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))

@@ -15,7 +15,7 @@ _SIGNS = {" ": "·", "\n": "↵", "\t": "→"}  # white space that a reader coul
 
 
 @dataclass(frozen=True)
-class LabelledToken:
+class LabeledToken:
     """One position of a row: the token's text, its id, and the label that the loss sees."""
 
     text: str
@@ -42,7 +42,7 @@ class TokenRow:
         if len(input_ids) != len(labels):
             raise ValueError(f"{len(input_ids)} input_ids and {len(labels)} labels: one a token")
         self.tokens = tuple(
-            LabelledToken(_visible(tokenizer.decode([token_id])), int(token_id), int(label))
+            LabeledToken(_visible(tokenizer.decode([token_id])), int(token_id), int(label))
             for token_id, label in zip(input_ids, labels, strict=True)
         )
 
@@ -75,7 +75,7 @@ def _visible(text: str) -> str:
     return "".join(_SIGNS.get(letter, letter) for letter in text)
 
 
-def _box(token: LabelledToken) -> str:
+def _box(token: LabeledToken) -> str:
     # A filled box brings its own ink and ground; a dashed one takes the theme's.
     look = (
         f"background:{PALETTE[1]};color:{INK};border:1px solid {PALETTE[1]}"

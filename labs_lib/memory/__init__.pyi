@@ -26,6 +26,7 @@ from .result import Timeline as Timeline
 from .result import format_bytes as format_bytes
 from .tables import PublishedRow as PublishedRow
 from .tables import published as published
+from .tables import published_sources as published_sources
 from .tables import published_table as published_table
 from .tables import report as report
 from .tracing import timeline as timeline

@@ -6,7 +6,8 @@ code saves for the backward pass:
 
     peak = weights + optimizer states + the largest of
         loss       activations + 12·t·V          (log-softmax and two gradients, in fp32)
-        one layer  activations + what its backward pass holds (a 4-bit matrix restored to 16 bits)
+        one layer  activations + what its backward pass holds (a 4-bit matrix restored to 16 bits;
+                   under eager attention three fp32 tensors of a number for each score)
         embedding  gradients + (tied) 2·V·h, the parts of a gradient being added up
         step       gradients + the optimizer's temporary
     activations = L · saved(layer), or with checkpointing L·c·t·h + saved(one layer)
@@ -32,6 +33,9 @@ from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast, notes_on
 from labs_lib.step.optimizers import OPTIMIZERS
+
+OF_ATTENTION = "backward of a layer's attention"
+"""The moment in which eager attention holds the most."""
 
 
 def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
@@ -66,8 +70,8 @@ def _forecast(sizes: Sizes) -> Forecast:
 
     head_saved, head_temporary = head_of(sizes)
     outer = final_norm(sizes) + head_saved
-    if sizes.masked and request.checkpointing:  # each layer's arguments are kept, the mask too
-        outer += request.batch * request.seq_len**2
+    mask = sizes.kept_mask()
+    outer += mask
     if request.checkpointing:
         layers = sizes.depth * sizes.stream * t * sizes.h
         one = layer.saved
@@ -79,6 +83,7 @@ def _forecast(sizes: Sizes) -> Forecast:
     parts = {
         "backward of the loss and the output head": (layers + outer, 0, head_temporary),
         "backward of a layer": (layers + one, embedding, layer.backward),
+        OF_ATTENTION: (layers + one + mask, embedding, layer.scores),
         "backward of the embedding": (
             0,
             gradients,

@@ -18,12 +18,14 @@ class Layer:
     """Bytes of one layer.
 
     `saved` is for the backward pass, `first` what layer 0 saves of them, `backward` the most that
-    its backward pass holds besides what is saved.
+    its backward pass holds besides what is saved. `scores` is what eager attention's backward pass
+    holds, less what the layer has let go by then; 0 where the attention is fused.
     """
 
     saved: int
     first: int
     backward: int
+    scores: int = 0
 
 
 def layer_of(sizes: Sizes) -> Layer:
@@ -75,8 +77,9 @@ def _gated_layer(sizes: Sizes) -> Layer:
     inner = sizes.shapes.intermediate_size
     # RMSNorm computes in fp32: its input in fp32 and one number a token.
     norm_in = 4 * t * h + 4 * t
-    saved = 2 * norm_in
-    saved += _attention(sizes, heads, query, key_value)
+    saved = norm_in + _attention(sizes, heads, query, key_value)
+    until_scores = saved + _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
+    saved += norm_in
     # Gate, up, and gate's activation, which the course's trainer computes again.
     saved += (2 if sizes.laid_out else 3) * sizes.wide * t * inner
     if sizes.full:
@@ -91,7 +94,8 @@ def _gated_layer(sizes: Sizes) -> Layer:
         saved += _adapter_inputs(sizes, h, "gate_proj", "up_proj")
         saved += _adapter_inputs(sizes, inner, "down_proj") + _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
-    return Layer(saved, first, _backward_of_mlp(sizes, inner, "down_proj", 3))
+    scores = _backward_of_scores(sizes, heads, saved - until_scores)
+    return Layer(saved, first, _backward_of_mlp(sizes, inner, "down_proj", 3), scores)
 
 
 def _gpt2_layer(sizes: Sizes) -> Layer:
@@ -100,6 +104,7 @@ def _gpt2_layer(sizes: Sizes) -> Layer:
     heads, inner, wide = sizes.shapes.heads, sizes.shapes.intermediate_size, sizes.wide
     norm_in = sizes.stream * t * h + 2 * sizes.stream * t
     saved = 2 * norm_in + _attention(sizes, heads, h, h)
+    until_scores = saved - norm_in + _adapter_inputs(sizes, h, "c_attn")
     saved += 2 * wide * t * h * (_dropout_of(sizes, "resid_pdrop") > 0)  # masks
     saved += 4 * wide * t * inner  # the GELU's input and three steps
     if sizes.full:
@@ -110,7 +115,8 @@ def _gpt2_layer(sizes: Sizes) -> Layer:
         saved += _adapter_inputs(sizes, h, "c_fc") + _adapter_inputs(sizes, inner, "mlp.c_proj")
         saved += _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
-    return Layer(saved, first, _backward_of_mlp(sizes, inner, "mlp.c_proj", 4))
+    scores = _backward_of_scores(sizes, heads, saved - until_scores)
+    return Layer(saved, first, _backward_of_mlp(sizes, inner, "mlp.c_proj", 4), scores)
 
 
 def _falcon_layer(sizes: Sizes) -> Layer:
@@ -146,7 +152,7 @@ def _falcon_layer(sizes: Sizes) -> Layer:
     # The scores' gradients come when the MLP's tensors are gone.
     gone = c * t * inner * (2 if sizes.full else 1) + _adapter_inputs(sizes, h, "dense_h_to_4h")
     gone += _adapter_inputs(sizes, inner, "dense_4h_to_h")
-    return Layer(saved, first, max(mlp, 2 * 4 * scores - gone))
+    return Layer(saved, first, max(mlp, wide * _score_tensors(sizes) * scores - gone))
 
 
 # Parts of a layer ------------------------------------------------------------------------
@@ -201,13 +207,43 @@ def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
         return c * t * (2 * query + 2 * key_value) + 4 * t * heads
     scores = sizes.request.batch * heads * s * s
     if sizes.request.attention == "eager":
-        return c * t * 3 * query + (4 + (c if c != 4 else 0)) * scores
+        softmax = _softmax_itemsize(sizes)
+        # Without dropout what multiplies the values is the softmax itself, unless it is rounded.
+        dropped = 2 * c if _dropout_of(sizes, "attn_pdrop") > 0 else c * (softmax != c)
+        return c * t * 3 * query + (softmax + dropped) * scores
     if sizes.request.device == "cpu" and _dropout_of(sizes, "attn_pdrop") > 0:
         # The CPU's fused kernel has no dropout: plain attention in fp32, scores kept thrice.
         return 4 * t * 3 * query + 4 * 3 * scores
     if sizes.masked:  # keys and values are repeated for each head, the mask is turned to bf16
         return c * t * 4 * query + c * sizes.request.batch * s * s + 4 * t * heads
     return c * t * (2 * query + 2 * key_value) + 4 * t * heads
+
+
+def _backward_of_scores(sizes: Sizes, heads: int, gone: int) -> int:
+    """Return what eager attention's backward pass holds, less the `gone` bytes of its layer.
+
+    A 16-bit copy of the softmax has been let go.
+    """
+    if sizes.request.attention != "eager":
+        return 0
+    softmax = _softmax_itemsize(sizes)
+    rounded = sizes.c * (softmax != sizes.c)
+    scores = sizes.request.batch * heads * sizes.request.seq_len**2
+    return (softmax * _score_tensors(sizes) - rounded) * scores - gone
+
+
+def _softmax_itemsize(sizes: Sizes) -> int:
+    """Return the bytes of a number of eager attention's softmax: fp32, but in GPT-2's own code."""
+    return 4 if sizes.family.gated or sizes.request.precision == "mixed" else sizes.c
+
+
+def _score_tensors(sizes: Sizes) -> int:
+    """Return how many numbers the backward pass of a softmax holds for each score.
+
+    They are the gradients of the softmax and of the score, and on CUDA the product of the first
+    with the softmax (`softmax_backward_cuda_out` in torch's SoftMax.cu).
+    """
+    return 3 if sizes.request.device == "cuda" else 2
 
 
 def _dropout_of(sizes: Sizes, name: str) -> float:

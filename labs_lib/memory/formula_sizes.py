@@ -137,6 +137,16 @@ class Sizes:
 
     # Bytes ----------------------------------------------------------------------------------
 
+    def kept_mask(self) -> int:
+        """Return the bytes of the mask: checkpointing keeps each layer's arguments, and it is one.
+
+        Eager attention adds a mask of numbers to the scores; a window's is one of truth values.
+        """
+        eager = self.request.attention == "eager"
+        itemsize = self.c if eager else 1
+        pairs = self.request.batch * self.request.seq_len**2
+        return itemsize * pairs * (self.request.checkpointing and (eager or self.masked))
+
     @property
     def trained_itemsize(self) -> int:
         """Return the bytes of one parameter that is trained."""

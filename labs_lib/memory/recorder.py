@@ -67,11 +67,13 @@ class StepRecorder(StorageWatch):
     `events` holds (+1, index of the allocation), (-1, index), (0, index of the moment), and
     (2, …) where a checkpointed layer has run again; `allocations` and `moments` say what they
     are, `kinds` maps an allocation to its kind where that is known (weights, adapter, gradients,
-    optimizer), `entered` holds the names of the modules that ran.
+    optimizer), `entered` holds the names of the modules that ran. With `on_cuda` fake tensors are
+    counted as CUDA's kernels would make them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cuda: bool = False) -> None:
         super().__init__()
+        self.on_cuda = on_cuda
         self.events: list[tuple[int, int]] = []
         self.allocations: list[Allocation] = []
         self.moments: list[tuple[str, ...]] = []
@@ -86,6 +88,9 @@ class StepRecorder(StorageWatch):
         if inner is not None:
             with self:
                 return inner(*args, **kwargs)
+        inside = _kept_inside(func, args) if self.on_cuda else None
+        if inside is not None:  # alive together with what the operation returns
+            self._see(inside, f"inside {func.overloadpacket.__name__}", None)
         result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
@@ -139,6 +144,14 @@ class StepRecorder(StorageWatch):
     def ended(self, number: int) -> None:
         """Write down that an allocation is freed."""
         self.events.append((-1, number))
+
+
+def _kept_inside(func: Any, arguments: Any) -> torch.Tensor | None:
+    """Return a tensor like the one that a CUDA kernel makes for itself, or None."""
+    # softmax_backward_cuda_out (SoftMax.cu): the product of the gradient and the softmax.
+    if func.overloadpacket.__name__ == "_softmax_backward_data":
+        return torch.empty_like(arguments[0])
+    return None
 
 
 def _opened_up(func: Any) -> Callable[..., Any] | None:

@@ -51,7 +51,8 @@ class Forecast:
     `optimizer_bytes` all states, paged ones too; `activations_bytes` what the forward pass
     leaves for the backward pass. Not all of these are alive at once: `at_peak` says how
     `peak_bytes` is made up, and its values add up to it. `total_parameters` counts the base and
-    the adapter, as PEFT's `print_trainable_parameters` does.
+    the adapter, as PEFT's `print_trainable_parameters` does. `reserved_bytes` is what torch's
+    caching allocator takes of a GPU for these steps; None where not every layer was traced.
     """
 
     request: MemoryRequest
@@ -70,6 +71,7 @@ class Forecast:
     alive: tuple[LiveGroup, ...] = ()
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = field(default=None, repr=False, compare=False)
+    reserved_bytes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the timeline is left out."""
@@ -88,6 +90,7 @@ class Forecast:
             "peak_moment": self.peak_moment,
             "moments": {name: dict(live) for name, live in self.moments.items()},
             "alive": [row._asdict() for row in self.alive],
+            "reserved_bytes": self.reserved_bytes,
             "notes": list(self.notes),
         }
 

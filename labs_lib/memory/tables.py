@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labs_lib.errors import choice_error
+from labs_lib.memory.allocator import WORKSPACE_BYTES
 from labs_lib.memory.architecture import architecture
-from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.closed_form import OF_ATTENTION, forecast
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.memory.result import Forecast
 from labs_lib.tables import Table
 from labs_lib.yamls import read_yaml
+
+_UNITS = {"gb": 10**9, "gib": 2**30, "mib": 2**20}
+# What a row or its table may say and mostly does not.
+_OPTIONAL = (
+    "mechanism", "loss_chunks", "keeps_inputs", "fused_scores", "keeps_logits", "half",
+    "workspaces", "role", "counts",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,9 @@ class PublishedRow:
     """One measured peak from a public table, with what was run and on what.
 
     `comparable` is False where the run differs from a plain PEFT step by a `mechanism`, which
-    `remark` explains; such a row is shown and not counted among the comparable ones.
+    `remark` explains; such a row is shown and not counted among the comparable ones. `role` is
+    "calibration" (a constant may be fitted to it), "holdout" (never) or "excluded" (no error counts
+    it, and `remark` says why). `counts` is what was read: "allocated", "reserved" or "not stated".
     """
 
     source: str
@@ -35,6 +47,12 @@ class PublishedRow:
     loss_chunks: int = 1
     keeps_inputs: bool = False
     fused_scores: bool = False
+    keeps_logits: bool = False
+    half: bool = False
+    workspaces: int = 0
+    role: str = "holdout"
+    counts: str = "not stated"
+    reserved_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,8 @@ class Compared:
     """A published row and its forecast; `difference` is forecast / measured − 1.
 
     `explained_bytes` is the forecast with the row's own mechanism worked in, where it can be
-    computed (`loss_chunks`, `keeps_inputs`, `fused_scores`); `explained_difference` goes with it.
+    computed (`loss_chunks`, `keeps_inputs`, `fused_scores`, `keeps_logits`, `half`, `workspaces`);
+    `explained_difference` goes with it.
     """
 
     row: PublishedRow
@@ -54,39 +73,43 @@ class Compared:
 
 @functools.cache
 def published() -> tuple[PublishedRow, ...]:
-    """Return the published rows, in the order of `published.yaml`."""
-    content = read_yaml(Path(__file__).with_name("published.yaml"))
-    rows: list[PublishedRow] = []
-    for table in content["tables"]:
-        for row in table["rows"]:
-            unit = 10**9 if "peak_gb" in row else 2**30
-            peak = row.get("peak_gb", row.get("peak_gib"))
-            rows.append(
-                PublishedRow(
-                    source=table["source"],
-                    url=table["url"],
-                    hardware=row.get("hardware", table.get("hardware", "")),
-                    versions=table.get("versions", ""),
-                    settings=table.get("settings", ""),
-                    measured_bytes=round(peak * unit),
-                    request=request_of(**{**table["request"], **row["request"]}),
-                    comparable=row.get("comparable", table.get("comparable", True)),
-                    remark=row.get("remark", table.get("remark", "")),
-                    mechanism=row.get("mechanism", ""),
-                    loss_chunks=row.get("loss_chunks", 1),
-                    keeps_inputs=row.get("keeps_inputs", False),
-                    fused_scores=row.get("fused_scores", False),
-                )
-            )
-    return tuple(rows)
+    """Return the published rows, in the order of `published.yaml` and `published_t4.yaml`."""
+    here = Path(__file__).parent
+    return tuple(
+        _row_of(table, row)
+        for name in ("published.yaml", "published_t4.yaml")
+        for table in read_yaml(here / name)["tables"]
+        for row in table["rows"]
+    )
+
+
+def _row_of(table: dict[str, Any], row: dict[str, Any]) -> PublishedRow:
+    """Return one row, which takes from its table what it does not say itself."""
+    fields = {**table, **row}
+    unit = next(name for name in _UNITS if f"peak_{name}" in row)
+    reserved = row.get(f"reserved_{unit}")
+    return PublishedRow(
+        source=table["source"],
+        url=table["url"],
+        measured_bytes=round(row[f"peak_{unit}"] * _UNITS[unit]),
+        reserved_bytes=round(reserved * _UNITS[unit]) if reserved else None,
+        request=request_of(**{**table["request"], **row["request"]}),
+        comparable=fields.get("comparable", True),
+        hardware=fields.get("hardware", ""),
+        versions=fields.get("versions", ""),
+        settings=fields.get("settings", ""),
+        remark=fields.get("remark", ""),
+        **{name: fields[name] for name in _OPTIONAL if name in fields},
+    )
 
 
 def report() -> list[Compared]:
     """Return every published row beside the closed form's forecast."""
     compared: list[Compared] = []
     for row in published():
-        peak = forecast(row.request).peak_bytes
-        explained = peak + _mechanism(row)
+        found = forecast(row.request)
+        peak = found.peak_bytes
+        explained = peak + _mechanism(row, found)
         compared.append(
             Compared(
                 row,
@@ -99,36 +122,86 @@ def report() -> list[Compared]:
     return compared
 
 
-def _mechanism(row: PublishedRow) -> int:
+def _mechanism(row: PublishedRow, found: Forecast) -> int:
     """Return the bytes by which the row's own way of working differs from a PEFT step."""
     shapes, request = architecture(row.request.model), row.request
     chunked = 12 * request.tokens * shapes.vocab_size * (1 - 1 / row.loss_chunks)
     # What enters qkv, the first MLP products and the last: kept by no one else.
     widths = 2 * shapes.hidden_size + shapes.intermediate_size
     inputs = shapes.layers * request.compute_itemsize * request.tokens * widths
-    scores = shapes.layers * 4 * request.batch * shapes.heads * request.seq_len**2
-    return round(inputs * row.keeps_inputs - scores * row.fused_scores - chunked)
+    scores = request.batch * shapes.heads * request.seq_len**2
+    # A base prepared for training has its head in fp32.
+    logit = 4 if request.prepare_kbit else request.compute_itemsize
+    logits = logit * request.tokens * shapes.vocab_size
+    narrower = 0
+    if row.half and logit == 2 and found.peak_moment == OF_ATTENTION:
+        # As far as another moment does not become the highest, which fused attention has too.
+        rest = forecast(request.but(attention="sdpa")).peak_bytes
+        narrower = min(2 * scores, found.peak_bytes - rest)
+    return round(
+        inputs * row.keeps_inputs
+        - shapes.layers * 4 * scores * row.fused_scores
+        - chunked
+        + logits * row.keeps_logits
+        - narrower
+        + WORKSPACE_BYTES * row.workspaces
+    )
 
 
-def published_table() -> Table:
-    """Return every published row for people: measured, forecast, its mechanism, what is left.
+def published_table(source: str = "") -> Table:
+    """Return the published rows for people: measured, forecast, its mechanism, what is left.
 
-    "Left" is the difference once the mechanism is worked in.
+    "Left" is the difference once the mechanism is worked in. With a `source` ("FitCheck") only its
+    rows. Raises `LabError` for a source that has none.
     """
+    shown = [each for each in report() if each.row.source.startswith(source)]
+    if not shown:
+        raise choice_error("source", source, sorted({_short(each) for each in report()}))
     rows = [
         (
-            each.row.source.split(",")[0],
+            _short(each),
             f"{each.row.request.model}, {each.row.request.method}",
-            f"{each.row.request.tokens:,}",
+            f"{each.row.request.batch} × {each.row.request.seq_len:,}",
             f"{each.row.measured_bytes / 10**9:.2f}",
             f"{each.difference:+.1%}",
             each.row.mechanism,
             f"{each.explained_difference:+.1%}" if each.row.mechanism else "",
         )
-        for each in report()
+        for each in shown
     ]
-    heads = ("source", "what was run", "tokens", "measured (GB)", "formula")
+    heads = ("source", "what was run", "batch × tokens", "measured (GB)", "formula")
     return Table.of((*heads, "what the run does differently", "left"), rows)
+
+
+def published_sources() -> Table:
+    """Return a row for each source: how far the formula is from its peaks, by their role.
+
+    Errors are of absolute differences, with the mechanisms worked in where they are computed.
+    """
+    groups: dict[tuple[str, str], list[Compared]] = {}
+    for each in report():
+        groups.setdefault((_short(each), each.row.role), []).append(each)
+    rows = [
+        (
+            source,
+            role,
+            str(len(found)),
+            _mean_and_worst([each.difference for each in found]),
+            _mean_and_worst([each.explained_difference for each in found]),
+        )
+        for (source, role), found in groups.items()
+    ]
+    heads = ("source", "role", "peaks", "formula: mean, worst", "with the mechanisms")
+    return Table.of(heads, rows)
+
+
+def _short(each: Compared) -> str:
+    return each.row.source.split(",")[0].split(" ")[0]
+
+
+def _mean_and_worst(differences: list[float]) -> str:
+    sizes = [abs(each) for each in differences]
+    return f"{sum(sizes) / len(sizes):.1%}, {max(sizes):.1%}"
 
 
 def as_rows(compared: list[Compared]) -> list[dict[str, Any]]:
@@ -147,6 +220,9 @@ def as_rows(compared: list[Compared]) -> list[dict[str, Any]]:
             "explained_bytes": each.explained_bytes,
             "explained_difference": each.explained_difference,
             "comparable": each.row.comparable,
+            "role": each.row.role,
+            "counts": each.row.counts,
+            "reserved_bytes": each.row.reserved_bytes,
             "remark": each.row.remark,
         }
         for each in compared

@@ -14,6 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
+from labs_lib.memory.allocator import CachingAllocator, logits_of, replayed
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
@@ -41,7 +42,8 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     """Forecast by running the step's real code on fake tensors.
 
     `fields` are those of `MemoryRequest`. `whole=True` traces every layer in place of two shallow
-    models: the same result, slower, with a `timeline`. Raises `LabError` for a bad request.
+    models: the same result, slower, with a `timeline` and, on CUDA, the `reserved_bytes` of torch's
+    allocator. Raises `LabError` for a bad request.
 
     Known error: what torch's allocator adds is not counted (blocks rounded to 512 bytes,
     fragmentation, the CUDA context, cuBLAS' workspace: together some 0.3 to 1 GB on a GPU), nor
@@ -72,6 +74,19 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
             return _forecast(plan, deep, kind, remarks)
     shot = snapshot(config, plan.request)
     return _forecast(plan, shot, kind, remarks, shot["timeline"] if whole else None)
+
+
+def reservation(request: MemoryRequest, *, keeps_logits: bool = False) -> CachingAllocator:
+    """Return torch's allocator after some of the request's steps on CUDA, every layer traced.
+
+    With `keeps_logits` the training loop holds on to the model's output in the backward pass.
+    Errors as `trace`.
+    """
+    with _ONE_AT_A_TIME, quiet():
+        config = config_of(request.model, request)
+        recorder = snapshot(config, with_targets(request))["recorder"]
+    vocabulary = config.get_text_config().vocab_size
+    return replayed(recorder, logits_of(recorder, vocabulary) if keeps_logits else ())
 
 
 def _as_stored(config: Any, request: MemoryRequest) -> tuple[MemoryRequest, tuple[str, ...]]:
@@ -121,7 +136,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
             placing.materialize(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)
-            recorder = StepRecorder()
+            recorder = StepRecorder(on_cuda=request.device == "cuda")
             inputs = building.inputs_of(model, request)
             with recorder:
                 adopt(recorder, model, optimizer, request)
@@ -137,6 +152,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
         "layers": depth or len(main_stack(model).layers),
         "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
+        "recorder": recorder,
         "trainable": trainable,
         "total": total,
     }
@@ -307,6 +323,9 @@ def _forecast(
     timeline: Timeline | None = None,
 ) -> Forecast:
     request = plan.request
+    reserved = None
+    if request.device == "cuda" and "recorder" in shot:
+        reserved = replayed(shot["recorder"]).reserved_bytes
     key, peak = max(shot["peaks"].items(), key=lambda item: item[1]["total"])
     ends = shot["ends"]
     loaded = ends[("load", "model", "0")]
@@ -334,6 +353,7 @@ def _forecast(
         alive=_live_groups(shot["groups"][key]),
         notes=(*notes_on(request, kind), *remarks, *plan.notes, *_notes_on_idle(shot["idle"])),
         timeline=timeline,
+        reserved_bytes=reserved,
     )
 
 

@@ -38,8 +38,8 @@ def double_quantize(absmax: torch.Tensor) -> DoubleQuantized:
     keeps on a CPU.
     """
     offset = absmax.mean()
-    centred = absmax - offset
-    blocks = torch.nn.functional.pad(centred, (0, -len(centred) % DOUBLE_BLOCK)).view(
+    centered = absmax - offset
+    blocks = torch.nn.functional.pad(centered, (0, -len(centered) % DOUBLE_BLOCK)).view(
         -1, DOUBLE_BLOCK
     )
     largest = blocks.abs().amax(dim=1)

@@ -55,6 +55,11 @@ def encode_rows(recipe: Recipe, data_set: DataSet, say: Callable[[str], None]) -
     if not rows:
         raise nothing_fits(given, encoder)
     validation, validation_fit = encoder.fitting(data_set.validation[:LOSS_ROWS])
+    if recipe.eval_every and not validation:
+        raise LabError(
+            f"eval_every: {recipe.dataset} has no validation row that fits max_length "
+            f"{recipe.max_length}, whose loss would be taken; give some, or eval_every 0"
+        )
     if data_set.notes:  # data that the course does not know by heart
         for note in (str(data_set), *data_set.notes):
             say(f"data: {note}")
@@ -76,5 +81,5 @@ def _in_order(recipe: Recipe, rows: list[Row]) -> list[Row]:
             f"steps: {steps:,} of {rows_per_step:,} rows are more than the {MOST_PLACES:,} rows "
             "that a run may see; give fewer steps or a smaller batch_size × accumulation"
         )
-    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    lengths = [row.characters for row in rows]
     return [rows[index] for index in row_order(lengths, rows_per_step, steps, recipe.seed)]

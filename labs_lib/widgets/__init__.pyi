@@ -1,5 +1,9 @@
+from .answer_card import AnswerCard as AnswerCard
+from .answer_card import take_apart as take_apart
 from .arrange_card import ArrangeCard as ArrangeCard
 from .arrange_card import arrange as arrange
+from .interview_card import InterviewCard as InterviewCard
+from .interview_card import mock_interview as mock_interview
 from .knob_effects import KnobEffects as KnobEffects
 from .low_rank_explorer import LowRankExplorer as LowRankExplorer
 from .memory_planner import ByteBar as ByteBar

@@ -180,21 +180,21 @@ def _half(
     """Draw norm → the maps side by side → what joins them → the last map → the residual sum."""
     *entries, last = maps
     height = max(2, len(entries)) * 50
-    centre = top + 16 + height / 2
+    center = top + 16 + height / 2
     title = "Attention" if role == "attention" else "MLP"
     parts = [label(4, top + 10, title, style="font-weight:bold")]
-    parts.append(_plain(4, centre - 18, 70, "norm"))
-    first = centre - len(entries) * 25
+    parts.append(_plain(4, center - 18, 70, "norm"))
+    first = center - len(entries) * 25
     for index, linear in enumerate(entries):
         y = first + index * 50
-        parts.append(_arrow(74, centre, 108, y + 21))
+        parts.append(_arrow(74, center, 108, y + 21))
         parts.append(_map(108, y, linear, figures))
-        parts.append(_arrow(304, y + 21, 340, centre))
-    parts.append(_plain(340, centre - 18, 140, middle))
-    parts.append(_arrow(480, centre, 510, centre))
-    parts.append(_map(510, centre - 21, last, figures))
-    parts.append(_arrow(706, centre, 730, centre))
-    parts.append(label(742, centre + 6, "⊕", anchor="middle", style="font-size:18px"))
+        parts.append(_arrow(304, y + 21, 340, center))
+    parts.append(_plain(340, center - 18, 140, middle))
+    parts.append(_arrow(480, center, 510, center))
+    parts.append(_map(510, center - 21, last, figures))
+    parts.append(_arrow(706, center, 730, center))
+    parts.append(label(742, center + 6, "⊕", anchor="middle", style="font-size:18px"))
     return "".join(parts), 16 + height
 
 

@@ -34,6 +34,7 @@ load_in_background()
 # %%
 from labs_lib import data, hardware, models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
+from labs_lib.ledger import claim
 from labs_lib.lowrank import draw_layer
 from labs_lib.tables import Table
 from labs_lib.training import (
@@ -288,7 +289,8 @@ check("00.trained-share", share_percent)
 #
 # > "Only adapter parameters are stored in GPU memory."
 #
-# You will read this about LoRA on the web. Compare it with the memory of this run:
+# You will read this about LoRA on the web. Is it true? Decide before you compare it with the memory of
+# this run:
 
 # %%
 base_bytes = sum(p.numel() * p.element_size() for p in model.parameters() if not p.requires_grad)
@@ -296,9 +298,12 @@ print(f"the frozen base:          {base_bytes / 2**20:8.1f} MiB")
 print(f"the adapter's file:       {run.cost.adapter_bytes / 2**20:8.1f} MiB")
 print(f"the most in use at once:  {run.cost.peak_bytes / 2**20:8.1f} MiB ({run.cost.peak_kind})")
 
+# %%
+claim("memory.only-adapter")
+
 # %% [markdown]
-# The claim is false. The frozen base must be in memory too, because every answer is computed with
-# it. Lesson 01 shows which bytes LoRA does save.
+# The course keeps a ledger of such claims, with a verdict, a figure and a source for each: in a
+# terminal, `labs claims` lists them. Lesson 01 shows which bytes LoRA does save.
 
 # %% [markdown]
 # ## Knowledge check

@@ -67,6 +67,7 @@ import torch
 from labs_lib import models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
 from labs_lib.figures import show
+from labs_lib.ledger import claim
 from labs_lib.lowrank import draw_methods, meta_model
 
 # %%
@@ -77,6 +78,7 @@ from labs_lib.memory import (
     fit,
     forecast,
     measure,
+    published_sources,
     published_table,
     request_of,
     timeline,
@@ -462,18 +464,23 @@ Table.of(("peak in GiB", "bf16 base", "NF4 base, checkpointing"), rows)
 # that others measured on GPUs and published.
 
 # %%
-published_table()
+published_sources()
 
 # %% [markdown]
-# Some of these runs do something that a plain PEFT step does not. The last column shows the difference
-# that is left once this mechanism is part of the forecast.
+# Nothing was fitted to *holdout* rows. *Excluded* rows do something that the formula has no term for.
+
+# %%
+published_table().folded("every published peak and its forecast")
+
+# %% [markdown]
+# Some runs do something that a plain PEFT step does not. The last column shows the difference left
+# once that mechanism is forecast too.
 #
 # - The rows without a mechanism lie within 3 %.
-# - bitsandbytes 0.41 kept the input of each 4-bit product, and today's version does not. About 7 %
-#   is left unexplained.
-# - LitGPT's attention for Falcon keeps no scores. Falcon in transformers keeps all of them.
-# - torchtune takes the loss in eight pieces, so it never holds all scores of the vocabulary.
-# - In the last row it also compiles the layers. The formula has no term for that, and 26 % is left.
+# - bitsandbytes 0.41 kept the input of each 4-bit product; about 7 % is left unexplained.
+# - LitGPT's Falcon keeps no attention scores; transformers' Falcon keeps all.
+# - torchtune takes the loss in eight pieces and compiles the layers; the second has no term.
+# - FitCheck keeps the logits during the backward pass. With them, less than 2 % is left.
 #
 # The formula describes the libraries of this course. Another library can need 40 % less.
 
@@ -659,7 +666,8 @@ check("01.five-cases", choices)
 # %% [markdown]
 # ## Claim checks
 #
-# You can read these three sentences on the web. Each is computed here.
+# You can read these three sentences on the web. Rule on each before you compute it; the card that
+# follows gives the ledger's verdict.
 #
 # > "Full fine-tuning of a 7B needs 40–50 GB; a 70B about 300 GB and more."
 
@@ -673,10 +681,10 @@ for name in RECIPES:
         verdict = "within 40–50" if 40 <= seven <= 50 else "outside"
         print(f"{name:41} 7B {seven:6.1f} GB, {verdict:12} 70B {seventy:8.1f} GB")
 
+# %%
+claim("memory.full-7b-40-50")
+
 # %% [markdown]
-# The claim fits one of these five recipes. A claim about memory cannot be checked without its
-# recipe.
-#
 # > "LoRA takes 10–100× less memory."
 
 # %%
@@ -695,10 +703,13 @@ for name in [name for name in RECIPES if name.startswith("full, ")][:3]:
 Table.of(("7B, compared with", "tokens", *(f"less memory: {way}" for way in against)), rows)
 
 # %% [markdown]
-# The factor depends on the recipe it is compared with, and on the tokens. LoRA alone stays below 8 in
-# this table, because the frozen weights remain. QLoRA passes 10 where full fine-tuning is costly or
-# the text is short, and with checkpointing everywhere in this table. Nothing reaches 100.
-#
+# LoRA alone stays below 8 in this table. QLoRA passes 10 where full fine-tuning is costly or the text
+# is short, and with checkpointing everywhere in this table.
+
+# %%
+claim("memory.ten-to-hundred")
+
+# %% [markdown]
 # > "Only adapter parameters are stored in GPU memory."
 
 # %%
@@ -707,10 +718,12 @@ peak = forecast(recipe("llama-2-7b", "LoRA, bf16 base"))
 for kind, size in peak.at_peak.items():
     print(f"{kind:11} {size / MB:10,.1f} MB  {size / peak.peak_bytes:6.2%}")
 
+# %%
+claim("memory.only-adapter")
+
 # %% [markdown]
-# The claim is false: the frozen base is most of the peak, and the adapter is a thousandth of it. (No
-# gradient exists yet at this moment; later in the step there are as many as the adapter has
-# parameters.)
+# The frozen base is most of the peak, and the adapter is a thousandth of it. (No gradient exists yet
+# at this moment; later in the step there are as many as the adapter has parameters.)
 
 # %% [markdown]
 # ## What this lesson cannot show

@@ -53,6 +53,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from labs_lib import lowrank, models
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
+from labs_lib.ledger import claim
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, quiet_libraries, train
 from labs_lib.widgets import RankAlpha, arrange, ask, show_progress
@@ -101,9 +102,8 @@ print(f"B·A:               {build:>11,} multiplications")
 # %%
 compare_prediction("02.build-first-factor", round(build / narrow))
 
-# %% [markdown]
-# So libraries send $x$ through $A$ and then through $B$. They compute $BA$ once, when an adapter is
-# merged. The claim is wrong about an adapter that is not merged.
+# %%
+claim("merging_and_inference.on-the-fly")
 
 # %% [markdown]
 # ## Counting one matrix
@@ -211,8 +211,11 @@ for rank in (8, 16):
     count = lowrank.count_lora_parameters(llama, "q,v", rank)
     print(f"r={rank:2}: {count:>10,} = {count / (llama.parameters + count):.4%}")
 
+# %%
+claim("parameters.four-million-at-r16")
+
 # %% [markdown]
-# The comment belongs to `r=8`. Counting is a quick test of any tutorial.
+# Counting is a quick test of any tutorial.
 #
 # ### Claim check: "10,000 times fewer parameters"
 #
@@ -228,9 +231,11 @@ for name in ("llama-2-70b", "llama-2-7b", "smollm2-135m-instruct"):
     rows.append((f"{name}, r=8", f"{count:,}", f"{models.entry(name).parameters / count:,.0f}×"))
 Table.of(("model, LoRA on query and value", "trained", "fewer by"), rows)
 
+# %%
+claim("parameters.ten-thousand")
+
 # %% [markdown]
-# The figure holds for one model at one setting. It is about trained parameters, and with them about
-# the size of a checkpoint. Memory in training fell by 3× in the paper, from 1.2 TB to 350 GB.
+# The figure is about trained parameters, and with them about the size of a checkpoint. Memory in training fell by 3× in the paper, from 1.2 TB to 350 GB.
 
 # %% [markdown]
 # ## The start

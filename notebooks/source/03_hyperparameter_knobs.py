@@ -50,6 +50,7 @@ from labs_lib.assessment import (
     show_task,
     solution,
 )
+from labs_lib.ledger import claim
 from labs_lib.memory import forecast
 from labs_lib.tables import Table
 from labs_lib.training import draw_lines, quiet_libraries, recorded, recorded_comparison, run_sweep
@@ -324,9 +325,7 @@ for rank, line in rates.items():
 # %% [markdown]
 # ### Claim check: "The LoRA paper says alpha = 2r"
 #
-# One reads this in many tutorials. The paper sets alpha to the first rank tried and leaves it there
-# (section 4.1). One later study recommends 2r for its own setting: all modules, rank 256, instruction
-# tuning (arXiv 2405.09673). Published recipes differ:
+# One reads this in many tutorials. Published recipes differ:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -338,6 +337,9 @@ published = [
 ]
 rows = [(who, r, a, f"{lowrank.scaling_of(r, a):g}") for who, r, a in published]
 Table.of(("where", "r", "alpha", "alpha / r"), rows)
+
+# %%
+claim("rank_alpha_scaling.alpha-2r")
 
 # %% [markdown]
 # "It keeps the strength of the update constant" is said of the rule too. It keeps the *scaling*
@@ -401,9 +403,14 @@ draw_lines(
 # alone better than attention alone; QLoRA needed all linear layers to match full fine-tuning (arXiv
 # 2305.14314).
 #
-# **Claim check: "q and v suffice."** The LoRA paper adapted attention only, so it could not compare.
-# Here, with one rate for all and twelve steps, they clearly do not. At a higher rate or with more steps
-# they may do better: `labs sweep` would show it.
+# **Claim check: "q and v suffice."** Rule on it from the picture, then look:
+
+# %%
+claim("targets.q-v-suffice")
+
+# %% [markdown]
+# Here all four had one rate and twelve steps. At a higher rate or with more steps q and v may do
+# better: `labs sweep` would show it.
 
 # %% [markdown]
 # ### Batch size
@@ -653,9 +660,12 @@ knobs |= {"targets": where, "batch size, 2 to 16": rows_64, "dropout, 0 to 0.3":
 order = sorted(knobs, key=lambda name: reach(knobs[name]), reverse=True)
 Table.of(("knob", "highest loss / lowest"), [(name, f"{reach(knobs[name]):.1f}") for name in order])
 
+# %%
+claim("rank_alpha_scaling.most-important")
+
 # %% [markdown]
-# Not here: look for the rank in the list. It matters once a set holds more than the adapter can;
-# then a low rank stops improving while a higher one goes on (LoRA Without Regret).
+# Look for the rank in the list. It matters once a set holds more than the adapter can; then a low rank
+# stops improving while a higher one goes on (LoRA Without Regret).
 
 # %% [markdown]
 # ## Knowledge check

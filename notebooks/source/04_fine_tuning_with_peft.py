@@ -745,9 +745,6 @@ check("04.repair-set-up", set_up)
 ask("04.config.pattern")
 
 # %%
-ask("04.count.code")
-
-# %%
 ask("04.count.printed")
 
 # %%

@@ -41,6 +41,7 @@ import torch
 from labs_lib import data, memory, models, paths
 from labs_lib import quantization as quant
 from labs_lib.assessment import check, compare_prediction, hint, predict, show_task, solution
+from labs_lib.ledger import claim
 from labs_lib.tables import Table
 from labs_lib.training import LiveBytes, Recipe, assert_learned, quiet_libraries, train
 from labs_lib.widgets import NF4Explorer, arrange, ask, show_progress
@@ -761,11 +762,10 @@ for name in ("llama-2-7b", "mistral-7b"):
 print("ours, elements:  ", f"{sum(p.numel() for p in fresh.parameters()):,}")
 print("ours, parameters:", f"{fresh.num_parameters():,}")
 
+# %%
+claim("parameters.printed-4-bit")
+
 # %% [markdown]
-# Two codes share an element of a `uint8` tensor, so counting elements misses half of the 4-bit
-# weights. The model has as many parameters as before. PEFT counts correctly today. And the printed figure does
-# not belong to Llama-2-7B: it is the element count of Mistral-7B, without an adapter.
-#
 # **"Double Quantization (DQQ): the scales and zero-points for all the blocks are also quantized, an
 # extra ~0.9 GB on a 7B model."** The paper writes DQ. What is stored with a quantized weight?
 
@@ -778,9 +778,17 @@ for name in ("llama-2-7b", "llama-65b"):
     print(f"{name}: {linear:,} weights save {linear * (single - double) / 8 / 1e9:.2f} GB")
 
 # %% [markdown]
-# There is no zero-point, since NF4's zero is exact; `offset` is the mean of the scales. The saving
-# is a third of what is claimed. The paper's own figure, about 3 GB, is for 65 billion parameters.
-# LitGPT measured 14.14 → 13.84 GB for Llama-2-7B on an A100 (its resource tables).
+# There are two claims in this sentence, one about zero-points and one about gigabytes:
+
+# %%
+claim("quantization.zero-points")
+
+# %%
+claim("quantization.dq-saves-0-9-gb")
+
+# %% [markdown]
+# `offset` is the mean of the scales. LitGPT measured 14.14 → 13.84 GB for Llama-2-7B on an A100 (its
+# resource tables).
 #
 # **"4-bit quantization cuts the memory of the base model by 75 %."**
 
@@ -797,9 +805,12 @@ def reduction(model):
 names = ("smollm2-135m-instruct", "llama-2-7b", "llama-2-70b")
 Table.of(("model", "4-bit base (GB)", "less weights", "less at the peak"), map(reduction, names))
 
+# %%
+claim("quantization.cut-75-percent")
+
 # %% [markdown]
-# The codes alone would give 75 %. Scales cost a little. The embedding and the output layer stay in
-# 16 bits, which matters most in small models, and the activations do not shrink at all.
+# The embedding and the output layer stay in 16 bits, which matters most in small models, and the
+# activations do not shrink at all.
 
 # %% [markdown]
 # ## Exercises

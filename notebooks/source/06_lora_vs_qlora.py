@@ -54,6 +54,7 @@ from labs_lib.assessment import (
 
 # %%
 from labs_lib.figures import show
+from labs_lib.ledger import claim
 from labs_lib.memory import card, decide, draw_parts, draw_ranges, forecast
 from labs_lib.models import entry
 from labs_lib.tables import Table
@@ -342,9 +343,11 @@ print("QLoRA's score in percent of LoRA's, by seed:", ", ".join(f"{r:.1f}" for r
 print(f"within 90–95: {inside} of {len(ratios)}")
 print("every seed of QLoRA below every one of LoRA:", max(scores["qlora"]) < min(scores["lora"]))
 
+# %%
+claim("quality_and_forgetting.qlora-90-95")
+
 # %% [markdown]
-# No ratio lies in the claimed range. The seeds of one method differ by more than the two means, so
-# three seeds do not settle the score.
+# The seeds of one method differ by more than the two means, so three seeds do not settle the score.
 #
 # The QLoRA paper found no loss on its benchmark: mean MMLU was 53.0 in bf16, 53.1 with NF4 and double
 # quantization and 52.2 with FP4 (arXiv 2305.14314, table 4). It compared 4-bit with 16-bit *LoRA*
@@ -471,9 +474,11 @@ print(f"LitGPT, Llama-2-7B, A100, minutes per 1,000 iterations 2.36 → 3.68: {3
 seconds = recorded.values("lora", "seconds_per_step")
 print(f"recorded, LoRA's three seeds on a busy machine: {min(seconds):.2f} to {max(seconds):.2f} s")
 
+# %%
+claim("speed.qlora-10-20-percent")
+
 # %% [markdown]
-# No one figure is right. QLoRA restores each weight twice in a step, in the forward and in the
-# backward pass. How much this adds depends on the tokens of the step, the kernel and the machine.
+# QLoRA restores each weight twice in a step, in the forward and in the backward pass. How much this adds depends on the tokens of the step, the kernel and the machine.
 # Seconds also need a quiet machine: the last line shows the same work at very different speeds.
 # Measure where you train, more than once.
 
@@ -608,10 +613,10 @@ CLAIMED = {  # model: GB for LoRA, GB for QLoRA
 }
 
 
-def judged(claim, model, method, seq_len, adapter):
-    """Say where a claimed number of GB lies in the forecast's range."""
+def judged(stated, model, method, seq_len, adapter):
+    """Say where a stated number of GB lies in the forecast's range."""
     high, low = (each / 1e9 for each in peaks(model, method, seq_len, **adapter))
-    where = "inside" if low <= claim <= high else "below" if claim < low else "above"
+    where = "inside" if low <= stated <= high else "below" if stated < low else "above"
     return f"{low:.1f} to {high:.1f}: {where}"
 
 
@@ -623,18 +628,20 @@ conditions = {
     "512 tokens, all linear, 64": (512, WIDE),
 }
 rows = []
-for model, claims in CLAIMED.items():
-    for claim, method in zip(claims, ("lora", "qlora"), strict=True):
-        found_in = [judged(claim, model, method, *each) for each in conditions.values()]
-        rows.append((model, method, f"~{claim}", *found_in))
+for model, both in CLAIMED.items():
+    for stated, method in zip(both, ("lora", "qlora"), strict=True):
+        found_in = [judged(stated, model, method, *each) for each in conditions.values()]
+        rows.append((model, method, f"~{stated}", *found_in))
 for column, words in enumerate(conditions, start=3):
     print(f"{words}: {sum(row[column].endswith('inside') for row in rows)} of {len(rows)} inside")
 Table.of(("model", "method", "claimed (GB)", *conditions), rows)
 
+# %%
+claim("memory.qlora-gb-by-size")
+
 # %% [markdown]
-# With rank 8 on q and v and 512 tokens, every figure lies inside the range. The table does not say
-# that these are its conditions. More tokens or a larger adapter move the ranges, QLoRA's most,
-# because its base is smallest.
+# With rank 8 on q and v and 512 tokens, every figure lies inside the range, LoRA's too. The table does
+# not say that these are its conditions.
 #
 # The same pages give a rule: *use LoRA if the 16-bit base fits*. How often does the base fit a card
 # and the step not?
@@ -649,9 +656,8 @@ for tokens, adapter in ((512, SMALL), (2048, SMALL), (512, WIDE)):
     print(f"{tokens:,} tokens, rank {adapter['rank']}: the base fits in {len(cells)} cases,")
     print(f"   the step without checkpointing in all but {len(needy)}: {', '.join(needy)}")
 
-# %% [markdown]
-# "The base fits" is necessary, but not sufficient. Ask whether the *step* fits, with your tokens and
-# your adapter.
+# %%
+claim("memory.lora-if-base-fits")
 
 # %% [markdown]
 # ### Exercise: the smallest card

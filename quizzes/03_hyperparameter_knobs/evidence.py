@@ -29,12 +29,12 @@ def _clearly_cases(generator: random.Random) -> list[tuple[Any, ...]]:
         ([0.30, 0.31, 0.70], [0.50, 0.60, 0.65]),  # one unlucky run among good ones
     ]
     for _ in range(24):
-        centre = generator.uniform(0.2, 1.0)
+        center = generator.uniform(0.2, 1.0)
         gap = generator.choice((-0.2, 0.0, 0.04, 0.08, 0.2))
         draw = [generator.gauss(0, 0.03) for _ in range(6)]
         count = generator.choice((2, 3, 3))
-        a = [round(centre + each, 3) for each in draw[:count]]
-        b = [round(centre + gap + each, 3) for each in draw[3:]]
+        a = [round(center + each, 3) for each in draw[:count]]
+        b = [round(center + gap + each, 3) for each in draw[3:]]
         cases.append((a, b))
     return cases
 

@@ -49,7 +49,7 @@ def _observed(set_up: Any, seed: int) -> dict[str, Any]:
         "learning_rate": rate,
         "adapter": [name for name in parameters if "lora_" in name],
         "trained": [name for name, part in parameters.items() if part.requires_grad],
-        "labels": [_labelled(result["labels"], *row) for row in _ROWS],
+        "labels": [_labeled(result["labels"], *row) for row in _ROWS],
         "base_logits": base_logits,
         "start_logits": _logits(model, ids),
     }
@@ -96,7 +96,7 @@ def _gradients(model: Any, ids: Any) -> dict[str, float]:
     }
 
 
-def _labelled(labels: Any, length: int, prompt: int) -> dict[str, Any]:
+def _labeled(labels: Any, length: int, prompt: int) -> dict[str, Any]:
     """Return what the student's labels are for a row of random tokens."""
     import torch
 

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
+from taking import SEED, assessment_cells, outcomes, run
 
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.cells import exercise_of, questions_asked
 from labs_lib.assessment.exercises import exercises_of
 from labs_lib.assessment.lesson_ids import lesson_id
-from labs_lib.assessment.progress import LessonState, read_events, standing
+from labs_lib.assessment.progress import read_events
 from labs_lib.assessment.solved import solved_source
 from tools import notebooks
-
-SEED = 11
-CALLS = re.compile(r"^(check|ask|predict|show_task)\(", re.MULTILINE)
-IMPORTS = (
-    "from labs_lib.assessment import check, predict, show_task\nfrom labs_lib.widgets import ask"
-)
 
 
 @pytest.fixture
 def runs_lesson() -> None:
     """Marks the tests that execute a lesson: slow where the lesson trains."""
-
-
-def outcomes(home: Path) -> dict[str, LessonState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABS_HOME", str(home))
-        return {each.lesson: each for each in standing().lessons}
-
-
-def run(notebook, home: Path) -> None:
-    notebooks.execute(
-        notebook, environment={**os.environ, "LABS_HOME": str(home), "LABS_SEED": str(SEED)}
-    )
-
-
-def assessment_cells(lesson: Path):
-    """Return a lesson's notebook with only the cells that check, ask and predict."""
-    import nbformat
-
-    notebook = notebooks.read(lesson)
-    kept = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and (exercise_of(cell.source) or CALLS.search(cell.source))
-    ]
-    notebook.cells = [nbformat.v4.new_code_cell(IMPORTS), *kept]
-    return notebook
 
 
 @pytest.mark.timeout(1800)

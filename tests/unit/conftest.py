@@ -105,3 +105,22 @@ def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> 
     folder = tmp_path_factory.mktemp("tiny-adapter") / "adapter"
     trained(tiny_model, "LoraConfig", {"r": 4, **Q_V}, folder)
     return folder
+
+
+@pytest.fixture
+def code_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a question that asks for code, in a bank of its own: the course's have none.
+
+    Its bank is one of lesson 04, whose exercises stay the course's.
+    """
+    folder = tmp_path / "banks"
+    folder.mkdir()
+    common = "objective: a, difficulty: 1, hint: h, explanation: e, source: s"
+    (folder / "04_code.yaml").write_text(
+        'lesson: "04"\ntitle: T\nobjectives: {a: b}\nquestions:\n'
+        f"- {{id: 04.a.code, kind: code, prompt: Count., {common}, exercise: 04.count-function}}\n"
+        f"- {{id: 04.a.number, kind: numeric, prompt: Count two., {common}, answer: 2}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("LABS_QUIZZES", str(folder))
+    return "04.a.code"

@@ -35,7 +35,8 @@ SFT_CONFIG = """
     max_length packing completion_only_loss loss_type gradient_checkpointing use_cpu bf16 fp16
     train_sampling_strategy dataloader_pin_memory seed data_seed logging_strategy logging_steps
     logging_nan_inf_filter save_strategy save_steps save_total_limit report_to disable_tqdm
-    push_to_hub optim max_grad_norm remove_unused_columns eval_strategy load_best_model_at_end
+    push_to_hub optim max_grad_norm remove_unused_columns eval_strategy eval_steps
+    load_best_model_at_end
 """
 
 
@@ -209,13 +210,19 @@ def test_from_pretrained_takes_dtype_and_only_safetensors(tmp_path: Path):
 
 
 def test_generate_and_the_chat_template_of_tokenizers():
-    from transformers import GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
+    from transformers import (
+        BatchEncoding,
+        GenerationConfig,
+        GenerationMixin,
+        PreTrainedTokenizerBase,
+    )
 
     assert "generation_config" in parameters(vars(GenerationMixin)["generate"])
     for name in ("max_new_tokens", "do_sample", "num_beams", "pad_token_id", "eos_token_id"):
         assert hasattr(GenerationConfig(), name)
     wanted = ["tokenize", "add_generation_prompt", "return_tensors", "return_dict", "padding"]
     assert missing(wanted, parameters(PreTrainedTokenizerBase.apply_chat_template)) == []
+    assert missing(["char_index"], parameters(BatchEncoding.char_to_token)) == []
 
 
 @pytest.fixture(scope="module")

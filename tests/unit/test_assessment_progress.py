@@ -149,7 +149,7 @@ def test_what_to_revisit():
     assert states()["again"].status == "incorrect"
 
 
-def test_standing_counts_questions_and_exercises_once():
+def test_standing_counts_questions_and_exercises_once(code_bank):
     from labs_lib.assessment.banks import load_banks
 
     bank = load_banks()["04"]

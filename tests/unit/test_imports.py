@@ -47,6 +47,7 @@ LIGHT = [
     "from labs_lib.assessment import check, grade, load_banks, standing",
     "from labs_lib.assessment.review import review_plan",
     "from labs_lib.data import DataSet, load_set, resolve",
+    "from labs_lib.judging import rows_needed, wilson_interval; wilson_interval(3, 4)",
     "from labs_lib.lowrank import check_rank, scaling_of",
     "from labs_lib.memory import MemoryRequest, cards, forecast; forecast('llama-2-7b')",
     "from labs_lib.models import catalogue, find, resolve_targets",

@@ -19,7 +19,10 @@ import labs_lib
 # One worker makes what the whole file reads.
 pytestmark = pytest.mark.xdist_group("installed")
 
-BROUGHT = ("labs_lib", "recipes", "quizzes", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+BROUGHT = (
+    "labs_lib", "claims", "recipes", "quizzes",
+    "pyproject.toml", "setup.py", "README.md", "LICENSE",
+)  # fmt: skip
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 
 
@@ -68,7 +71,7 @@ def python(*arguments: str, path: Path | None = None, cwd: Path | None = None) -
 def brought(folder: Path) -> set[str]:
     """Return what the course brings beside code, as it is called within the package."""
     names = set()
-    for top in ("labs_lib", "recipes", "quizzes"):
+    for top in ("labs_lib", "claims", "recipes", "quizzes"):
         for file in (folder / top).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 name = file.relative_to(folder).as_posix()
@@ -119,6 +122,7 @@ CHEAP = [
     (["compare", "--set", "rank=x"], "compare.yaml: rank: 'x' is not legal"),
     (["sweep", "recipes/sweeps/dropout.yaml", "--only", "dropout=9"], "dropout: '9' is not one"),
     (["sweep", "dropout", "--recorded", "--seeds", "0"], "finished 20"),
+    (["claims", "memory.only-adapter"], "False: “Only the adapter's parameters"),
 ]
 
 

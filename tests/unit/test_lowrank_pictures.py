@@ -29,7 +29,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def lines_of(figure: Any) -> dict[str, list[float]]:
-    """Return the values of each labelled line."""
+    """Return the values of each labeled line."""
     lines = figure.axes[0].get_lines()
     return {each.get_label(): [float(y) for y in each.get_ydata()] for each in lines}
 

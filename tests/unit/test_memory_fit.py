@@ -3,7 +3,18 @@
 import pytest
 
 from labs_lib.errors import LabError
-from labs_lib.memory import card, cards, describe, fit, forecast, published, report, request_of
+from labs_lib.memory import (
+    card,
+    cards,
+    describe,
+    fit,
+    forecast,
+    published,
+    published_sources,
+    published_table,
+    report,
+    request_of,
+)
 
 
 def test_cards_hold_the_memory_that_their_names_say():
@@ -73,6 +84,36 @@ def test_a_row_that_does_not_fit_names_its_mechanism_and_comes_closer_by_it():
         assert len(each.row.remark) > 40
         if each.row.loss_chunks > 1 or each.row.keeps_inputs:
             assert abs(each.explained_difference) < abs(each.difference)
+
+
+def test_it_is_within_3_percent_of_every_peak_whose_mechanisms_are_computed():
+    found = [row for row in report() if row.row.role != "excluded"]
+    assert len(published()) >= 80
+    assert len(found) >= 70
+    differences = [abs(row.explained_difference) for row in found]
+    assert sum(differences) / len(differences) < 0.01
+    assert max(differences) < 0.03
+    held_out = [row for row in found if row.row.role == "holdout"]
+    assert len(held_out) >= 40
+
+
+def test_an_excluded_row_says_what_is_not_computed():
+    excluded = [row for row in published() if row.role == "excluded"]
+    assert excluded
+    assert all("not computed" in row.remark for row in excluded)
+    assert {row.role for row in published()} == {"calibration", "holdout", "excluded"}
+
+
+def test_the_sources_are_shown_with_their_errors_and_a_long_table_is_folded():
+    sources = published_sources()
+    assert sum(int(row[2]) for row in sources.rows) == len(published())
+    fit_check = published_table("FitCheck")
+    assert len(fit_check.rows) == 71
+    page = fit_check.folded("71 peaks")._repr_html_()
+    assert page.startswith("<details><summary>71 peaks</summary><table>")
+    assert str(fit_check.folded("71 peaks")).startswith("71 peaks\nsource")
+    with pytest.raises(LabError, match="did you mean 'FitCheck'"):
+        published_table("FitChek")
 
 
 def test_every_published_row_says_where_it_is_from():

@@ -9,10 +9,8 @@ from labs_lib.training.published_code import what_it_says
 
 
 def test_the_error_of_the_old_form_stands_beside_the_new_form():
-    table = compare_code([("print(color)", "print(color)")], color=1)
-    assert table.rows == (
-        ("print(color)", "NameError: name 'color' is not defined", "print(color)"),
-    )
+    table = compare_code([("print(tint)", "print(shade)")], shade=1)
+    assert table.rows == (("print(tint)", "NameError: name 'tint' is not defined", "print(shade)"),)
 
 
 def test_a_repair_that_does_not_work_is_not_shown():

@@ -55,7 +55,7 @@ def test_what_paging_cannot_save_is_said():
     assert not report.fits
 
 
-def test_it_is_labelled_as_a_simulation():
+def test_it_is_labeled_as_a_simulation():
     report = simulate_paging([], {}, 1)
     assert report.simulated is True
 

@@ -1,0 +1,13 @@
+from .binding import Bound as Bound
+from .binding import bind as bind
+from .evidence import Evidence as Evidence
+from .evidence import evidence as evidence
+from .examining import Examination as Examination
+from .examining import examine as examine
+from .mock import MockInterview as MockInterview
+from .questions import InterviewQuestion as InterviewQuestion
+from .questions import find as find
+from .questions import questions as questions
+from .summary import Summary as Summary
+from .tables import draws_table as draws_table
+from .tables import questions_table as questions_table

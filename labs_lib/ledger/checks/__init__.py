@@ -1,0 +1,1 @@
+"""The checks of the claims, one module a topic; each function returns a `Finding`."""
