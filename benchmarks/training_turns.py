@@ -67,7 +67,7 @@ class Clock:
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         inner.get_input_embeddings().register_forward_pre_hook(self._count)
 
-    def _count(self, embedding: Any, inputs: tuple[Any, ...]) -> None:
+    def _count(self, _embedding: Any, inputs: tuple[Any, ...]) -> None:
         self._tokens_given += inputs[0].numel()
 
     def begin(self) -> None:

@@ -47,14 +47,17 @@ def same_factors(model: Any) -> None:
 def with_clock(trainer: Any) -> Callable[[Clock], None]:
     """Return what runs a `Trainer` to its end, each step when the parent says so."""
     from transformers import TrainerCallback
+    from typing_extensions import override
 
     class Turns(TrainerCallback):
         def __init__(self, clock: Clock):
             self._clock = clock
 
+        @override
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
             self._clock.begin()
 
+        @override
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             self._clock.end(trainer.optimizer)
 

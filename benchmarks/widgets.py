@@ -199,8 +199,10 @@ def send_json_to_nowhere() -> None:
     """Give widgets a channel that writes each message as JSON, as a kernel does, and drops it."""
     import comm
     from comm.base_comm import BaseComm
+    from typing_extensions import override
 
     class Nowhere(BaseComm):
+        @override
         def publish_msg(self, msg_type: str, data: Any = None, **rest: Any) -> None:
             json.dumps(data)
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 
 import click
+from typing_extensions import override
 
 from labs_lib import __version__
 from labs_lib.endings import ask_for_tracebacks, one_line_errors
@@ -59,10 +60,12 @@ VERBS: dict[str, tuple[str, str]] = {
 class VerbGroup(click.Group):
     """A command group that imports a verb's module only when the verb is used."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which a student meets them."""
         return list(VERBS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the verb's command; an unknown verb names the nearest one."""
         if cmd_name not in VERBS:
@@ -72,6 +75,7 @@ class VerbGroup(click.Group):
             )
         return with_debug(importlib.import_module(VERBS[cmd_name][0]).command)
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs and their one-liners without importing them."""
         with formatter.section("Verbs"):

@@ -21,11 +21,14 @@ class LabError(ValueError):
     """A mistake in the input: names the field, the value and what is legal, in one line.
 
     The command line prints the line and exits with status 2; a notebook shows the line
-    alone, without a traceback.
+    alone, without a traceback. With `field` the line is "field: reason"; both parts stay on the
+    error for whoever raises it again about another field.
     """
 
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+    def __init__(self, reason: str, field: str = ""):
+        self.field, self.reason = field, reason
+        line = f"{field}: {reason}" if field else reason
+        super().__init__(" ".join(line.split()))
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython, which calls this, shows in place of its traceback."""
@@ -50,7 +53,7 @@ def choice_error(
     names = list(legal)
     listed = names if len(names) <= 12 else [*names[:12], f"… {len(names) - 12} more"]
     near = nearest(str(value), [*aliases, *names])  # of two spellings of one name the last wins
-    return LabError(f"{field}: {shorten(value)} is not one of {', '.join(listed)}{near}")
+    return LabError(f"{shorten(value)} is not one of {', '.join(listed)}{near}", field)
 
 
 def kind_of(value: object) -> str:
@@ -99,22 +102,24 @@ def explain_validation(error: ValidationError, model: type[BaseModel], where: st
     The first problem is spelt out (field, value, what is legal, nearest field name); the
     number of others is added.
     """
-    problems: list[Any] = error.errors(include_url=False)
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"]) or "value"
-    if first["type"] == "extra_forbidden":
-        legal = sorted(model.model_fields)
-        detail = f"{field}: no such field{nearest(str(first['loc'][-1]), legal)}"
-    elif first["type"] == "missing":
-        detail = f"{field}: missing, and it has no default"
-    elif not first["loc"] and first["type"] == "value_error":
-        # Fields that do not go together; the message names them.
-        detail = first["msg"].removeprefix("Value error, ")
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        detail = f"{field}: {shorten(first['input'])} is not legal; {_lower_first(message)}"
+    problems = error.errors(include_url=False)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return LabError(f"{where + ': ' if where else ''}{detail}{more}")
+    return LabError(f"{where + ': ' if where else ''}{problem_line(problems[0], model)}{more}")
+
+
+def problem_line(problem: Any, model: type[BaseModel]) -> str:
+    """Return one entry of pydantic's report on `model` in one line: field, value, what is legal."""
+    field = ".".join(str(part) for part in problem["loc"]) or "value"
+    if problem["type"] == "extra_forbidden":
+        legal = sorted(model.model_fields)
+        return f"{field}: no such field{nearest(str(problem['loc'][-1]), legal)}"
+    if problem["type"] == "missing":
+        return f"{field}: missing, and it has no default"
+    if not problem["loc"] and problem["type"] == "value_error":
+        # Fields that do not go together; the message names them.
+        return problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{field}: {shorten(problem['input'])} is not legal; {_lower_first(message)}"
 
 
 def _lower_first(text: str) -> str:

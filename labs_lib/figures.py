@@ -109,7 +109,7 @@ class Picture:
         self.png = png
         self.alt = alt
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         code = base64.b64encode(self.png).decode()
         # HTML is what JupyterLab and GitHub draw first, and the only one to carry alt text.
         return {"text/html": _img(code, self.alt), "text/plain": self.alt}

@@ -23,14 +23,21 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
+class NotWrittenError(LabError):
+    """A file or folder that cannot be written, why, and what to know besides (`remark`)."""
+
+    def __init__(self, path: Path, reason: str, remark: str = ""):
+        super().__init__(f"cannot write {path}: {reason}{'; ' if remark else ''}{remark}")
+        self.path, self.reason = path, reason
+
+
 @contextmanager
 def friendly_os_errors(path: Path) -> Generator[None]:
     """Turn a full disk, a read-only folder or a missing parent into one clear line."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise LabError(f"cannot write {path}: {reason}") from error
+        raise NotWrittenError(path, error.strerror or str(error)) from error
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from labs_lib.assessment.kinds import KINDS
 from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.questions import Question
 from labs_lib.assessment.records import Lesson, Record, Slug, Text
-from labs_lib.errors import LabError, choice_error, explain_validation, nearest, shorten
+from labs_lib.errors import LabError, choice_error, nearest, problem_line, shorten
 from labs_lib.paths import BANK, quizzes_dir
 from labs_lib.texts import UnreadableError, read_bytes
 from labs_lib.yamls import NotYamlError, compose
@@ -226,21 +226,10 @@ def _problems(
     problems: list[Problem] = []
     for problem in error.errors(include_url=False):
         loc = problem["loc"]
-        single = _OneProblem([problem])
         owner = _model_at(model, loc[:-1]) or model
         line = _line(node, (*at, *loc))
-        problems.append(Problem(path, line, f"{name}{explain_validation(single, owner)}"))  # pyright: ignore[reportArgumentType]
+        problems.append(Problem(path, line, f"{name}{problem_line(problem, owner)}"))
     return problems
-
-
-class _OneProblem:
-    """One of a report's problems, in the shape that `explain_validation` reads."""
-
-    def __init__(self, problems: list[Any]):
-        self._problems = problems
-
-    def errors(self, include_url: bool = False) -> list[Any]:
-        return self._problems
 
 
 def _model_at(annotation: Any, loc: tuple[Any, ...]) -> type[BaseModel] | None:

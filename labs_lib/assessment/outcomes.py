@@ -51,6 +51,10 @@ class Outcome:
         return self.status == CORRECT
 
 
+class WrongFormError(ValueError):
+    """An answer that cannot be judged as it is; the message, without a full stop, is shown."""
+
+
 BLANK = Outcome(NOT_ATTEMPTED, "Not attempted yet.")
 
 

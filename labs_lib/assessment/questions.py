@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, ParamSpec, TypeVar, cast
 
 from pydantic import Field
 
@@ -17,6 +18,18 @@ from labs_lib.errors import kind_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def remembered(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Decorate a function of a question: what it returned for the last 4096 is remembered.
+
+    A frozen question holds its bank's fields alone; what is worked out from them stays here.
+    """
+    return cast("Callable[_P, _T]", lru_cache(maxsize=4096)(function))
 
 
 class Question(Record):
@@ -38,6 +51,10 @@ class Question(Record):
     """Whether each student gets a question of their own, which `draw` makes."""
     example: ClassVar[str]
     """An answer's form, as it stands in code: `"a,b"` with its quotes."""
+
+    def __hash__(self) -> int:
+        """Hash the id alone: quick, and for every kind, whatever its fields are."""
+        return hash(self.id)
 
     @property
     def lesson(self) -> str:

@@ -54,7 +54,7 @@ def run_apart(
         apart = run_forked(work, student_files, seconds, output_bytes)
         if apart.idle and not forced:
             again = run_spawned(work, student_files, seconds, output_bytes)
-            return apart if again.error_type == "PicklingError" else again
+            return apart if again.uncopied else again
         return apart
     except OSError as error:
         reason = plain_text(error.strerror or error)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from labs_lib.assessment.outcomes import WrongFormError
 from labs_lib.assessment.plain import TooLargeError, encode, plain_text
 from labs_lib.assessment.sandbox_report import RESULT_BYTES
 from labs_lib.assessment.sandbox_walls import raise_walls
@@ -117,6 +118,7 @@ def report_of(
             "file": file,
             "line": line,
             "unfinished": is_unfinished(error, student_files),
+            "wrong_form": isinstance(error, WrongFormError),
         }
 
 

@@ -25,8 +25,9 @@ Ending = Literal[
 class Apart:
     """How student code ended: what it returned, or why it did not; and what it printed.
 
-    `unfinished` says that the code raised NotImplementedError itself, in a line of its own; `idle`
-    that it ran out of time without computing.
+    `unfinished` says that the code raised NotImplementedError itself, in a line of its own;
+    `wrong_form` that a checker raised `WrongFormError`; `uncopied` that the code could not be
+    copied to another process; `idle` that it ran out of time without computing.
     """
 
     ending: Ending
@@ -37,6 +38,8 @@ class Apart:
     line_text: str = ""
     printed: str = ""
     unfinished: bool = False
+    wrong_form: bool = False
+    uncopied: bool = False
     idle: bool = False
 
 
@@ -52,6 +55,7 @@ class Report(BaseModel):
     file: str | None = None
     line: int | None = Field(default=None, ge=1, le=10**8)
     unfinished: bool = False
+    wrong_form: bool = False
 
 
 def read_report(raw: bytes, student_files: tuple[str, ...], printed: str) -> Apart | None:
@@ -85,6 +89,7 @@ def read_report(raw: bytes, student_files: tuple[str, ...], printed: str) -> Apa
         line_text=source_line(known, report.line) if known and report.line else "",
         printed=printed,
         unfinished=report.unfinished,
+        wrong_form=report.wrong_form,
     )
 
 

@@ -67,7 +67,7 @@ def _write_payload(
         if not apart.value:
             return None
         if "CUDA" not in str(apart.value):
-            return Apart("raised", message=str(apart.value), error_type="PicklingError")
+            return _uncopied(str(apart.value))
     payload = _payload(work, student_files)
     if isinstance(payload, Apart):
         return payload
@@ -101,7 +101,11 @@ def _payload(work: Callable[[], Any], student_files: tuple[str, ...]) -> bytes |
             reason = error
     said = plain_text(f"{type_name(reason)}: {_text(reason)}", 200)
     message = f"Your code cannot be checked apart from the notebook: {said}"
-    return Apart("raised", message=message, error_type="PicklingError")
+    return _uncopied(message)
+
+
+def _uncopied(message: str) -> Apart:
+    return Apart("raised", message=message, error_type="PicklingError", uncopied=True)
 
 
 def _text(error: BaseException | None) -> str:

@@ -108,7 +108,8 @@ def _finite(value: object) -> float:
     except OverflowError:
         raise NumberError("the number is too large") from None
     if not math.isfinite(number):
-        raise NumberError(f"{number} is not a finite number")
+        name = "NaN" if math.isnan(number) else "infinity"
+        raise NumberError(f"{name} is not a finite number")
     return number
 
 

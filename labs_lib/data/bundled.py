@@ -13,7 +13,7 @@ from labs_lib.errors import choice_error
 # Each set's metrics; the first is the one that a run reports first.
 METRICS: dict[str, dict[str, scoring.Scorer]] = {
     "sea-captain": {
-        "in_voice": lambda row, text: scoring.in_voice(text),
+        "in_voice": lambda _row, text: scoring.in_voice(text),
         "fact_right": scoring.fact_right,
     },
     "structured-output": {

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +91,12 @@ class DataSet:
             raise choice_error("split", name, SPLITS)
         return getattr(self, name)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of every row of every split, in order; the name does not count."""
+        """SHA-256 (hex) of every row of every split, in order; the name does not count.
+
+        It is computed at each call.
+        """
         digest = hashlib.sha256()
         for split in SPLITS:
             digest.update(f"# {split}\n".encode())

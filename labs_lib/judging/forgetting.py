@@ -81,7 +81,8 @@ def forgetting(run: Run, questions: int | None = None) -> Forgetting:
         raise LabError(f"questions: {shorten(questions)} asks nothing; give 1 or more")
     probe = data.load_set(PROBE).test[:questions]
     before, after = (ask_probe(run, probe, when) for when in ("before", "after"))
-    assert before.loss is not None and after.loss is not None  # a probe always takes the loss
+    assert before.loss is not None
+    assert after.loss is not None
     return Forgetting(
         before.passed["fact_right"], after.passed["fact_right"], before.loss, after.loss
     )

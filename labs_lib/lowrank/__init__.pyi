@@ -4,14 +4,10 @@ from .counting import count_lora_parameters as count_lora_parameters
 from .counting import meta_model as meta_model
 from .counting import target_shapes as target_shapes
 from .decomposition import Factorisation as Factorisation
-from .decomposition import approximation_error as approximation_error
-from .decomposition import best_approximation as best_approximation
 from .decomposition import effective_rank as effective_rank
 from .decomposition import energy_by_rank as energy_by_rank
 from .decomposition import factorise as factorise
-from .decomposition import rank_for_energy as rank_for_energy
 from .decomposition import spectrum_of as spectrum_of
-from .decomposition import stable_rank as stable_rank
 from .drawing import draw_layer as draw_layer
 from .drawing import draw_methods as draw_methods
 from .injection import adapters as adapters

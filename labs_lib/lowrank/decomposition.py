@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,13 @@ class Factorisation:
     left: np.ndarray
     spectrum: np.ndarray
     right: np.ndarray
+    energy_left: np.ndarray = field(init=False, repr=False)
+    """Σ σ² beyond each rank 0 … k, summed from the smallest so that nothing cancels."""
+
+    def __post_init__(self) -> None:
+        squares = np.square(self.spectrum.astype(np.float64))
+        energy_left = np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
+        object.__setattr__(self, "energy_left", energy_left)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,22 +58,16 @@ class Factorisation:
     def error(self, rank: int) -> float:
         """Return ‖W − W_r‖ in the Frobenius norm: √(σ²_{r+1} + … + σ²_k)."""
         check_rank(rank, *self.shape)
-        return float(np.sqrt(self._energy_left[rank]))
+        return float(np.sqrt(self.energy_left[rank]))
 
     def relative_error(self, rank: int) -> float:
         """Return ‖W − W_r‖ / ‖W‖ in the Frobenius norm, 0 for a matrix of zeros."""
-        total = float(np.sqrt(self._energy_left[0]))
+        total = float(np.sqrt(self.energy_left[0]))
         return self.error(rank) / total if total else 0.0
 
     def energy_kept(self, rank: int) -> float:
         """Return the share of ‖W‖² that rank `rank` keeps, from 0 to 1."""
         return 1.0 - self.relative_error(rank) ** 2
-
-    @functools.cached_property
-    def _energy_left(self) -> np.ndarray:
-        """Σ σ² beyond each rank 0 … k, summed from the smallest so that nothing cancels."""
-        squares = np.square(self.spectrum.astype(np.float64))
-        return np.concatenate([np.cumsum(squares[::-1])[::-1], [0.0]])
 
 
 def factorise(matrix: Any) -> Factorisation:
@@ -79,21 +79,6 @@ def factorise(matrix: Any) -> Factorisation:
     array = as_matrix(matrix)
     left, spectrum, right = np.linalg.svd(array, full_matrices=False)
     return Factorisation(left, spectrum, right)
-
-
-def best_approximation(matrix: Any, rank: int) -> np.ndarray:
-    """Return the matrix of rank `rank` nearest to `matrix` (Eckart–Young)."""
-    array = as_matrix(matrix)
-    check_rank(rank, *array.shape)
-    return factorise(array).approximation(rank)
-
-
-def approximation_error(matrix: Any, rank: int) -> float:
-    """Return the least Frobenius distance from `matrix` to any matrix of rank `rank`."""
-    array = as_matrix(matrix)
-    check_rank(rank, *array.shape)
-    squares = np.square(spectrum_of(array).astype(np.float64))
-    return float(np.sqrt(squares[: rank - 1 : -1].sum()))
 
 
 def spectrum_of(matrix: Any) -> np.ndarray:
@@ -108,14 +93,6 @@ def energy_by_rank(spectrum: Any) -> np.ndarray:
     return np.cumsum(squares) / total if total else np.ones_like(squares)
 
 
-def rank_for_energy(spectrum: Any, share: float) -> int:
-    """Return the smallest rank that keeps `share` (above 0, at most 1) of ‖W‖²."""
-    if not 0 < share <= 1:
-        raise LabError(f"share: {shorten(share)} is not legal; above 0 and at most 1")
-    kept = energy_by_rank(spectrum)
-    return int(np.searchsorted(kept, min(share, kept[-1]) - 1e-12) + 1)
-
-
 def effective_rank(spectrum: Any) -> float:
     """Return exp(entropy of σ/Σσ): how many directions the matrix really uses, 1 … k.
 
@@ -127,12 +104,6 @@ def effective_rank(spectrum: Any) -> float:
         return 0.0
     share = values[values > 0] / values.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
-
-
-def stable_rank(spectrum: Any) -> float:
-    """Return ‖W‖²_F / σ²₁, a rank that small singular values barely move; 0 for zeros."""
-    squares = np.square(np.asarray(spectrum, dtype=np.float64))
-    return float(squares.sum() / squares.max()) if squares.any() else 0.0
 
 
 def as_matrix(matrix: Any) -> np.ndarray:

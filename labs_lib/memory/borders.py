@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
 from labs_lib.errors import LabError, last_line
 
-# What fake tensors raise where an operation's result depends on values.
-_NEEDS_VALUES = ("DynamicOutputShapeException", "DataDependentOutputException")
+# Errors whose text alone does not say what went wrong.
+_NAMED = (KeyError, AttributeError, TypeError, ImportError, IndexError)
 _LONGEST = 300
 
 
@@ -33,14 +34,21 @@ def in_one_line(doing: str, model: Any = None) -> Generator[None, None, None]:
 
 
 def _words(error: Exception) -> str:
-    kind = type(error).__name__
     said = last_line(error)
-    if kind in _NEEDS_VALUES:
+    if _needs_values(error):
         operation = said.removesuffix(".default")
         return f"{operation} depends on values, and a trace has shapes alone"
-    if kind in ("KeyError", "AttributeError", "TypeError", "ImportError", "IndexError"):
-        said = f"{kind}: {said}"
+    if type(error) in _NAMED:
+        said = f"{type(error).__name__}: {said}"
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def _needs_values(error: Exception) -> bool:
+    """Return whether fake tensors raised this: an operation's result depends on values."""
+    fake: Any = sys.modules.get("torch._subclasses.fake_tensor")  # where it runs, it is loaded
+    if fake is None:
+        return False
+    return isinstance(error, (fake.DynamicOutputShapeException, fake.DataDependentOutputException))
 
 
 def _part_of(model: Any, traceback: TracebackType | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from labs_lib.errors import choice_error
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import forecast
+from labs_lib.memory.config_file import config_file
 from labs_lib.memory.fitting import Card, cards, largest_model, longest_sequence
 from labs_lib.memory.fitting import card as find_card
 from labs_lib.memory.request import MemoryRequest, request_of
@@ -64,10 +65,12 @@ class Option:
         """Return what the card leaves beside the peak; negative where it does not fit."""
         return self.card.usable_bytes - self.forecast.peak_bytes
 
-    @functools.cached_property
+    @property
     def longest(self) -> int:
         """Return the longest sequence, in tokens, that the card takes at this batch (0: none)."""
-        return longest_sequence(self.request, self.card)
+        path = config_file(self.request.model)
+        changed = path.stat().st_mtime_ns if path else 0
+        return _longest(self.request.model_dump_json(), self.card, changed)
 
     @property
     def fits(self) -> bool:
@@ -78,6 +81,12 @@ class Option:
     def name(self) -> str:
         """Return the method for people, with what is switched on besides."""
         return f"{NAMES[self.method]} with {self.settings}" if self.settings else NAMES[self.method]
+
+
+@functools.lru_cache(maxsize=64)
+def _longest(request: str, card: Card, _changed: int) -> int:
+    """Return the longest sequence; `_changed` is when the model's configuration last did."""
+    return longest_sequence(MemoryRequest.model_validate_json(request), card)
 
 
 @dataclass(frozen=True)

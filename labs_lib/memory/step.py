@@ -126,7 +126,7 @@ class _LayerMoments:
         self.recorder, self.name = recorder, name
         self.is_first, self.is_last = is_first, is_last
 
-    def entered(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def entered(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
         phase, _, micro = self.recorder.moments[-1]
         if phase != "forward":  # a checkpointed layer running again
             return
@@ -135,7 +135,7 @@ class _LayerMoments:
             _on_gradient(begins, lambda: self.recorder.mark("backward", "embedding", micro))
         self.recorder.mark("forward", self.name, micro)
 
-    def left(self, module: nn.Module, args: Any, output: Any) -> None:
+    def left(self, _module: nn.Module, _args: Any, output: Any) -> None:
         phase, _, micro = self.recorder.moments[-1]
         if phase != "forward":
             self.recorder.recomputed()

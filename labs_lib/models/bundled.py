@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.files import folder_written_aside, friendly_os_errors, write_json
+from labs_lib.files import NotWrittenError, folder_written_aside, friendly_os_errors, write_json
 from labs_lib.models.catalogue import entry
 from labs_lib.paths import cache_dir
 
@@ -84,9 +84,10 @@ def _convert_into(folder: Path, say: Say) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     free = shutil.disk_usage(folder.parent).free
     if free < _BYTES_NEEDED:
-        raise LabError(
-            f"cannot write {folder}: {free / 1e9:.2f} GB free, {_BYTES_NEEDED / 1e9:.1f} GB "
-            f"needed; make room, or set LABS_HOME to a folder on another disk"
+        raise NotWrittenError(
+            folder,
+            f"{free / 1e9:.2f} GB free, {_BYTES_NEEDED / 1e9:.1f} GB needed",
+            "make room, or set LABS_HOME to a folder on another disk",
         )
     from safetensors import SafetensorError
 
@@ -108,7 +109,7 @@ def _convert_into(folder: Path, say: Say) -> None:
                 },
             )
     except SafetensorError as error:  # how safetensors reports a disk that fills up meanwhile
-        raise LabError(f"cannot write {folder}: {error}") from error
+        raise NotWrittenError(folder, str(error)) from error
 
 
 def _is_whole(folder: Path) -> bool:

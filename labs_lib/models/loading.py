@@ -6,6 +6,7 @@ or three more (it brings the generation code); both wait for the first call.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,15 +104,17 @@ def load_model(
     missing = sorted(report["missing_keys"])
     if missing:
         raise LabError(
-            f"model: {source.name} lacks {len(missing)} of its weights (first: {missing[0]}); "
-            f"the folder is incomplete or holds another architecture"
+            f"{source.name} lacks {len(missing)} of its weights (first: {missing[0]}); "
+            f"the folder is incomplete or holds another architecture",
+            field="model",
         )
     if mismatched := sorted(report["mismatched_keys"], key=str):
         first, stored, built = mismatched[0][:3]
         raise LabError(
-            f"model: {source.name} holds {len(mismatched)} weights of another shape than its "
+            f"{source.name} holds {len(mismatched)} weights of another shape than its "
             f"config.json says (first: {first}, {list(stored)} for {list(built)}); the two do not "
-            "belong together"
+            "belong together",
+            field="model",
         )
     return model.eval()
 
@@ -154,7 +157,7 @@ def locate(name: str | Path) -> Source:
     if not text:
         raise unknown_model(text)
     if len(text) > _LONGEST_NAME or "\0" in text:
-        raise LabError(f"model: {shorten(text)} is no name of a model and no path")
+        raise LabError(f"{shorten(text)} is no name of a model and no path", field="model")
     found = find(text)
     if found and found.bundled:
         return Source(found.name, str(prepare_bundled()), local=True)
@@ -163,15 +166,15 @@ def locate(name: str | Path) -> Source:
         is_folder = folder.is_dir()
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ with a user that is none
         reason = getattr(error, "strerror", None) or error
-        raise LabError(f"model: {shorten(text)}: {reason}") from None
+        raise LabError(f"{shorten(text)}: {reason}", field="model") from None
     if is_folder:
         return Source(text, str(folder), local=True)
     if folder.is_file():
         inside = (folder.parent / "config.json").is_file()
         hint = f"; did you mean {str(folder.parent)!r}?" if inside else ""
-        raise LabError(f"model: {shorten(text)}: is a file, not a folder{hint}")
+        raise LabError(f"{shorten(text)}: is a file, not a folder{hint}", field="model")
     if isinstance(name, Path) or text[0] in ".~" or folder.is_absolute() or "\\" in text:
-        raise LabError(f"model: {shorten(text)}: there is no such folder")
+        raise LabError(f"{shorten(text)}: there is no such folder", field="model")
     if found:
         return Source(text, found.hub_name, local=False)
     if text.count("/") != 1:
@@ -181,23 +184,26 @@ def locate(name: str | Path) -> Source:
 
 def check_folder(folder: Path) -> None:
     """Raise `LabError` unless `folder` holds a readable config.json and whole safetensors."""
-    where = f"model: {folder}"
     config_file = folder / "config.json"
     if not config_file.is_file():
         if (folder / "adapter_config.json").is_file():
-            raise LabError(f"{where} holds an adapter, not a model; load its base model instead")
-        raise LabError(f"{where} holds no config.json, so it is not a model folder")
-    config = _read_json(config_file, where)
+            raise LabError(
+                f"{folder} holds an adapter, not a model; load its base model instead",
+                field="model",
+            )
+        raise LabError(f"{folder} holds no config.json, so it is not a model folder", field="model")
+    config = _read_json(config_file, folder)
     if not isinstance(config, dict) or not config.get("model_type"):
-        raise LabError(f"{where}: config.json names no model_type")
-    files = _weight_files(folder, where)
+        raise LabError(f"{folder}: config.json names no model_type", field="model")
+    files = _weight_files(folder)
     if not files:
         if any(list(folder.glob(pattern)) for pattern in _PICKLES):
             raise LabError(
-                f"{where} holds only pickle weights (.bin, .pt), which can run code when they are "
-                f"loaded; save the model again as safetensors"
+                f"{folder} holds only pickle weights (.bin, .pt), which can run code when they are "
+                f"loaded; save the model again as safetensors",
+                field="model",
             )
-        raise LabError(f"{where} holds no .safetensors weights")
+        raise LabError(f"{folder} holds no .safetensors weights", field="model")
     from safetensors import SafetensorError, safe_open
 
     for file in files:
@@ -206,7 +212,8 @@ def check_folder(folder: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise LabError(
-                f"{where}: {file.name} is damaged or cut short ({error}); copy or save it again"
+                f"{folder}: {file.name} is damaged or cut short ({error}); copy or save it again",
+                field="model",
             ) from error
 
 
@@ -217,28 +224,32 @@ def check_tokenizer_folder(folder: Path) -> None:
         raise LabError(f"tokenizer: {folder} holds no tokenizer.json")
 
 
-def _weight_files(folder: Path, where: str) -> list[Path]:
+def _weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file() and not (folder / "model.safetensors").is_file():
-        content = _read_json(index, where)
+        content = _read_json(index, folder)
         try:
             files = [folder / name for name in sorted(set(content["weight_map"].values()))]
         except (KeyError, TypeError, AttributeError) as error:
-            raise LabError(f"{where}: {index.name} holds no weight_map") from error
+            raise LabError(f"{folder}: {index.name} holds no weight_map", field="model") from error
         for file in files:
             if not file.is_file():
-                raise LabError(f"{where}: {file.name} is named in {index.name} but missing")
+                raise LabError(
+                    f"{folder}: {file.name} is named in {index.name} but missing", field="model"
+                )
         return files
     file = folder / "model.safetensors"
     return [file] if file.is_file() else []
 
 
-def _read_json(file: Path, where: str) -> Any:
+def _read_json(file: Path, folder: Path) -> Any:
     try:
         # Python writes Infinity, and Mamba's configurations hold one.
         return read_json(file, _MOST_JSON_BYTES, allow_nan=True)
     except UnreadableError as error:
-        raise LabError(f"{where}: cannot read {file.name}: {error.reason}") from None
+        raise LabError(
+            f"{folder}: cannot read {file.name}: {error.reason}", field="model"
+        ) from None
 
 
 def _dtype_name(dtype: str | torch.dtype | None) -> str | None:
@@ -310,15 +321,21 @@ def _in_one_line(source: Source) -> Iterator[None]:
     except LabError:
         raise
     except MemoryError as error:
-        raise LabError(f"model: {source.name} does not fit in memory") from error
+        raise LabError(f"{source.name} does not fit in memory", field="model") from error
     except Exception as error:  # a stranger's files in the loaders' hands
-        raise LabError(f"model: {_explain(source, error)}") from error
+        raise LabError(_explain(source, error), field="model") from error
 
 
 def _explain(source: Source, error: Exception) -> str:
+    import torch
+    from huggingface_hub import errors as hub
+
     reasons = _chain(error)
-    kinds = {type(reason).__name__ for reason in reasons}
-    if "OutOfMemoryError" in kinds:
+
+    def comes_from(*classes: type[BaseException]) -> bool:
+        return any(isinstance(reason, classes) for reason in reasons)
+
+    if comes_from(torch.OutOfMemoryError):
         return f"{source.name} does not fit in the accelerator's memory; try quantization='nf4'"
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in str(error):
@@ -327,30 +344,22 @@ def _explain(source: Source, error: Exception) -> str:
         return f"{source.name} cannot be loaded: {first}"
     legal = [*catalogue(), *(each.hub_name for each in catalogue().values())]
     hint = "" if find(source.name) else nearest(source.name, legal)
-    if "GatedRepoError" in kinds:
+    if comes_from(hub.GatedRepoError):
         return (
             f"{source.location} is gated: accept its licence on the hub and log in with "
             f"`hf auth login`; {_OFFLINE}"
         )
-    if "RepositoryNotFoundError" in kinds:
+    if comes_from(hub.RepositoryNotFoundError):
         return f"the hub knows no {source.location}{hint or f'; {_OFFLINE}'}"
     if "safetensors" in first:
         return f"{source.location} has no safetensors weights, and the course loads no pickle"
-    if kinds & _UNREACHABLE or isinstance(error, OSError):
+    # An HTTP library's own errors come from one of the system's.
+    unreachable = (hub.LocalEntryNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
+    if comes_from(*unreachable) or isinstance(error, OSError):
         return (
             f"{source.location} is not on this machine and no hub can be reached; {_OFFLINE}{hint}"
         )
     return f"{source.name} cannot be loaded: {first}"
-
-
-_UNREACHABLE = {
-    "LocalEntryNotFoundError",
-    "OfflineModeIsEnabled",
-    "ConnectError",
-    "ConnectionError",
-    "ConnectTimeout",
-    "ReadTimeout",
-}
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

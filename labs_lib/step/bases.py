@@ -31,11 +31,11 @@ class PlainBase:
         """Return the bits of one weight."""
         return 8 * self.itemsize
 
-    def weight_bytes(self, d_out: int, d_in: int, double_quant: bool) -> int:
+    def weight_bytes(self, d_out: int, d_in: int, _double_quant: bool) -> int:
         """Return the bytes of one (d_out, d_in) matrix."""
         return d_out * d_in * self.itemsize
 
-    def restored_bytes(self, elements: int, itemsize: int, double_quant: bool) -> int:
+    def restored_bytes(self, _elements: int, _itemsize: int, _double_quant: bool) -> int:
         """Return 0: nothing has to be restored before a product."""
         return 0
 

@@ -63,21 +63,19 @@ def _lower_rank(step: Step) -> Fields:
 
 
 CHECKPOINTING = Saving(
-    lambda step: "gradient checkpointing",
+    lambda _: "gradient checkpointing",
     "about a third more computing: every layer runs forward twice",
     _recompute,
 )
-ADAPTER = Saving(
-    lambda step: "LoRA in place of full fine-tuning", "the update has low rank", _adapt
-)
+ADAPTER = Saving(lambda _: "LoRA in place of full fine-tuning", "the update has low rank", _adapt)
 QUANTIZED_BASE = Saving(
-    lambda step: "QLoRA: the base in NF4, double-quantized",
+    lambda _: "QLoRA: the base in NF4, double-quantized",
     "slower steps; a rounded base",
     _quantize,
 )
 
 SAVINGS = (
-    Saving(lambda step: "fused AdamW", "nothing: one kernel in place of many", _fused),
+    Saving(lambda _: "fused AdamW", "nothing: one kernel in place of many", _fused),
     Saving(
         lambda step: f"batch 1 with {step.accumulation} accumulation steps",
         "some speed; the same gradient",
@@ -86,11 +84,11 @@ SAVINGS = (
     CHECKPOINTING,
     ADAPTER,
     QUANTIZED_BASE,
-    Saving(lambda step: "8-bit AdamW", "rounded optimizer states", _rounded_states),
+    Saving(lambda _: "8-bit AdamW", "rounded optimizer states", _rounded_states),
     Saving(
         lambda step: f"sequences of {step.seq_len}",
         "long examples are cut",
         lambda step: shorter(step, divisor=4, spared_tokens=511),
     ),
-    Saving(lambda step: "rank 8", "a smaller adapter", _lower_rank),
+    Saving(lambda _: "rank 8", "a smaller adapter", _lower_rank),
 )

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from typing_extensions import override
+
 Shape = tuple[int, ...]
 Group = tuple[Shape, int]
 """The shape of a trained tensor, and how many such tensors there are."""
@@ -48,7 +50,7 @@ class States(Protocol):
 
 
 @dataclass(frozen=True)
-class WholeStates:
+class WholeStates(States):
     """`count` values for each element, in `itemsize` bytes or in the parameter's own precision.
 
     `counter_bytes` is what the number of steps takes where it is a tensor.
@@ -59,22 +61,25 @@ class WholeStates:
     counter_bytes: int = 0
 
     @property
+    @override
     def per_element(self) -> int:
         """Return the values for each element."""
         return self.count
 
+    @override
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""
         size = itemsize if self.itemsize is None else self.itemsize
         return StateBytes(self.count * math.prod(shape) * size, self.counter_bytes)
 
+    @override
     def shared_bytes(self, shapes: Iterable[Shape]) -> int:
         """Return 0: no two tensors share a state."""
         return 0
 
 
 @dataclass(frozen=True)
-class EightBitStates:
+class EightBitStates(States):
     """`count` 8-bit values for each element, with one fp32 absmax for 256 of them (bitsandbytes).
 
     Small tensors keep theirs in fp32. Each state has one code book of 256 fp32 values.
@@ -83,10 +88,12 @@ class EightBitStates:
     count: int
 
     @property
+    @override
     def per_element(self) -> int:
         """Return the values for each element."""
         return self.count
 
+    @override
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""
         elements = math.prod(shape)
@@ -94,6 +101,7 @@ class EightBitStates:
             return StateBytes(self.count * 4 * elements, 0)
         return StateBytes(self.count * elements, self.count * 4 * -(-elements // 256))
 
+    @override
     def shared_bytes(self, shapes: Iterable[Shape]) -> int:
         """Return the bytes of the code books, if any tensor is large enough to need them."""
         needed = any(math.prod(shape) >= EIGHT_BIT_FROM_ELEMENTS for shape in shapes)
@@ -101,22 +109,25 @@ class EightBitStates:
 
 
 @dataclass(frozen=True)
-class FactoredStates:
+class FactoredStates(States):
     """One fp32 for each row and each column of a matrix, one for each element of a vector.
 
     Beside them stands the root mean square of the parameter (Adafactor, arXiv 1804.04235 §3).
     """
 
     @property
+    @override
     def per_element(self) -> int:
         """Return 0: a matrix's states are its rows' and its columns'."""
         return 0
 
+    @override
     def of(self, shape: Shape, itemsize: int) -> StateBytes:
         """Return the bytes for one tensor."""
         values = sum(shape) if len(shape) == 2 else math.prod(shape)
         return StateBytes(0, 4 * (values + 1))
 
+    @override
     def shared_bytes(self, shapes: Iterable[Shape]) -> int:
         """Return 0: no two tensors share a state."""
         return 0

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from transformers import TrainerCallback
+from typing_extensions import override
 
 from labs_lib.errors import LabError, last_line
-from labs_lib.files import friendly_os_errors
+from labs_lib.files import NotWrittenError, friendly_os_errors
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
@@ -48,6 +49,7 @@ class StopWhenDiverged(TrainerCallback):
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
 
+    @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Look at the step just logged; evaluations are not steps."""
         for name, words in (("loss", "the loss is"), ("grad_norm", "the gradient's norm is")):
@@ -67,7 +69,7 @@ def check_finite_weights(model: Any, recipe: Recipe, step: int) -> None:
 
 @contextmanager
 def storage_errors(path: Path, remark: str = "") -> Iterator[None]:
-    """Turn what the libraries raise on a full disk into one line; `remark` ends it.
+    """Turn what the libraries raise on a full disk into `NotWrittenError`, with a remark.
 
     torch and safetensors write files by themselves and raise errors of their own kinds.
     """
@@ -77,11 +79,9 @@ def storage_errors(path: Path, remark: str = "") -> Iterator[None]:
     except (RuntimeError, SafetensorError) as error:
         if not _is_about_writing(error):
             raise
-        raise LabError(f"cannot write {path}: {last_line(error)}{remark}") from error
-    except LabError as error:
-        if not isinstance(error.__cause__, OSError) or not remark:
-            raise
-        raise LabError(f"{error}{remark}") from error.__cause__
+        raise NotWrittenError(path, last_line(error), remark) from error
+    except NotWrittenError as error:
+        raise NotWrittenError(error.path, error.reason, remark) from error.__cause__
 
 
 def _is_about_writing(error: Exception) -> bool:

@@ -37,7 +37,8 @@ def assert_learned(run: Run, share: float = 0.5) -> None:
     ends without an error too.
     """
     before, after = run.before.loss, run.after.loss
-    assert before is not None and after is not None, "no held-out loss was taken"
+    assert before is not None, "no held-out loss was taken before training"
+    assert after is not None, "no held-out loss was taken after training"
     cut_off = run.without_gradient
     assert not cut_off, f"no gradient reached {len(cut_off)} trained tensors, first {cut_off[0]}"
     assert after < share * before, f"the held-out loss went from {before:.3f} to {after:.3f} only"

@@ -17,7 +17,7 @@ from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.run import ValidationCurve
 
-KEPT = "; the last checkpoint is kept"
+KEPT = "the last checkpoint is kept"
 
 
 def take_steps(

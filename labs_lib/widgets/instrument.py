@@ -91,7 +91,7 @@ class Instrument(ipywidgets.VBox):
         """Return the (label, value) rows of the table."""
         raise NotImplementedError
 
-    def notes(self, figures: Any) -> Sequence[str]:
+    def notes(self, _figures: Any, /) -> Sequence[str]:
         """Return sentences to show, numbered, under the table; none unless a subclass has them."""
         return ()
 

@@ -156,7 +156,7 @@ _FUNCTION = Exercise(
                 "base-not-resident",
                 "The frozen parameters are missing. They are in memory too: every forward pass "
                 "goes through them.",
-                wrong=lambda f, t, fb, tb, sb: t * (2 * tb + 2 * sb),
+                wrong=lambda _f, t, _fb, tb, sb: t * (2 * tb + 2 * sb),
             ),
             Misconception(
                 "forgets-gradients",
@@ -173,7 +173,7 @@ _FUNCTION = Exercise(
             Misconception(
                 "no-adam-states",
                 "Adam's two states for each trained parameter are missing.",
-                wrong=lambda f, t, fb, tb, sb: f * fb + t * 2 * tb,
+                wrong=lambda f, t, fb, tb, _sb: f * fb + t * 2 * tb,
             ),
             Misconception(
                 "states-for-frozen",

@@ -67,7 +67,7 @@ COUNT = Exercise(
             Misconception(
                 "one-layer",
                 "That is the count for one layer; every layer has its own adapters.",
-                wrong=lambda rank, layers, *rest: _count(rank, 1, *rest),
+                wrong=lambda rank, _layers, *rest: _count(rank, 1, *rest),
             ),
             Misconception(
                 "square-key-value",
@@ -78,7 +78,7 @@ COUNT = Exercise(
             Misconception(
                 "kv-heads-as-width",
                 "kv_heads is a number of heads, not a width; each is hidden // heads wide.",
-                wrong=lambda rank, layers, hidden, heads, kv_heads, fused: _count(
+                wrong=lambda rank, layers, hidden, _heads, kv_heads, fused: _count(
                     rank, layers, hidden, hidden, kv_heads, fused
                 ),
             ),
@@ -92,12 +92,12 @@ COUNT = Exercise(
                 "fused-as-square",
                 "Right for separate matrices. The fused one is not square: its output holds "
                 "query, key and value together.",
-                wrong=lambda *case: _count(*case, one_matrix=lambda hidden, kv: [hidden]),
+                wrong=lambda *case: _count(*case, one_matrix=lambda hidden, _kv: [hidden]),
             ),
             Misconception(
                 "full-matrices",
                 "You count the frozen matrices (d_in × d_out); LoRA trains rank × (d_in + d_out).",
-                wrong=lambda *case: _count(*case, cost=lambda rank, d_in, d_out: d_in * d_out),
+                wrong=lambda *case: _count(*case, cost=lambda _rank, d_in, d_out: d_in * d_out),
             ),
             Misconception(
                 "product-of-factors",
@@ -110,7 +110,7 @@ COUNT = Exercise(
             Misconception(
                 "only-lora-a",
                 "You count lora_A only; lora_B has rank × d_out more.",
-                wrong=lambda *case: _count(*case, cost=lambda rank, d_in, d_out: rank * d_in),
+                wrong=lambda *case: _count(*case, cost=lambda rank, d_in, _d_out: rank * d_in),
             ),
         ),
     ),

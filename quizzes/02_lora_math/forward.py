@@ -78,12 +78,12 @@ FORWARD = Exercise(
             Misconception(
                 "alpha-is-scaling",
                 "You scale by alpha itself. It is alpha / r; r is A.shape[0].",
-                wrong=_rescaled(lambda alpha, rank: alpha),
+                wrong=_rescaled(lambda alpha, _rank: alpha),
             ),
             Misconception(
                 "no-scaling",
                 "The update is not scaled: alpha / r is missing.",
-                wrong=_rescaled(lambda alpha, rank: 1.0),
+                wrong=_rescaled(lambda _alpha, _rank: 1.0),
             ),
             Misconception(
                 "upside-down",
@@ -151,7 +151,7 @@ FORWARD = Exercise(
             Misconception(
                 "no-base",
                 "That is the update alone; the frozen layer's own output is missing.",
-                wrong=lambda x, W, bias, A, B, alpha: alpha / len(A) * (drop(x) @ A.T @ B.T),
+                wrong=lambda x, _W, _bias, A, B, alpha: alpha / len(A) * (drop(x) @ A.T @ B.T),
             ),
             Misconception(
                 "scales-the-base",

@@ -60,12 +60,12 @@ MERGE = Exercise(
             Misconception(
                 "no-scaling",
                 "You add B·A without its scaling; the unmerged layer adds (alpha / r)·B·A.",
-                wrong=_merge_rescaled(lambda alpha, rank: 1.0),
+                wrong=_merge_rescaled(lambda _alpha, _rank: 1.0),
             ),
             Misconception(
                 "alpha-is-scaling",
                 "You scale by alpha itself. It is alpha / r; r is A.shape[0].",
-                wrong=_merge_rescaled(lambda alpha, rank: alpha),
+                wrong=_merge_rescaled(lambda alpha, _rank: alpha),
             ),
             Misconception(
                 "upside-down",
@@ -103,7 +103,7 @@ MERGE = Exercise(
             Misconception(
                 "delta-only",
                 "That is ΔW alone; the merged weight is W + ΔW.",
-                wrong=lambda W, bias, A, B, alpha: [alpha / len(A) * (B @ A), bias],
+                wrong=lambda _W, bias, A, B, alpha: [alpha / len(A) * (B @ A), bias],
             ),
             Misconception(
                 "weight-only",

@@ -129,7 +129,7 @@ FACTORS = Exercise(
             Misconception(
                 "no-singular-values",
                 "The singular values are missing from the product: multiply them into one factor.",
-                when=_each(_product_is(lambda U, S, Vh, rank: U[:, :rank] @ Vh[:rank])),
+                when=_each(_product_is(lambda U, _S, Vh, rank: U[:, :rank] @ Vh[:rank])),
             ),
             Misconception(
                 "singular-values-twice",

@@ -45,7 +45,7 @@ COUNT_FUNCTION = Exercise(
             Misconception(
                 "full-matrices",
                 "You count the frozen matrices (d_in × d_out); LoRA trains rank × (d_in + d_out).",
-                wrong=lambda rank, shapes: sum(a * b for a, b in shapes),
+                wrong=lambda _rank, shapes: sum(a * b for a, b in shapes),
             ),
             Misconception(
                 "product-of-factors",

@@ -156,7 +156,7 @@ REPAIR = Exercise(
                 "labels-not-masked",
                 "The prompt's tokens are still labels, so the model learns to write questions. "
                 "Set the first prompt_length labels to -100.",
-                when=_labels_are(lambda ids, prompt: ids),
+                when=_labels_are(lambda ids, _prompt: ids),
             ),
             Misconception(
                 "masked-the-completion",

@@ -72,7 +72,7 @@ PAIRED = Exercise(
             Misconception(
                 "all-right-after",
                 "A row that was right before is not gained.",
-                wrong=lambda before, after: (sum(after), len(after) - sum(after)),
+                wrong=lambda _before, after: (sum(after), len(after) - sum(after)),
             ),
         ),
     ),

@@ -221,6 +221,7 @@ def test_every_figure_reads_in_both_themes(page: LabPage, theme: str, tmp_path: 
         instrument.scroll_into_view_if_needed()
         box = instrument.locator("svg").first.bounding_box()
         whole = instrument.bounding_box()
-        assert box and whole
+        assert box
+        assert whole
         assert box["x"] + box["width"] <= whole["x"] + whole["width"] + 1, "the picture is cut off"
         instrument.screenshot(path=tmp_path / f"{kind.__name__}-{theme[-5:].strip()}.png")

@@ -177,6 +177,9 @@ def test_long_options_do_not_overlap(cards: LabPage):
         options = card(cards, question_id).locator(".labs-options")
         labels = options.locator(f'label:has(input[type="{kind}"])')
         boxes = [labels.nth(place).bounding_box() for place in range(labels.count())]
-        assert len(boxes) == 4 and all(boxes)
+        assert len(boxes) == 4
+        assert all(boxes)
         for above, below in pairwise(boxes):
-            assert above and below and above["y"] + above["height"] <= below["y"] + 1
+            assert above
+            assert below
+            assert above["y"] + above["height"] <= below["y"] + 1

@@ -89,6 +89,7 @@ def test_the_lesson_of_the_authors_page_is_added_by_its_files_alone(course: Path
     (course / "notebooks" / "97_one_adapter.ipynb").unlink()
     shutil.rmtree(course / "quizzes" / "97_one_adapter")
     gone = run(course, words)
-    assert gone.returncode == 2 and "no file 97_one_adapter" in gone.stderr
+    assert gone.returncode == 2
+    assert "no file 97_one_adapter" in gone.stderr
     assert run(course, ["-m", "tools.readme"]).returncode == 0
     assert contents(course) == before

@@ -52,7 +52,8 @@ def test_answers_alone_make_the_lesson_complete(lesson: Path):
         run(notebook, home)
         state = outcomes(home)[lesson_id(lesson.stem)]
     assert {item.id: item.status for item in state.items if not item.ever_correct} == {}
-    assert state.percent == 100 and not any(item.wrong for item in state.items)
+    assert state.percent == 100
+    assert not any(item.wrong for item in state.items)
 
 
 def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):

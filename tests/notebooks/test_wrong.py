@@ -77,12 +77,14 @@ def test_a_lesson_tells_every_mistake_and_counts_none_as_done(lesson: Path):
         run(notebook, home)
         state = outcomes(home)[lesson_id(lesson.stem)]
     assert {item.id: item.status for item in state.items if item.status != "incorrect"} == {}
-    assert state.attempted == state.total and state.percent == 0
+    assert state.attempted == state.total
+    assert state.percent == 0
     told = [notebooks.text_of(cell.outputs[0]) for cell in notebook.cells
             if cell.source.startswith("check(")]  # fmt: skip
     words = [first_mistake(exercise.id)[3] for exercise in exercises_of(lesson_id(lesson.stem))]
     for text, mistake in zip(told, words, strict=True):
-        assert "Not yet" in text and mistake in " ".join(text.split()), text
+        assert "Not yet" in text, text
+        assert mistake in " ".join(text.split()), text
 
 
 def test_every_wrong_answer_is_told_why(lesson: Path):

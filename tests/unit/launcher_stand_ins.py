@@ -44,10 +44,10 @@ def note_steps(patch: pytest.MonkeyPatch) -> list[str]:
         places.venv_python().touch()
 
     patch.setattr(installing, "make_environment", make_environment)
-    patch.setattr(installing, "install_packages", lambda names, lock: steps.extend(names))
-    patch.setattr(installing, "install_project", lambda lock: steps.append("project"))
+    patch.setattr(installing, "install_packages", lambda names, _lock: steps.extend(names))
+    patch.setattr(installing, "install_project", lambda _lock: steps.append("project"))
     patch.setattr(installing, "write_jupyter_files", lambda: steps.append("kernel"))
-    patch.setattr(installing, "prepare_model", lambda lock: steps.append("model"))
+    patch.setattr(installing, "prepare_model", lambda _lock: steps.append("model"))
     return steps
 
 

@@ -115,7 +115,8 @@ def test_the_lines_are_shuffled_the_same_each_time_with_the_decoy():
 )
 def test_any_order_that_works_is_right(card, names, status, said):
     panel = card().submit(letters(*names))
-    assert panel.look == status and said in panel.text, panel.plain
+    assert panel.look == status, panel.plain
+    assert said in panel.text, panel.plain
 
 
 @pytest.mark.parametrize("answer", [None, "", "...", LINES.letters, ",".join(LINES.letters)])
@@ -143,7 +144,8 @@ def test_an_order_that_can_be_read_only_once_is_judged_and_kept(card):
 )
 def test_what_is_no_order_is_said_and_not_recorded(card, answer, said):
     panel = card().submit(answer)
-    assert panel.look == "error" and said in panel.text
+    assert panel.look == "error"
+    assert said in panel.text
     assert read_events()[0] == []
 
 
@@ -155,10 +157,12 @@ def test_it_is_recorded_as_help_and_restored(card):
     assert first["event"] == second["event"] == "arranged"
     assert (second["id"], second["outcome"]) == ("97.size", "correct")
     state = item_states([first, second])["97.size"]
-    assert state.arranged and not state.ever_correct
+    assert state.arranged
+    assert not state.ever_correct
     assert (state.attempts, state.wrong, state.status) == (0, 0, "not attempted")
     again = card()
-    assert again.order == letters(*RIGHT) and "Correct" in again._feedback.value
+    assert again.order == letters(*RIGHT)
+    assert "Correct" in again._feedback.value
     assert item_states([first])["97.size"].arranged is False
 
 
@@ -167,7 +171,8 @@ def test_other_lines_than_those_recorded_are_not_restored(card, monkeypatch):
     changed = replace(SIZE, code=CodeText(SIZE.starter, SOLUTION.replace("return 0", "return 0.0")))
     monkeypatch.setattr(arrange_card, "find_exercise", lambda _: changed)
     again = card()
-    assert again.order == ",".join(LINES.letters) and again._feedback.value == ""
+    assert again.order == ",".join(LINES.letters)
+    assert again._feedback.value == ""
 
 
 def test_progress_tells_help_from_done(own_home):
@@ -204,7 +209,8 @@ def test_by_buttons(card):
     assert made.order.split(",") == start
     made._rows[2]._out.click()
     assert made.order.split(",") == start[:2] + start[3:]
-    assert made._rows[5]._out.description == "put back" and made._rows[5]._up.disabled
+    assert made._rows[5]._out.description == "put back"
+    assert made._rows[5]._up.disabled
     made._rows[4]._out.click()
     made._rows[5]._out.click()  # the one left out first is the last row again
     assert made.order.split(",") == [*start[:2], *start[3:5], start[2]]

@@ -136,7 +136,8 @@ CUT = [
 def test_what_is_too_large_is_cut_and_has_a_fingerprint(value):
     kept = kept_answer(value)
     text = json.dumps(kept, allow_nan=False, ensure_ascii=False).encode()
-    assert len(text) < 20_000 and len(kept["response_sha256"]) == 64
+    assert len(text) < 20_000
+    assert len(kept["response_sha256"]) == 64
     assert kept_answer(value) == kept
 
 
@@ -187,15 +188,20 @@ HOSTILE = [Hanging, Raising, lambda: Unnamed(), lambda: [Hanging()], lambda: {"a
 
 @pytest.mark.parametrize("make", HOSTILE)
 def test_anything_at_all_can_be_shown_submitted_and_checked(make, capsys, monkeypatch):
-    impatient = functools.partial(run_apart, seconds=1.0)  # a student's answer gets 5 s of its own
-    monkeypatch.setattr(base, "run_apart", lambda work, seconds, **rest: impatient(work, **rest))
+    # A student's answer gets 5 s of its own.
+    monkeypatch.setattr(
+        base, "run_apart", lambda work, **options: run_apart(work, **{**options, "seconds": 1.0})
+    )
     value = make()
-    assert len(shorten(value)) <= 60 and "\n" not in shorten(value)
-    assert len(kind_of(value)) < 80 and "\n" not in kind_of(value)
+    assert len(shorten(value)) <= 60
+    assert "\n" not in shorten(value)
+    assert len(kind_of(value)) < 80
+    assert "\n" not in kind_of(value)
     text_question = next(question.id for question in _questions() if question.kind == "text")
     for question_id in (SINGLE, "04.adapters.saved", DRAWN, "00.course.rhythm", text_question):
         panel = ask(question_id).submit(make())
-        assert panel.look in ("error", "incorrect") and len(panel.text) < 500
+        assert panel.look in ("error", "incorrect")
+        assert len(panel.text) < 500
         ask(question_id)
     if make is not Raising:
         notebook.check(NUMBER, value)
@@ -228,9 +234,11 @@ def test_the_same_answer_run_again_is_one_attempt():
         ask(DRAWN).submit(numpy.array([1.0, 2.0]))
         ask(DRAWN).submit("1000000")
     states = progress.item_states(read_events()[0])
-    assert states[NUMBER].attempts == 1 and states[NUMBER].wrong == 1
+    assert states[NUMBER].attempts == 1
+    assert states[NUMBER].wrong == 1
     assert states[SINGLE].attempts == 1
-    assert states[DRAWN].attempts == 1 and states[DRAWN].response == "1000000"
+    assert states[DRAWN].attempts == 1
+    assert states[DRAWN].response == "1000000"
     assert len([event for event in read_events()[0] if event["id"] == NUMBER]) == 1
 
 

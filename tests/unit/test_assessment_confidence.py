@@ -63,7 +63,8 @@ def test_wrong_and_sure_is_framed_and_named_first_now_and_when_reopened():
     assert again._confidence.confidence == "sure"
     for confidence in (None, "guess", "fairly sure"):
         ordinary = ask(OTHER).submit("b", confidence=confidence)
-        assert ordinary.plain.startswith("Not yet: ") and "border:2px" not in ordinary.html
+        assert ordinary.plain.startswith("Not yet: ")
+        assert "border:2px" not in ordinary.html
 
 
 def test_a_right_guess_is_told_to_read_why():
@@ -131,4 +132,5 @@ def test_what_was_wrong_and_sure_is_worth_the_first_look():
 def test_a_line_with_a_confidence_that_cannot_be_is_skipped(confidence):
     write_log(event(SINGLE, "incorrect", 1, confidence=confidence), event(OTHER, "correct", 1))
     events, unreadable = read_events()
-    assert unreadable == 1 and [each["id"] for each in events] == [OTHER]
+    assert unreadable == 1
+    assert [each["id"] for each in events] == [OTHER]

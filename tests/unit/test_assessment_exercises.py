@@ -63,8 +63,10 @@ def outcome_of(exercise_id: str, answer: Any) -> Outcome:
 def test_case(exercise_id, answer, status, message):
     outcome = outcome_of(exercise_id, answer)
     assert (outcome.status, message in outcome.message) == (status, True), outcome
-    assert "\n" not in outcome.message and len(outcome.message) < 500
-    assert ".." not in outcome.message and outcome.message.rstrip(")'")[-1] in ".!?…"
+    assert "\n" not in outcome.message
+    assert len(outcome.message) < 500
+    assert ".." not in outcome.message
+    assert outcome.message.rstrip(")'")[-1] in ".!?…"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -98,8 +100,11 @@ def test_every_misconception_is_reached_by_a_case(exercise):
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_an_exercise_is_complete(exercise):
-    assert exercise.id.startswith(exercise.lesson + ".") and exercise.hints and exercise.task
-    assert exercise.starter.endswith("\n") and exercise.solution.endswith("\n")
+    assert exercise.id.startswith(exercise.lesson + ".")
+    assert exercise.hints
+    assert exercise.task
+    assert exercise.starter.endswith("\n")
+    assert exercise.solution.endswith("\n")
     names = [each.name for each in exercise.check.misconceptions]
     assert len(set(names)) == len(names)
     for hint in exercise.hints:

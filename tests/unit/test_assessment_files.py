@@ -78,7 +78,8 @@ def use(text: str | bytes) -> None:
 def test_a_poisoned_row_in_the_file_is_skipped_and_all_else_works(row, tmp_path, capsys):
     use(f"{GOOD}\n{row}\n")
     now = standing()
-    assert [event["id"] for event in now.events] == ["00.course.rhythm"] and now.unreadable == 1
+    assert [event["id"] for event in now.events] == ["00.course.rhythm"]
+    assert now.unreadable == 1
     for arguments in ([], ["--json"]):
         with pytest.raises(SystemExit) as ended:
             main(["progress", *arguments])
@@ -109,7 +110,8 @@ EXTRA = ANSWER + ', "minutes": 5}'
 
 def test_events_of_a_newer_version_are_kept_exported_and_imported(tmp_path):
     use(f"{GOOD}\n{NEWER}\n{EXTRA}\n")
-    assert len(read_events()[0]) == 2 and standing().unreadable == 0
+    assert len(read_events()[0]) == 2
+    assert standing().unreadable == 0
     assert progress.export_progress(tmp_path / "copy.jsonl") == 3
     assert (tmp_path / "copy.jsonl").read_text() == f"{GOOD}\n{NEWER}\n{EXTRA}\n"
     use("")
@@ -127,7 +129,8 @@ def test_what_an_editor_changed_is_read_all_the_same(text, tmp_path):
     (tmp_path / "copy.jsonl").write_bytes(text)
     assert progress.import_progress(tmp_path / "copy.jsonl") == 2
     use(text)
-    assert len(read_events()[0]) == 1 and standing().unreadable == 0
+    assert len(read_events()[0]) == 1
+    assert standing().unreadable == 0
     use(GOOD + "\n")
     assert progress.import_progress(tmp_path / "copy.jsonl") == 1
 
@@ -186,7 +189,8 @@ def test_a_full_disk_leaves_the_file_as_it_was(owner, name, fault, monkeypatch, 
             progress.import_progress(tmp_path / "copy.jsonl")
     assert progress.progress_file().read_bytes() == before
     record("hint", "z")
-    assert [event["id"] for event in read_events()[0]] == ["x", "z"] and standing().unreadable == 0
+    assert [event["id"] for event in read_events()[0]] == ["x", "z"]
+    assert standing().unreadable == 0
 
 
 STEPS = [(events, "_locked"), (os, "fsync"), (os, "rename"), (pathlib.Path, "rename"),
@@ -261,7 +265,8 @@ def bad_place(request, monkeypatch, tmp_path):
 def test_the_result_is_shown_where_nothing_can_be_kept(bad_place, capsys, monkeypatch):
     def said() -> str:
         out = capsys.readouterr().out
-        assert "Not saved: " in out and out.count("Not saved") == 1
+        assert "Not saved: " in out
+        assert out.count("Not saved") == 1
         return out
 
     monkeypatch.delenv("LABS_SEED")
@@ -285,7 +290,8 @@ def test_the_result_is_shown_where_nothing_can_be_kept(bad_place, capsys, monkey
     assert "too large" in card.submit("1e9").plain
     assert "Not saved" in card._feedback.value
     card.hint()
-    assert "Not saved" in card._hint_text.value and "Hint" in card._hint_text.value
+    assert "Not saved" in card._hint_text.value
+    assert "Hint" in card._hint_text.value
 
 
 def test_a_home_that_is_nobodys_is_one_line(monkeypatch, capsys):
@@ -294,4 +300,5 @@ def test_a_home_that_is_nobodys_is_one_line(monkeypatch, capsys):
         main(["progress"])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "LABS_HOME" in said and said.count("\n") == 1
+    assert "LABS_HOME" in said
+    assert said.count("\n") == 1

@@ -56,6 +56,7 @@ NUMERIC = make(
     mistakes=[{"value": 28.0, "feedback": "two bytes each", "misconception": "fp32"}],
 )
 PERCENT = make("numeric", answer=60.0, unit="%", tolerance={"absolute": 0.5})
+STEPS = make("numeric", answer=8.0, unit="steps")
 ORDERING = make(
     "ordering",
     items=[{"text": f"step {n}", "feedback": f"why {n}"} for n in range(4)],
@@ -144,6 +145,8 @@ def test_a_right_answer_in_another_form_is_correct(question, value):
         (NUMERIC, 28, "two bytes each", "fp32"),
         (NUMERIC, "13.04", "right amount in GiB, but GB was asked", "gb-gib"),
         (PERCENT, 0.6, "as a fraction; in percent", "fraction-for-percent"),
+        (STEPS, 1, "1 step is too small.", "too-small"),
+        (STEPS, 21, "21 steps is too large.", "too-large"),
         (PERCENT, 0.61, "too small", "too-small"),
         (NUMERIC, 0.14, "too small", "too-small"),
         (NUMERIC, 3, "too small", "too-small"),
@@ -170,7 +173,9 @@ def test_a_mistake_has_its_own_message(question, value, message, misconception):
 @pytest.mark.parametrize("value", ["1,234", "14,500 MB", "13,000", "5 to 6", "13–15", "1.2.3"])
 def test_a_number_of_two_readings_is_asked_back_and_not_marked(value):
     got = outcome(NUMERIC, value)
-    assert got.status == "error" and "\n" not in got.message and len(got.message) < 200
+    assert got.status == "error"
+    assert "\n" not in got.message
+    assert len(got.message) < 200
 
 
 RIGHT_ORDER = list(ORDERING.right_letters)
@@ -188,18 +193,21 @@ def test_an_order_is_read_however_it_is_written(value):
 
 def test_a_set_is_no_order():
     got = outcome(ORDERING, set("abcd"))
-    assert got.status == "error" and "set has no order" in got.message
+    assert got.status == "error"
+    assert "set has no order" in got.message
 
 
 def test_a_message_is_never_a_flood():
     long = Outcome("error", "x" * 10**6, "y" * 10**6)
-    assert len(long.message) <= 4000 and len(long.misconception) <= 200
+    assert len(long.message) <= 4000
+    assert len(long.misconception) <= 200
     named = type("N" * 10**6, (), {})()
     nameless = type("", (), {})()
     for question in ALL:
         for value in (named, nameless, [named]):
             got = outcome(question, value)
-            assert got.status == "error" and len(got.message) < 400, question.kind
+            assert got.status == "error", question.kind
+            assert len(got.message) < 400, question.kind
 
 
 @pytest.mark.parametrize(
@@ -218,7 +226,8 @@ def test_a_message_is_never_a_flood():
 )
 def test_what_is_no_answer_is_told_what_one_is(question, value, message):
     got = outcome(question, value)
-    assert got.status == "error" and message in got.message
+    assert got.status == "error"
+    assert message in got.message
 
 
 @pytest.mark.parametrize("value", ["b?", "b!", " B ? ", "в", "Β"])
@@ -245,7 +254,8 @@ def test_the_first_item_out_of_place_is_explained():
     swapped = [right[0], right[2], right[1], right[3]]
     got = outcome(ORDERING, ",".join(swapped))
     assert got.status == "incorrect"
-    assert "why 2" in got.message and "Place 2" in got.message
+    assert "why 2" in got.message
+    assert "Place 2" in got.message
 
 
 def test_an_ordering_is_never_shown_in_the_right_order():
@@ -323,7 +333,8 @@ def test_there_are_enough_malformed_responses():
 def test_nonsense_is_an_error_or_blank_in_one_short_line(question, value):
     got = outcome(question, value)
     assert got.status == ("not attempted" if isinstance(value, str) and not value else "error")
-    assert got.message and len(got.message) < 400
+    assert got.message
+    assert len(got.message) < 400
     assert "\n" not in got.message
 
 
@@ -332,13 +343,15 @@ def test_nonsense_is_an_error_or_blank_in_one_short_line(question, value):
 def test_another_questions_id_is_refused(question, asked):
     got = grade(question, Response(asked, "a"))
     assert got.status == "error"
-    assert question.id in got.message and len(got.message) < 400
+    assert question.id in got.message
+    assert len(got.message) < 400
 
 
 @pytest.mark.parametrize("seed", [None, "7", 1.5, Hostile()])
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
     got = grade(DRAWN, Response(DRAWN.id, 5, seed))
-    assert got.status == "error" and "seed" in got.message
+    assert got.status == "error"
+    assert "seed" in got.message
 
 
 def test_everything_is_frozen():
@@ -354,3 +367,10 @@ def test_everything_is_frozen():
 def test_normal_form_keeps_case_when_it_counts():
     assert normal_form(" ‘LoRA’. ", case_sensitive=True) == "LoRA"
     assert normal_form(" ‘LoRA’. ") == "lora"
+
+
+@pytest.mark.parametrize(("value", "name"), [(float("nan"), "NaN"), (float("-inf"), "Infinity")])
+def test_a_number_that_is_none_is_called_by_its_name(value, name):
+    got = outcome(NUMERIC, value)
+    assert got.status == "error"
+    assert got.message == f"{name} is not a finite number."

@@ -27,8 +27,10 @@ def test_no_value_raises_or_hangs(asked, make):
     check: Any = known.check
     short = dataclasses.replace(known, check=dataclasses.replace(check, seconds=SECONDS))
     outcome = judge(short, make())
-    assert outcome.status in ("incorrect", "error") and outcome.misconception != "not-judged"
-    assert outcome.message.isprintable() and len(outcome.message) <= 1000
+    assert outcome.status in ("incorrect", "error")
+    assert outcome.misconception != "not-judged"
+    assert outcome.message.isprintable()
+    assert len(outcome.message) <= 1000
     outcome.message.encode()
 
 
@@ -36,14 +38,16 @@ def test_no_value_raises_or_hangs(asked, make):
 @pytest.mark.parametrize("wanted", [7.5, [1.0, 2.0]])
 def test_no_result_raises_or_hangs(wanted, make):
     check = FunctionCheck(lambda _: [(1,)], lambda _: wanted, seconds=SECONDS)
-    outcome = judge(exercise(check), lambda x: make())
-    assert outcome.status in ("incorrect", "error") and outcome.misconception != "not-judged"
-    assert outcome.message.isprintable() and len(outcome.message) <= 1000
+    outcome = judge(exercise(check), lambda _x: make())
+    assert outcome.status in ("incorrect", "error")
+    assert outcome.misconception != "not-judged"
+    assert outcome.message.isprintable()
+    assert len(outcome.message) <= 1000
 
 
 def test_a_result_wanted_as_an_array_may_be_anything():
     for make in (HOSTILE["ragged"], HOSTILE["a very long int"], lambda: {"a": 1}, lambda: ["a"]):
-        assert judge(returning(np.ones((2, 2))), lambda x, make=make: make()).status == "incorrect"
+        assert judge(returning(np.ones((2, 2))), lambda _x, make=make: make()).status == "incorrect"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_patching_the_comparison_in_the_other_process_changes_nothing():
 
 def test_a_configuration_crosses_with_its_fields():
     crossed = decode(encode(config(r=4, target_modules=["a", "b"], bias="all")))
-    assert isinstance(crossed, Record) and crossed.type_name == "LoraConfig"
+    assert isinstance(crossed, Record)
+    assert crossed.type_name == "LoraConfig"
     assert (crossed.r, crossed.target_modules, crossed.bias) == (4, {"a", "b"}, "all")
     with pytest.raises(AttributeError, match="no field rank"):
         _ = crossed.rank

@@ -11,7 +11,7 @@ import torch
 from exercise_cases.base import exercise, returning
 from exercise_cases.hostile_values import fail, leave, odd
 
-from labs_lib.assessment.exercises import all_exercises
+from labs_lib.assessment.exercises import all_exercises, reading
 from labs_lib.assessment.exercises.base import (
     SEED,
     CheckerError,
@@ -29,9 +29,9 @@ SECONDS = 0.2
 @pytest.mark.parametrize(
     "answer",
     [
-        odd(__call__=lambda self, x: 7.5),
-        odd(__call__=lambda self, x: 7.5, __code__=property(leave)),
-        functools.partial(lambda y, x: y, 7.5),
+        odd(__call__=lambda _self, _x: 7.5),
+        odd(__call__=lambda _self, _x: 7.5, __code__=property(leave)),
+        functools.partial(lambda y, _x: y, 7.5),
         "def f(x): return 7.5",
         "import math\nf = lambda x: math.sqrt(56.25)\n",
     ],
@@ -103,7 +103,8 @@ def test_what_a_wrong_answer_prints_is_shown():
         return 3
 
     outcome = judge(returning(5), answer)
-    assert outcome.status == "incorrect" and "It printed: 'here: 0" in outcome.message
+    assert outcome.status == "incorrect"
+    assert "It printed: 'here: 0" in outcome.message
 
     def floods(x):
         print("y" * 5000)
@@ -136,11 +137,11 @@ def a_docstring_and_dots(x):
 def wrong_backward(x):
     class Twice(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, value):
+        def forward(_ctx, value):
             return 2 * value
 
         @staticmethod
-        def backwards(ctx, gradient):
+        def backwards(_ctx, gradient):
             return 2 * gradient
 
     value = torch.ones(1, requires_grad=True)
@@ -191,7 +192,8 @@ def test_a_blank_is_a_blank(answer):
 @pytest.mark.parametrize("kind", [str, list, tuple, set, frozenset])
 def test_a_blank_is_told_without_asking_the_value(kind):
     odd_kind = type("Odd", (kind,), {"__len__": fail, "__bool__": fail, "strip": fail})
-    assert is_blank(odd_kind()) and not is_blank(odd_kind("a"))
+    assert is_blank(odd_kind())
+    assert not is_blank(odd_kind("a"))
 
 
 @pytest.mark.parametrize(
@@ -214,10 +216,10 @@ def slip(*_: Any) -> Any:
     [
         FunctionCheck(slip, lambda x: x),
         FunctionCheck(lambda _: [(1,)], slip),
-        FunctionCheck(lambda _: [(1,)], lambda x: 1 / 0),
+        FunctionCheck(lambda _: [(1,)], lambda _x: 1 / 0),
         FunctionCheck(lambda _: [(1,)], properties=(Property(slip, ""),)),
-        FunctionCheck(lambda _: [(1,)], lambda x: 5, (Misconception("a", "", wrong=slip),)),
-        FunctionCheck(lambda _: [(1,)], lambda x: 5, (Misconception("a", "", when=slip),)),
+        FunctionCheck(lambda _: [(1,)], lambda _x: 5, (Misconception("a", "", wrong=slip),)),
+        FunctionCheck(lambda _: [(1,)], lambda _x: 5, (Misconception("a", "", when=slip),)),
     ],
 )
 def test_an_authors_slip_is_no_students_mistake(check):
@@ -240,3 +242,24 @@ def test_no_exercise_has_a_slip_in_its_own_cases(each):
         for known in each.check.misconceptions:
             if known.wrong is not None:
                 known.wrong(*case)
+
+
+def test_a_wrong_form_is_told_by_its_class_and_not_by_its_name():
+    class WrongFormError(ValueError):
+        """A student's own class, which is called as the checkers' is."""
+
+    def own(x):
+        raise WrongFormError(f"a fault in my code at {x}")
+
+    def theirs(x):
+        raise reading.WrongFormError(f"x should be a number, not {x}")
+
+    check = FunctionCheck(lambda _: [(1,)], lambda x: x)
+    assert judge(exercise(check), own).message.startswith("WrongFormError in line ")
+    assert judge(exercise(check), theirs).message == "x should be a number, not 1."
+
+
+def test_a_look_in_this_process_tells_a_wrong_form_too():
+    outcome = judge(exercise(ValueCheck((), observe=reading.number_of("x"))), "7")
+    assert outcome.status == "error"
+    assert outcome.message.startswith("x should be a number, not a str")

@@ -142,7 +142,8 @@ def test_another_folder_is_another_lesson(
 
 def test_a_folder_without_exercises_is_no_lesson_of_exercises(home: Path):
     (home / "97_words_only").mkdir()
-    assert "97" not in lesson_folders() and exercises_of("97") == ()
+    assert "97" not in lesson_folders()
+    assert exercises_of("97") == ()
 
 
 def test_two_folders_of_a_number_are_refused(home: Path):

@@ -75,14 +75,16 @@ NO_NUMBERS = [
 @pytest.mark.parametrize(("value", "number"), NUMBERS, ids=lambda each: type(each).__name__)
 def test_a_number_of_any_library_is_pythons_own(value, number):
     got = plain_number(value)
-    assert got == number and type(got) is type(number)
+    assert got == number
+    assert type(got) is type(number)
 
 
 @pytest.mark.parametrize("value", [numpy.nan, numpy.float32("nan"), torch.tensor(math.nan),
                                    Decimal("NaN"), Decimal("sNaN")])  # fmt: skip
 def test_not_a_number_stays_so(value):
     got = plain_number(value)
-    assert isinstance(got, float) and math.isnan(got)
+    assert isinstance(got, float)
+    assert math.isnan(got)
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda each: type(each).__name__)
@@ -128,7 +130,8 @@ def test_a_number_of_two_readings_is_asked_back_with_both(text, unit, readings):
 def test_what_is_no_number_is_asked_back_in_one_line(text, unit, message):
     with pytest.raises(NumberError, match=message) as caught:
         parse_quantity(text, unit_of(unit))
-    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, AmbiguousNumberError)
 
 

@@ -30,7 +30,7 @@ class Returns:
     def __init__(self, make: Any):
         self.make = make
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *_arguments: Any) -> Any:
         return self.make()
 
 

@@ -46,7 +46,8 @@ def test_a_torn_last_line_costs_only_itself():
     assert [event["id"] for event in read_events()[0]] == ["a"]
     answer("c", "correct")
     events, unreadable = read_events()
-    assert [event["id"] for event in events] == ["a", "c"] and unreadable == 1
+    assert [event["id"] for event in events] == ["a", "c"]
+    assert unreadable == 1
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,8 @@ def test_foreign_lines_are_skipped_and_counted(line):
     with progress.progress_file().open("ab") as file:
         file.write(line + b"\n")
     events, unreadable = read_events()
-    assert len(events) == 1 and unreadable == 1
+    assert len(events) == 1
+    assert unreadable == 1
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,8 @@ def test_foreign_lines_are_skipped_and_counted(line):
 def test_any_response_is_kept_in_one_short_line(response):
     record("answer", "a", response=response, outcome="error")
     raw = progress.progress_file().read_bytes()
-    assert raw.count(b"\n") == 1 and len(raw) < 10_000
+    assert raw.count(b"\n") == 1
+    assert len(raw) < 10_000
     assert len(read_events()[0]) == 1
 
 
@@ -113,12 +116,14 @@ def test_lines_that_only_together_are_json_are_not_taken_for_events():
     good = path.read_bytes()
     path.write_bytes(b'{"event": "answer", "id": "x"\n"time": "t"}\n' + good + b"{},{}\n")
     events, unreadable = read_events()
-    assert [event["id"] for event in events] == ["a"] and unreadable == 3
+    assert [event["id"] for event in events] == ["a"]
+    assert unreadable == 3
 
 
 def test_blanks_and_errors_are_no_attempts():
     answer("a", "error")
-    assert states()["a"].attempts == 0 and not states()["a"].revisit
+    assert states()["a"].attempts == 0
+    assert not states()["a"].revisit
 
 
 def test_what_to_revisit():
@@ -140,7 +145,8 @@ def test_what_to_revisit():
         "late",
         "peeked",
     }
-    assert states()["again"].ever_correct and states()["again"].status == "incorrect"
+    assert states()["again"].ever_correct
+    assert states()["again"].status == "incorrect"
 
 
 def test_standing_counts_questions_and_exercises_once(code_bank):
@@ -152,7 +158,8 @@ def test_standing_counts_questions_and_exercises_once(code_bank):
     lesson = next(each for each in standing().lessons if each.lesson == "04")
     # The code question's exercise is answered in its card.
     assert lesson.total == len(bank.questions) + len(exercises_of("04")) - 1
-    assert lesson.correct == len(bank.questions) and lesson.percent < 100
+    assert lesson.correct == len(bank.questions)
+    assert lesson.percent < 100
     for exercise in exercises_of("04"):
         answer(exercise.id, "correct")
     lesson = next(each for each in standing().lessons if each.lesson == "04")
@@ -183,7 +190,8 @@ def test_a_broken_import_changes_nothing(tmp_path):
 def test_reset_keeps_the_old_file():
     answer("a", "correct")
     kept = progress.reset_progress()
-    assert kept is not None and b'"a"' in kept.read_bytes()
+    assert kept is not None
+    assert b'"a"' in kept.read_bytes()
     assert read_events() == ([], 0)
     assert progress.reset_progress() is None
 
@@ -275,7 +283,8 @@ def test_check_shows_and_records(capsys):
     said = capsys.readouterr().out
     assert "Not attempted (How little was trained?): Fill in `share_percent`" in said
     assert "trained?): That is the share that stayed frozen; the question is" in said
-    assert "Hint 1 of 2" in said and "Hint 2 of 2" in said
+    assert "Hint 1 of 2" in said
+    assert "Hint 2 of 2" in said
     assert "Error (How little was trained?): share_percent should be a number" in said
     assert "Correct (How little was trained?): A third of one percent" in said
     events, _ = read_events()
@@ -296,7 +305,8 @@ def test_a_panel_has_plain_text_and_html():
 
     bundle = outcome_panel("Count", "incorrect", "see `r` <b>")._repr_mimebundle_()
     assert bundle["text/plain"] == "Not yet (Count): see `r` <b>"
-    assert "<code>r</code> &lt;b&gt;" in bundle["text/html"] and set(bundle) == {
+    assert "<code>r</code> &lt;b&gt;" in bundle["text/html"]
+    assert set(bundle) == {
         "text/plain",
         "text/html",
     }

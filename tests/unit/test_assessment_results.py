@@ -75,7 +75,7 @@ RIGHT = [  # wanted, a result that a fair teacher takes
 @pytest.mark.parametrize(("wanted", "make"), RIGHT)
 def test_a_right_result_of_another_type_is_right(wanted, make):
     wanted = np.array([[1.0, 2], [3, 4]]) if wanted == "array" else wanted
-    assert judge(returning(wanted), lambda x: make()).status == "correct"
+    assert judge(returning(wanted), lambda _x: make()).status == "correct"
 
 
 @pytest.mark.parametrize(("wanted", "make"), [row for row in RIGHT if not callable(row[0])][:15])
@@ -114,8 +114,9 @@ FORMS = [  # wanted, the same in another form, what is said
 def test_right_values_in_another_form_are_told_the_form(wanted, make, said):
     rows = {"row": np.arange(4.0), "thirds": np.arange(4.0) / 3}
     wanted = rows.get(wanted, wanted) if isinstance(wanted, str) else wanted
-    outcome = judge(returning(wanted), lambda x: make())
-    assert outcome.status == "error" and said in outcome.message, outcome
+    outcome = judge(returning(wanted), lambda _x: make())
+    assert outcome.status == "error", outcome
+    assert said in outcome.message, outcome
 
 
 WRONG = [  # wanted, a result that looks alike and is not
@@ -148,7 +149,7 @@ WRONG = [  # wanted, a result that looks alike and is not
 @pytest.mark.parametrize(("wanted", "make"), WRONG)
 def test_a_wrong_result_is_wrong(wanted, make):
     wanted = np.arange(4.0) if isinstance(wanted, str) and wanted == "row" else wanted
-    assert judge(returning(wanted), lambda x: make()).status == "incorrect"
+    assert judge(returning(wanted), lambda _x: make()).status == "incorrect"
 
 
 MESSAGES = [  # wanted, result, what the message says

@@ -75,7 +75,8 @@ def test_a_right_answer_after_a_hint_comes_back_sooner():
 def test_what_was_never_answered_is_not_due():
     write_log(event(SINGLE, "error", 5), event(OTHER, "hint", 5))
     plan = review_plan(NOW)
-    assert plan == ReviewPlan((), ()) and plan.heading == NOTHING_DUE
+    assert plan == ReviewPlan((), ())
+    assert plan.heading == NOTHING_DUE
     assert review_plan(NOW, events=[]) == plan
 
 
@@ -88,7 +89,8 @@ def test_intervals_grow_with_right_answers_and_shrink_with_a_wrong_one():
         answers.append(event(SINGLE, "correct", ago, review=True))
         intervals.append(days_until_due(*answers))
         ago -= intervals[-1]
-    assert intervals == sorted(set(intervals)) and intervals[0] == 2
+    assert intervals == sorted(set(intervals))
+    assert intervals[0] == 2
     assert days_until_due(*answers, event(SINGLE, "incorrect", ago)) < intervals[-1]
 
 
@@ -171,7 +173,8 @@ def test_a_drawn_question_comes_back_with_other_numbers_and_the_same_ones_each_t
         write_log(*(event(DRAWN, "correct", 60 - 9 * n, seed=seed) for n, seed in enumerate(seeds)))
         asked = review_plan(NOW + timedelta(days=400)).due[0].asked()
         again = review_plan(NOW + timedelta(days=400, hours=3)).due[0].asked()
-        assert asked.question.prompt == again.question.prompt and asked.seed == again.seed
+        assert asked.question.prompt == again.question.prompt
+        assert asked.seed == again.seed
         prompts.append(asked.question.prompt)
         if turn:
             assert prompts[-1] != prompts[-2]
@@ -194,7 +197,9 @@ def test_an_old_or_torn_file_is_read_as_far_as_it_goes():
     )
     assert read_events()[1] == 1
     plan = review_plan(NOW)
-    assert sorted(ids(plan)) == [SINGLE, OTHER] and plan.later == () and plan.trouble == ""
+    assert sorted(ids(plan)) == [SINGLE, OTHER]
+    assert plan.later == ()
+    assert plan.trouble == ""
     assert not any(item.wrong_and_sure for item in plan.due)
 
 
@@ -207,16 +212,19 @@ def test_a_time_at_the_edge_of_the_calendar_is_no_trouble(time):
 def test_events_of_an_imported_file_are_taken_in_order_of_time():
     write_log(event(SINGLE, "correct", 1), event(SINGLE, "incorrect", 9))
     (item,) = [*review_plan(NOW).due, *review_plan(NOW).later]
-    assert item.last.correct and item.times_answered == 2
+    assert item.last.correct
+    assert item.times_answered == 2
 
 
 def test_what_a_wrong_clock_dated_ahead_does_not_count():
     write_log(event(SINGLE, "incorrect", 3), event(SINGLE, "correct", -30, confidence="sure"))
     (item,) = review_plan(NOW).due
-    assert item.times_answered == 1 and not item.last.correct
+    assert item.times_answered == 1
+    assert not item.last.correct
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "home" / "data" / "progress.jsonl").mkdir(parents=True)
     plan = review_plan(NOW)
-    assert plan.due == () and plan.heading.startswith("Your progress could not be read")
+    assert plan.due == ()
+    assert plan.heading.startswith("Your progress could not be read")

@@ -240,7 +240,8 @@ def test_a_prompt_with_a_byte_that_is_no_text(prompt: bytes) -> None:
     )
     assert run.returncode == 2
     assert run.stderr.count(b"\n") == 1
-    assert b"PROMPT: character" in run.stderr and b"no UTF-8" in run.stderr
+    assert b"PROMPT: character" in run.stderr
+    assert b"no UTF-8" in run.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["quiz"]], ids=["labs", "labs quiz"])

@@ -114,7 +114,9 @@ def test_a_table_is_read(tmp_path, content, expected):
 def test_a_bad_table_is_one_line(tmp_path, content, message):
     with pytest.raises(LabError, match=message) as raised:
         from_csv(write(tmp_path, "mine.csv", content))
-    assert "mine" in str(raised.value) and len(str(raised.value)) < 300
+    message = str(raised.value)
+    assert "mine" in message
+    assert len(message) < 300
 
 
 def turns(*said: tuple[str, object]) -> str:
@@ -300,10 +302,10 @@ def test_the_verb_says_it_in_one_line_too(tmp_path, capsys, monkeypatch, name):
     (tmp_path / "folder.jsonl").mkdir()
     write(tmp_path, "mine.csv", "prompt;answer\nq;a\n")
     recipe = write(tmp_path, "recipe.yaml", "steps: 1\n")
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match="2"):
         main(["train", str(recipe), "--out", "run", "--set", f"dataset={json.dumps(name)}"])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and not (tmp_path / "run").exists()
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -378,7 +380,8 @@ def test_a_damaged_or_foreign_folder_is_one_line(folder, name, content):
     write(folder, name, content)
     with pytest.raises(LabError) as raised:
         resolve(str(folder))
-    assert "\n" not in str(raised.value) and len(str(raised.value)) < 500
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
 
 
 def test_an_empty_folder_is_one_line(folder):

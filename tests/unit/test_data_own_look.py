@@ -40,10 +40,12 @@ def kinds(seen) -> list[str]:
 def test_a_set_of_copies_is_told_how_few_rows_it_has():
     seen = look(own(*[Row("What is the weather?", "Sunny.")] * 200))
     advice = seen.advice[0]
-    assert advice.severity == "error" and advice.kind == "duplicates"
+    assert advice.severity == "error"
+    assert advice.kind == "duplicates"
     assert "199 rows of 200 (99.5 %), which leaves 1 different row." in advice.sentence
     assert advice.rows == tuple(range(1, 200))
-    assert "label balance" not in kinds(seen) and "near-duplicates" not in kinds(seen)
+    assert "label balance" not in kinds(seen)
+    assert "near-duplicates" not in kinds(seen)
 
 
 def test_a_set_of_one_label_is_told_what_always_saying_it_is_worth():
@@ -63,17 +65,18 @@ def test_answers_fifty_times_as_long_as_prompts_are_told():
         Row(sentence(4)[:30], sentence(400)[:1500].rstrip() + "." * (i % 7)) for i in range(120)
     ]
     advice = look(own(*rows)).of_kind("long answers")[0]
-    assert advice.severity == "warning" and advice.rows == tuple(range(120))
-    assert (
-        "Answers are 5" in advice.sentence and "Put the material into the prompt" in advice.sentence
-    )
+    assert advice.severity == "warning"
+    assert advice.rows == tuple(range(120))
+    assert "Answers are 5" in advice.sentence
+    assert "Put the material into the prompt" in advice.sentence
     balanced = [Row(row.completion, row.prompt) for row in rows]
     assert not look(own(*balanced)).of_kind("long answers")
 
 
 def test_a_set_without_these_faults_gets_no_advice():
     seen = look(own(*unlike(150)))
-    assert seen.advice == () and "None of the checks" in repr(seen)
+    assert seen.advice == ()
+    assert "None of the checks" in repr(seen)
 
 
 # One fault each
@@ -86,7 +89,8 @@ def test_empty_rows_are_found():
 
 def test_white_space_makes_no_other_row():
     seen = look(own(*unlike(1), Row("a  b", "c\n"), Row("a b", "c"), Row("a b", "C")))
-    assert seen.duplicates == ((1, 2),) and seen.contradictions == ((1, 2, 3),)
+    assert seen.duplicates == ((1, 2),)
+    assert seen.contradictions == ((1, 2, 3),)
 
 
 def test_one_prompt_with_two_answers_is_found_but_not_after_other_turns():
@@ -174,8 +178,10 @@ def test_personal_data_is_found_and_shown_masked(kind):
         assert personal.personal_data(f"Write to {text}, please.") == {kind: [text]}
         seen = look(own(*unlike(2), Row("q", f"Reach me: {text}.")))
         advice = seen.of_kind("personal data")[0]
-        assert advice.rows == (2,) and kind in advice.sentence
-        assert "proves nothing" in advice.sentence and text not in repr(seen)
+        assert advice.rows == (2,)
+        assert kind in advice.sentence
+        assert "proves nothing" in advice.sentence
+        assert text not in repr(seen)
         assert text not in seen._repr_html_()
 
 
@@ -200,10 +206,12 @@ def test_tokens_are_those_that_training_counts():
     assert seen.lengths["row, tokens"][2] == max(whole)
     assert seen.lengths["prompt, tokens"][2] == max(prompt)
     beyond = tuple(at for at, count in enumerate(whole) if count > limit)
-    assert seen.of_kind("cut rows")[0].rows == beyond and len(beyond) == 1
+    assert seen.of_kind("cut rows")[0].rows == beyond
+    assert len(beyond) == 1
     assert not look(own(*rows), tokenizer, max_length=max(whole)).of_kind("cut rows")
     lost = look(own(*rows), tokenizer, max_length=min(prompt)).of_kind("cut rows")[0]
-    assert lost.severity == "error" and "training drops these" in lost.sentence
+    assert lost.severity == "error"
+    assert "training drops these" in lost.sentence
     with pytest.raises(LabError, match="max_length: it counts tokens"):
         look(own(*rows), max_length=10)
 
@@ -228,7 +236,8 @@ def test_a_template_that_refuses_is_one_line(monkeypatch):
 
 def test_twenty_rows_work_and_are_told_what_they_can_show():
     seen = look(own(*unlike(20)))
-    assert kinds(seen) == ["few rows"] and "25 points" in seen.advice[0].sentence
+    assert kinds(seen) == ["few rows"]
+    assert "25 points" in seen.advice[0].sentence
     assert look(own(Row("q", "a"))).lengths["prompt, words"] == (1, 1, 1)
 
 
@@ -267,7 +276,8 @@ def test_long_texts_are_compared_in_seconds_and_one_endless_word_is_read():
     start = time.perf_counter()
     seen = look(own(*rows))
     assert time.perf_counter() - start < 30
-    assert seen.near_duplicates == ((0, 180),) and not seen.of_kind("personal data")
+    assert seen.near_duplicates == ((0, 180),)
+    assert not seen.of_kind("personal data")
 
 
 def test_one_bucket_of_more_texts_than_are_compared_at_once_is_still_searched(monkeypatch):

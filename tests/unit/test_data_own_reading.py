@@ -54,7 +54,8 @@ def test_a_single_parquet_file_is_read_and_a_damaged_one_named(tmp_path):
     columns = {"prompt": ["q1", "q2"], "completion": ["a1", ""], "customer": [7, 8]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     data = read_own(path)
-    assert data.places == ("row 1", "row 2") and data.rows[1].meta["customer"] == 8
+    assert data.places == ("row 1", "row 2")
+    assert data.rows[1].meta["customer"] == 8
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(LabError, match=r"own\.parquet: cannot be read as Parquet"):
         read_own(path)
@@ -73,7 +74,8 @@ def test_empty_and_repeated_rows_stay_and_splits_are_kept(tmp_path):
     records = [{"prompt": "q", "completion": "a", "split": "test"}] * 2
     records.append({"prompt": "q", "completion": " "})
     data = read_own(write(tmp_path, "own.jsonl", records))
-    assert len(data) == 3 and data.splits == ("test", "test", None)
+    assert len(data) == 3
+    assert data.splits == ("test", "test", None)
     assert data.places == ("line 1", "line 2", "line 3")
     assert str(data) == "own: 3 rows, 2 test"
 
@@ -128,7 +130,8 @@ def test_held_out_rows_are_of_other_conversations(tmp_path):
         names = [
             {row.meta["conversation"] for row in rows} for rows in (data.train, data.validation)
         ]
-        assert len(data.validation) == 3 and not names[0] & names[1]
+        assert len(data.validation) == 3
+        assert not names[0] & names[1]
     assert from_jsonl(path) == resolve(str(path))
 
 
@@ -139,5 +142,6 @@ def test_training_reads_the_earlier_turns_and_learns_the_last_answer_alone():
     learned = [i for i, label in zip(encoded.input_ids, encoded.labels, strict=True) if label >= 0]
     whole = tokenizer.decode(encoded.input_ids)
     assert whole.index("Paris.") < whole.index("And of Spain?") < whole.index("Madrid.")
-    assert "Madrid." in tokenizer.decode(learned) and "Paris" not in tokenizer.decode(learned)
+    assert "Madrid." in tokenizer.decode(learned)
+    assert "Paris" not in tokenizer.decode(learned)
     assert encode(tokenizer, row, 512)["labels"] == encoded.labels

@@ -100,7 +100,8 @@ def test_what_is_left_out_is_said_and_no_leak_is_left():
     rows[-2] = Row("q", "", {"customer": 1})
     data_set = split(own(*rows, splits=("train",) * 103), "customer")
     notes = " ".join(data_set.notes)
-    assert "1 empty row left out" in notes and "1 duplicate row left out" in notes
+    assert "1 empty row left out" in notes
+    assert "1 duplicate row left out" in notes
     assert "splits that the file names were not used" in notes
     assert sum(len(data_set.split(name)) for name in SPLITS) == 101
     assert not look(data_set, entity="customer").of_kind("leak")
@@ -188,9 +189,11 @@ def test_a_set_made_of_pythons_documentation_goes_all_the_way(tmp_path):
     path = tmp_path / "pydoc.jsonl"
     path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     data = read_own(path)
-    assert len(data) == len(records) and "instruction" in data.notes[0]
+    assert len(data) == len(records)
+    assert "instruction" in data.notes[0]
     seen = look(data, entity="module")
-    assert not seen.of_kind("empty rows") and not seen.of_kind("label balance")
+    assert not seen.of_kind("empty rows")
+    assert not seen.of_kind("label balance")
     assert len(seen.near_duplicates) < len(data) / 20
     data_set = split(data, "module")
     assert held_apart(data_set, "module")
@@ -198,4 +201,5 @@ def test_a_set_made_of_pythons_documentation_goes_all_the_way(tmp_path):
     sizes = [len(data_set.split(name)) for name in SPLITS]
     assert sizes[0] > sizes[2] > sizes[1] > 0
     again = resolve(str(save_data_set(data_set, tmp_path / "pydoc")))
-    assert again.fingerprint == data_set.fingerprint and again.train == data_set.train
+    assert again.fingerprint == data_set.fingerprint
+    assert again.train == data_set.train

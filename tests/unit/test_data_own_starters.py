@@ -43,7 +43,8 @@ def test_the_program_does_not_depend_on_the_hash_seed():
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(seen) == 1 and seen != {b""}
+    assert len(seen) == 1
+    assert seen != {b""}
 
 
 def test_each_starter_is_of_another_kind_and_form():
@@ -57,7 +58,8 @@ def test_each_starter_is_of_another_kind_and_form():
 @pytest.mark.parametrize("name", starters())
 def test_a_look_finds_every_flaw_of_the_card_and_no_other(name):
     card, data = starter_card(name), read_own(starter(name))
-    assert len(data) == card["rows"] and 120 <= len(data) <= 300
+    assert len(data) == card["rows"]
+    assert 120 <= len(data) <= 300
     assert card["licence"] == "CC0-1.0"
     seen = look(data, entity=card["entity"])
     assert {advice.kind for advice in seen.advice} == set(card["flaws"])
@@ -70,7 +72,9 @@ def test_a_starter_becomes_a_set_without_leaks_that_a_recipe_takes(name, tmp_pat
     seen = look(data_set, entity=card["entity"])
     assert not {"leak", "empty rows", "duplicates"} & {advice.kind for advice in seen.advice}
     sizes = [len(data_set.split(split)) for split in SPLITS]
-    assert sizes[0] > 100 and sizes[1] >= 10 and sizes[2] >= 30
+    assert sizes[0] > 100
+    assert sizes[1] >= 10
+    assert sizes[2] >= 30
     folder = save_data_set(data_set, tmp_path / name)
     assert resolve(str(folder)).fingerprint == data_set.fingerprint
 
@@ -83,7 +87,8 @@ def test_what_each_starter_is_about():
     assert all(row.completion.startswith("Dear reader, ") for row in style.rows)
     assert any("last question" in note for note in style.notes)
     labels = look(read_own(starter("support"))).labels
-    assert len(labels) == 5 and min(labels.values()) < 10
+    assert len(labels) == 5
+    assert min(labels.values()) < 10
 
 
 def test_a_run_uses_every_row_of_a_saved_starter_with_conversations(tmp_path):

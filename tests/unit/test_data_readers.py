@@ -119,7 +119,8 @@ def test_duplicates_are_left_out_and_reported(jsonl):
 def test_a_bad_line_is_named(jsonl, row, message):
     with pytest.raises(LabError, match=message) as caught:
         from_jsonl(jsonl(*lines(2), row, *lines(2)))
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(

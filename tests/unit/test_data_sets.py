@@ -41,7 +41,8 @@ def test_the_program_does_not_depend_on_the_hash_seed():
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(seen) == 1 and seen != {b""}
+    assert len(seen) == 1
+    assert seen != {b""}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -56,7 +57,8 @@ def test_sizes_are_those_of_the_card_and_at_least_200(name):
 @pytest.mark.parametrize("name", SETS)
 def test_card_says_what_a_card_must(name):
     content = card(name)
-    assert content["name"] == name and content["licence"] == "CC0-1.0"
+    assert content["name"] == name
+    assert content["licence"] == "CC0-1.0"
     assert set(content["metrics"]) == set(load_set(name).metrics) == set(scorers(name))
     assert {"about", "made_by", "held_out", "limits"} <= set(content)
 

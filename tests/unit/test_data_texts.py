@@ -11,7 +11,8 @@ from labs_lib.errors import LabError
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_is_paragraphs_of_sentences(name: str):
     paragraphs = load_text(name)
-    assert len(paragraphs) > 10 and len(set(paragraphs)) == len(paragraphs)
+    assert len(paragraphs) > 10
+    assert len(set(paragraphs)) == len(paragraphs)
     assert all(paragraph[-1] in '."' and paragraph.isascii() for paragraph in paragraphs)
 
 

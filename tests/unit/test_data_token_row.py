@@ -29,10 +29,13 @@ def test_stretches_are_told_in_plain_text():
 
 def test_html_escapes_tokens_and_tells_the_two_kinds_apart():
     html = TokenRow(Words(), [0, 3], [-100, 3])._repr_html_()
-    assert "&lt;b&gt;" in html and "<b>" not in html
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
     masked, counted = html.split('<span style="display')[1:]
-    assert "dashed" in masked and "background" not in masked, "the theme's own ink and ground"
-    assert "background:#" in counted and ";color:#" in counted, "a ground brings its own ink"
+    assert "dashed" in masked
+    assert "background" not in masked, "the theme's own ink and ground"
+    assert "background:#" in counted
+    assert ";color:#" in counted, "a ground brings its own ink"
 
 
 def test_a_label_for_each_token():

@@ -170,10 +170,10 @@ def test_a_home_that_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def test_the_kernel_must_run_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-    monkeypatch.setattr(KernelSpecManager, "find_kernel_specs", lambda self: {"k": str(tmp_path)})
+    monkeypatch.setattr(KernelSpecManager, "find_kernel_specs", lambda _self: {"k": str(tmp_path)})
     for program, state in (("/elsewhere/python", "missing"), (sys.executable, "ok")):
         spec = KernelSpec(argv=[program])
-        monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda self, name, s=spec: s)
+        monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", lambda _self, _name, s=spec: s)
         assert programs.kernel().state == state
 
 

@@ -73,9 +73,11 @@ def test_reading_cells_and_exercises_add_up(words, seconds, exercises, minutes):
 
 def test_a_lesson_is_counted_from_its_source(source: Path, recorded: Path):
     found = durations.duration_of(source)
-    assert 900 < found.words < 930 and found.machine_seconds == 90
+    assert 900 < found.words < 930
+    assert found.machine_seconds == 90
     assert found.exercise_minutes == EXERCISE.minutes
-    assert found.machine_minutes == 2 and found.statement in found.stated + " "
+    assert found.machine_minutes == 2
+    assert found.statement in found.stated + " "
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,8 @@ def test_a_stale_statement_is_told_the_right_one(source: Path, recorded: Path, c
     assert durations.duration_of(source).problem == ""
     source.write_text(text.replace(change, to, 1), encoding="utf-8")
     problem = durations.duration_of(source).problem
-    assert problem.startswith("97_a_lesson: says ") and f"should say '{right}" in problem
+    assert problem.startswith("97_a_lesson: says ")
+    assert f"should say '{right}" in problem
 
 
 def test_a_lesson_that_was_never_executed_is_one_line(source: Path, recorded: Path):
@@ -134,7 +137,9 @@ def test_a_busy_machine_changes_no_record_and_a_difference_is_told(
     monkeypatch.setattr(notebooks, "renew", lambda _: seconds)
     assert notebooks.main(["97_a_lesson"]) == 0
     line = capsys.readouterr().out
-    assert line.count("\n") == 1 and ("recorded" in line) is bool(told) and told in line
+    assert line.count("\n") == 1
+    assert ("recorded" in line) is bool(told)
+    assert told in line
     assert notebooks.recorded_seconds() == {"97_a_lesson": 90}
     assert notebooks.main(["97_a_lesson", notebooks.RECORD]) == 0
     assert notebooks.recorded_seconds() == {"97_a_lesson": 200 if told else 90}
@@ -165,4 +170,5 @@ def test_the_readme_tells_the_same_minutes(root: Path):
     text = (root / "README.md").read_text(encoding="utf-8")
     for each in durations.durations():
         row = re.search(rf"^\| \[[^]]+\]\(notebooks/{each.name}\.ipynb\).*$", text, re.MULTILINE)
-        assert row and row[0].endswith(f"| {each.minutes} minutes |"), each.name
+        assert row, each.name
+        assert row[0].endswith(f"| {each.minutes} minutes |"), each.name

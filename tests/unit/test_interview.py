@@ -144,7 +144,9 @@ def test_an_unknown_question_or_seed_is_one_line():
 @pytest.mark.parametrize("answer", ["", "   \n", "…", "🙂🙂", "?!"])
 def test_a_blank_answer_is_no_answer(answer: str):
     found = examine(find("latency").draw(), answer)
-    assert found.is_blank and found.length == "No answer yet." and not found.slips
+    assert found.is_blank
+    assert found.length == "No answer yet."
+    assert not found.slips
     card = take_apart("latency", answer)
     card.tick([1])
     assert record_spoken(found, (1,)) == ""
@@ -282,7 +284,8 @@ def test_a_card_keeps_the_answer_and_its_ticks():
     assert (event["event"], event["id"]) == ("interview", "interview.alpha-over-r")
     assert (event["ticked"], event["slips"]) == ([1, 3], ["alpha-is-scaling"])
     again = take_apart("alpha-over-r")
-    assert again.ticked == (1, 3) and "[x] 1." in again.text
+    assert again.ticked == (1, 3)
+    assert "[x] 1." in again.text
     assert take_apart("alpha-over-r", seed=4).ticked == ()
     with pytest.raises(LabError, match="ticks: 9 is not a number from 1 to 5"):
         card.tick([9])
@@ -317,7 +320,8 @@ def test_the_clock_runs_while_a_question_is_open():
     clock = Clock()
     interview = MockInterview(2, seed=1, clock=clock)
     clock.now += 500  # nothing is open yet
-    assert interview.left_seconds == 120 and not interview.is_over
+    assert interview.left_seconds == 120
+    assert not interview.is_over
     interview.open()
     clock.now += 50
     assert interview.left_seconds == 70
@@ -329,8 +333,10 @@ def test_the_clock_runs_while_a_question_is_open():
     clock.now += 80
     assert interview.left_seconds == 0
     late = interview.answer(_right(interview))  # begun in time, so it counts
-    assert isinstance(late, Panel) and late.look == "correct"
-    assert interview.is_over and interview.open() is None
+    assert isinstance(late, Panel)
+    assert late.look == "correct"
+    assert interview.is_over
+    assert interview.open() is None
     assert [round(r.seconds) for r in interview.summary().results] == [50, 80]
 
 
@@ -365,12 +371,15 @@ def test_the_summary_names_the_weakest_lesson_and_feeds_the_review():
         else:
             interview.answer(_right(interview))
     answers = [event for event in read_events()[0] if event["event"] == "answer"]
-    assert answers and all(event["review"] for event in answers)
+    assert answers
+    assert all(event["review"] for event in answers)
     summary = interview.summary()
-    assert wrong and summary.lessons[0].lesson == "05"
+    assert wrong
+    assert summary.lessons[0].lesson == "05"
     assert summary.lessons[0].weak == tuple(wrong)
     assert summary.lessons[-1].share == 1
-    assert "Begin with lesson 05" in summary.advice and "`review()`" in summary.advice
+    assert "Begin with lesson 05" in summary.advice
+    assert "`review()`" in summary.advice
     from datetime import datetime, timedelta, timezone
 
     later = datetime.now(timezone.utc) + timedelta(days=2)
@@ -381,7 +390,8 @@ def test_the_summary_names_the_weakest_lesson_and_feeds_the_review():
 def test_ticks_decide_the_share_of_a_spoken_answer():
     interview = MockInterview(5, seed=7, clock=Clock())
     step = interview.open()
-    assert step is not None and step.spoken is not None
+    assert step is not None
+    assert step.spoken is not None
     interview.answer("Something.")
     assert interview.summary().results[0].share == 0
     assert interview.tick([1]).share == 1 / len(step.spoken.points)
@@ -404,7 +414,8 @@ def test_the_card_does_what_the_interview_does():
     assert "5 minutes, seed 1" in card.text
     card.start()
     card.start()  # no second question
-    assert card.interview.step is not None and card.interview.step.number == 1
+    assert card.interview.step is not None
+    assert card.interview.step.number == 1
     assert card.text.startswith("5:00 left\n")
     card.answer("")
     card.answer("An answer.")
@@ -421,13 +432,15 @@ def test_the_card_does_what_the_interview_does():
 
 
 def _right(interview: MockInterview):
-    assert interview.step is not None and interview.step.quick is not None
+    assert interview.step is not None
+    assert interview.step.quick is not None
     asked = interview.step.quick
     return right_answer(asked.question)
 
 
 def _wrong(interview: MockInterview):
-    assert interview.step is not None and interview.step.quick is not None
+    assert interview.step is not None
+    assert interview.step.quick is not None
     right = str(_right(interview))
     for answer in ("a", "b", "123456789", "b,a", "no such word", "c,a,b", "b,c,a,d", "d,c,b,a"):
         panel = interview.step.quick.question.grade(answer)

@@ -85,7 +85,7 @@ def test_a_lost_environment_and_torn_stamps_start_from_nothing(set_up_steps: lis
 def test_an_environment_of_another_python_is_made_anew(
     course_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(quiet_runs, "run_quietly", lambda commands, lock: None)
+    monkeypatch.setattr(quiet_runs, "run_quietly", lambda _commands, _lock: None)
     old = places.VENV / "lib" / "old"
     old.mkdir(parents=True)
     installing.make_environment(0)

@@ -130,7 +130,8 @@ def test_lessons_take_their_verdicts_from_the_ledger(root: Path, ledger: dict[st
         assert not typed, f"{source.name}: a verdict is typed: {typed}"
         cards, checks = text.count('claim("'), text.count("laim check")
         assert cards >= checks, f"{source.name}: {checks} claim checks, {cards} cards"
-    assert shown and shown <= set(ledger)
+    assert shown
+    assert shown <= set(ledger)
 
 
 @pytest.mark.parametrize(
@@ -227,9 +228,11 @@ def test_a_misspelt_id_names_the_nearest():
 
 def test_evidence_is_computed_recorded_or_told(ledger: dict[str, Claim]):
     computed = checking.evidence("memory.only-adapter")
-    assert computed.origin == "computed" and "13.48 GB" in computed.figure
+    assert computed.origin == "computed"
+    assert "13.48 GB" in computed.figure
     told = checking.evidence("memory.gpt3-three-times")
-    assert "350 GB" in told.figure and "arXiv 2106.09685" in told.origin
+    assert "350 GB" in told.figure
+    assert "arXiv 2106.09685" in told.origin
     fields: dict[str, Any] = {
         "result": "40 of 40 exactly right", "machine": "one H100", "versions": "peft 0.21.2",
         "command": "labs train x", "date": "2026-11-25",

@@ -6,6 +6,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from typing_extensions import override
 
 from labs_lib import cli
 from labs_lib.colors import ORANGE
@@ -25,6 +26,7 @@ class Texts(HTMLParser):
         self.texts: list[str] = []
         self.open: list[str] = []
 
+    @override
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag != "br":
             self.open.append(tag)
@@ -63,7 +65,8 @@ def test_the_card_says_verdict_reason_figure_source_and_place():
         assert "frozen base is in memory too" in text
         assert "https://huggingface.co/learn/llm-course/chapter11/4" in text
         assert "01_why_peft, “Claim checks”" in text
-    assert ORANGE in bundle["text/html"] and "labs-claim-false" in bundle["text/html"]
+    assert ORANGE in bundle["text/html"]
+    assert "labs-claim-false" in bundle["text/html"]
     assert repr(card) == bundle["text/plain"]
 
 
@@ -78,7 +81,8 @@ def test_every_card_without_a_check_is_well_formed():
 def test_what_a_claim_holds_is_shown_and_not_obeyed():
     fields = claim("methods_and_use.most-popular").claim.model_dump()
     card = ClaimCard(Claim.model_validate(fields | {"claim": "<script>x</script> & more"}))
-    assert "<script>" not in card.html and "&lt;script&gt;" in card.html
+    assert "<script>" not in card.html
+    assert "&lt;script&gt;" in card.html
     assert "○ A matter of taste: “<script>x</script> & more.”" in texts(card.html)
 
 
@@ -110,14 +114,16 @@ def test_the_verb_lists_by_verdict_and_words(capsys: pytest.CaptureFixture[str])
     assert (status, blank) == (0, "")
     assert first == f"false        {ONLY}"
     assert f"             {claim(ONLY).claim.claim}\n" in out
-    assert "conditional" not in out and "taste" not in out
+    assert "conditional" not in out
+    assert "taste" not in out
     assert last == "1 claim; `labs claims ID` shows why, with figure and source"
 
 
 def test_the_verb_breaks_no_id(capsys: pytest.CaptureFixture[str]):
     status, out, _ = run(capsys)
     ids = [line.split()[1] for line in out.splitlines() if line[:1].isalpha()]
-    assert status == 0 and ids == [each.id for each in claims()]
+    assert status == 0
+    assert ids == [each.id for each in claims()]
     assert max(map(len, out.splitlines())) <= 88
 
 
@@ -130,10 +136,12 @@ def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]):
     status, out, _ = run(capsys, "--json", ONLY)
     one = json.loads(out)
     assert status == 0
-    assert one["verdict"] == "false" and "13.48 GB" in one["finding"]["figure"]
+    assert one["verdict"] == "false"
+    assert "13.48 GB" in one["finding"]["figure"]
     assert one["finding"]["cases"] == {"a LoRA step of a 7B model": False}
     status, out, _ = run(capsys, "--json", "--verdict", "taste")
-    assert status == 0 and {each["verdict"] for each in json.loads(out)} == {"taste"}
+    assert status == 0
+    assert {each["verdict"] for each in json.loads(out)} == {"taste"}
     assert json.loads(run(capsys, "--json", "no such words")[1]) == []
 
 
@@ -150,5 +158,7 @@ def test_a_slip_is_told_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ):
     status, out, err = run(capsys, *arguments)
-    assert status == 2 and not out
-    assert message in err and len(err.splitlines()) == 1
+    assert status == 2
+    assert not out
+    assert message in err
+    assert len(err.splitlines()) == 1

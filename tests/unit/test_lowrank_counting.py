@@ -121,7 +121,8 @@ def test_entry_configuration_and_model_agree(name):
 
 
 def test_adapter_bytes_are_four_a_parameter():
-    assert adapter_bytes(10) == 40 and adapter_bytes(10, bits=16) == 20
+    assert adapter_bytes(10) == 40
+    assert adapter_bytes(10, bits=16) == 20
 
 
 @pytest.mark.parametrize(
@@ -137,4 +138,5 @@ def test_adapter_bytes_are_four_a_parameter():
 def test_what_cannot_be_counted_is_explained_in_one_line(arguments, words):
     with pytest.raises(LabError) as caught:
         count_lora_parameters(*arguments)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -121,7 +121,8 @@ def test_at_the_start_the_layer_is_its_base_to_the_bit(kind):
     expected = base(x)
     layer = LoRALinear(base, 4, 8, dropout=0.5)
     assert torch.equal(layer(x), expected)
-    assert not layer.lora_B.any() and layer.lora_A.any()
+    assert not layer.lora_B.any()
+    assert layer.lora_A.any()
     assert not layer.delta_weight().any()
 
 
@@ -134,7 +135,8 @@ def test_a_is_drawn_as_peft_draws_it():
     theirs = nn.Linear(64, 8, bias=False)
     bound = 1 / 64**0.5
     assert ours.shape == theirs.weight.shape == (8, 64)
-    assert ours.abs().max() <= bound and ours.abs().max() > 0.95 * bound
+    assert ours.abs().max() <= bound
+    assert ours.abs().max() > 0.95 * bound
     assert ours.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
     assert torch.equal(ours, theirs.weight)
     assert base.weight.shape == (32, 64)
@@ -220,7 +222,8 @@ def test_illegal_knobs_are_explained_in_one_line(change, words):
     arguments = {"base": nn.Linear(10, 6), "rank": 2, "alpha": 4, **change}
     with pytest.raises(LabError) as caught:
         LoRALinear(**arguments)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 class Tiny(nn.Module):
@@ -301,7 +304,8 @@ def test_a_refused_injection_leaves_the_model_untouched(arguments, words):
     model = Tiny()
     with pytest.raises(LabError) as caught:
         inject(model, *arguments)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not any(isinstance(part, LoRALinear) for part in model.modules())
     assert all(p.requires_grad for p in model.parameters())
 
@@ -320,5 +324,6 @@ def test_gpt2_explains_its_fused_attention():
     with pytest.raises(LabError, match="'c_attn' holds q, k and v in one matrix"):
         inject(model, 2, 4, ["q_proj"])
     layers = inject(model, 2, 4, "all-linear")
-    assert "lm_head" not in layers and len(layers) == 4
+    assert "lm_head" not in layers
+    assert len(layers) == 4
     assert layers["transformer.h.0.attn.c_attn"].lora_B.shape == (36, 2)

@@ -51,7 +51,8 @@ def test_json_holds_every_promised_field(capsys):
 def test_people_get_a_table_in_one_unit(capsys):
     status, out, _ = run(capsys, "gpt2", "--card", "T4")
     assert status == 0
-    assert "GiB" in out and " GB" not in out
+    assert "GiB" in out
+    assert " GB" not in out
     assert "Fits T4" in out
 
 

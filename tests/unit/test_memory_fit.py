@@ -88,7 +88,8 @@ def test_a_row_that_does_not_fit_names_its_mechanism_and_comes_closer_by_it():
 
 def test_it_is_within_3_percent_of_every_peak_whose_mechanisms_are_computed():
     found = [row for row in report() if row.row.role != "excluded"]
-    assert len(published()) >= 80 and len(found) >= 70
+    assert len(published()) >= 80
+    assert len(found) >= 70
     differences = [abs(row.explained_difference) for row in found]
     assert sum(differences) / len(differences) < 0.01
     assert max(differences) < 0.03
@@ -98,7 +99,8 @@ def test_it_is_within_3_percent_of_every_peak_whose_mechanisms_are_computed():
 
 def test_an_excluded_row_says_what_is_not_computed():
     excluded = [row for row in published() if row.role == "excluded"]
-    assert excluded and all("not computed" in row.remark for row in excluded)
+    assert excluded
+    assert all("not computed" in row.remark for row in excluded)
     assert {row.role for row in published()} == {"calibration", "holdout", "excluded"}
 
 
@@ -117,4 +119,7 @@ def test_the_sources_are_shown_with_their_errors_and_a_long_table_is_folded():
 def test_every_published_row_says_where_it_is_from():
     for row in published():
         assert row.url.startswith("https://")
-        assert row.source and row.hardware and row.settings and row.versions
+        assert row.source
+        assert row.hardware
+        assert row.settings
+        assert row.versions

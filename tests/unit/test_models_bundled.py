@@ -103,7 +103,7 @@ def test_leftovers_of_a_killed_conversion_are_cleared(conversions):
 
 def test_full_disk_is_told_before_writing(conversions, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(bundled.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10**7))
+    monkeypatch.setattr(bundled.shutil, "disk_usage", lambda _path: usage(10**9, 10**9, 10**7))
     with pytest.raises(LabError, match=r"0.01 GB free, 0.3 GB needed"):
         prepare_bundled()
     assert not conversions
@@ -166,7 +166,8 @@ def test_error_ends_the_program_with_status_2(tmp_path):
     process = start(home)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
-    assert err.startswith("labs: cannot write ") and err.count("\n") == 1
+    assert err.startswith("labs: cannot write ")
+    assert err.count("\n") == 1
 
 
 @pytest.fixture(scope="module")

@@ -346,7 +346,7 @@ def test_windows() -> None:
     with pytest.raises(LabError, match="holds no token"):
         check_tokens(model(), [[1], []])
     nested = SimpleNamespace(max_position_embeddings=5)
-    assert window_of(model(get_text_config=lambda decoder: nested)) == 5
+    assert window_of(model(get_text_config=lambda **_: nested)) == 5
 
 
 def test_a_tokenizer_without_padding_or_end(folder: Path) -> None:

@@ -70,7 +70,8 @@ def test_nf4_quantizes_the_layers_and_not_the_head(whole_folder):
     model = load_model(whole_folder, dtype="fp32", quantization="nf4", device="cpu")
     weight = model.model.layers[0].self_attn.q_proj.weight
     assert type(weight).__name__ == "Params4bit"
-    assert weight.quant_state.quant_type == "nf4" and weight.quant_state.nested
+    assert weight.quant_state.quant_type == "nf4"
+    assert weight.quant_state.nested
     assert model.lm_head.weight.dtype == torch.float32
 
 
@@ -152,7 +153,8 @@ def test_a_damaged_folder_gets_one_line(folder, damage, message):
     damage(folder)
     with pytest.raises(LabError, match=message) as caught:
         load_model(folder, device="cpu")
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

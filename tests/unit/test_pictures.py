@@ -57,7 +57,8 @@ def test_bars_lines_and_ranges_say_their_numbers():
 def test_a_recorded_comparison_can_be_shown_without_its_seconds():
     recorded = recorded_comparison("structured-output")
     with_time, without = (str(recorded.table(timing=timing)) for timing in (True, False))
-    assert "seconds a step" in with_time and "tokens a second" in with_time
+    assert "seconds a step" in with_time
+    assert "tokens a second" in with_time
     assert "second" not in without
     assert "of what was known, kept (%)" in without
 

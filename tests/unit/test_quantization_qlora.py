@@ -180,11 +180,16 @@ def test_restored_weights_answer_as_the_4_bit_layers_do_and_leave_no_trace():
     x = torch.randn(5, 64)
     expected = [layer(x) for layer in model]
     kept = [dict(vars(layer)) for layer in model]
-    with pytest.raises(RuntimeError), restored_weights(model) as count:
-        assert count == 2
-        for layer, wanted in zip(model, expected, strict=True):
-            assert torch.equal(layer(x), wanted)
-        raise RuntimeError
+
+    def fail_while_restored() -> None:
+        with restored_weights(model) as count:
+            assert count == 2
+            for layer, wanted in zip(model, expected, strict=True):
+                assert torch.equal(layer(x), wanted)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_while_restored()
     assert [vars(layer).keys() for layer in model] == [names.keys() for names in kept]
     assert not any("forward" in vars(layer) for layer in model)
 

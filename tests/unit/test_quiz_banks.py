@@ -203,8 +203,10 @@ def test_a_malformed_bank_is_refused_with_file_and_line(tmp_path, content, messa
     assert any(message in line for line in said), said
     lines = path.read_bytes().count(b"\n") + 1
     for problem in problems:
-        assert problem.path == path and 1 <= problem.line <= lines
-        assert "\n" not in problem.message and len(problem.message) < 500
+        assert problem.path == path
+        assert 1 <= problem.line <= lines
+        assert "\n" not in problem.message
+        assert len(problem.message) < 500
 
 
 def test_the_line_is_that_of_the_field(tmp_path):
@@ -297,7 +299,8 @@ def test_a_changed_bank_is_read_again(tmp_path, monkeypatch):
     before = load_banks()["09"]
     written(tmp_path, {**GOOD, "title": "Another title, and longer"})
     after = load_banks()["09"]
-    assert after.title != before.title and after.sha256 != before.sha256
+    assert after.title != before.title
+    assert after.sha256 != before.sha256
 
 
 def test_the_folder_is_found_from_anywhere(tmp_path, monkeypatch):

@@ -37,11 +37,14 @@ def feedback(card) -> str:
 def test_every_question_can_be_answered_and_is_restored(question_id):
     bank, question = find_question(question_id)
     card = ask(question_id)
-    assert feedback(card) == "" and read_events()[0] == []
+    assert feedback(card) == ""
+    assert read_events()[0] == []
     panel = card.submit(right_answer(question, 3))
-    assert panel.plain.startswith("Correct: ") and question.source in panel.plain
+    assert panel.plain.startswith("Correct: ")
+    assert question.source in panel.plain
     (event,) = read_events()[0]
-    assert event["bank"] == bank.sha256[:16] and event["outcome"] == "correct"
+    assert event["bank"] == bank.sha256[:16]
+    assert event["outcome"] == "correct"
     again = ask(question_id)
     assert "Correct" in feedback(again)
     assert again._typed() == card._typed()
@@ -61,7 +64,8 @@ def test_what_is_stored_and_sent_beforehand_gives_nothing_away(question_id):
         secrets += [each.feedback for each in getattr(question, part, ()) if each.feedback]
     for secret in secrets:
         assert secret[:40] not in told
-    assert question_id in bundle["text/plain"] and "text/html" in bundle
+    assert question_id in bundle["text/plain"]
+    assert "text/html" in bundle
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert " at 0x" not in bundle["text/plain"]
 
@@ -102,7 +106,8 @@ def test_by_hand_wrong_hint_right():
 def test_boxes_by_hand():
     card = ask(MULTIPLE)
     card._submit.click()
-    assert "Not attempted" in feedback(card) and read_events()[0] == []
+    assert "Not attempted" in feedback(card)
+    assert read_events()[0] == []
     for letter, box in zip("abcd", card._inputs, strict=True):
         box.value = letter in "bc"
     card._submit.click()
@@ -151,7 +156,8 @@ def test_code_does_not_run_again_when_restored(code_bank, monkeypatch):
     ask(code_bank).submit(source)
     assert len(runs) == 1
     card = ask(code_bank)
-    assert len(runs) == 1 and card._typed() == source
+    assert len(runs) == 1
+    assert card._typed() == source
     assert "Not yet" in feedback(card)
 
 
@@ -180,7 +186,8 @@ def test_the_feedback_is_shown_even_if_it_cannot_be_saved(tmp_path, monkeypatch)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LABS_HOME", str(tmp_path / "file"))
     panel = card.submit("b")
-    assert first_words(question.options[1].feedback) in panel.plain and "Not saved" in panel.plain
+    assert first_words(question.options[1].feedback) in panel.plain
+    assert "Not saved" in panel.plain
 
 
 def test_an_unknown_question_is_one_line():

@@ -55,7 +55,8 @@ def test_csv(tmp_path):
     assert [row["id"] for row in rows] == list(QUESTIONS)
     for row in rows:
         question = QUESTIONS[row["id"]]
-        assert row["prompt"] == question.prompt and row["explanation"] == question.explanation
+        assert row["prompt"] == question.prompt
+        assert row["explanation"] == question.explanation
         assert grade(question, Response(question.id, row["answer"])).is_correct
 
 
@@ -131,7 +132,8 @@ def test_qti(tmp_path):
         elif isinstance(question, NumericQuestion):
             low = item.find(".//q:vargte", space)
             high = item.find(".//q:varlte", space)
-            assert low is not None and high is not None
+            assert low is not None
+            assert high is not None
             assert float(low.text or "") <= question.answer <= float(high.text or "")
 
 
@@ -179,7 +181,8 @@ def labs(capsys, *arguments: str) -> tuple[int, str, str]:
 def test_quiz_check_passes_and_says_so(capsys):
     code, out, _ = labs(capsys, "quiz", "check", "--json")
     content = json.loads(out)
-    assert code == 0 and content["problems"] == []
+    assert code == 0
+    assert content["problems"] == []
     assert {bank["lesson"] for bank in content["banks"]} >= {"00", "04"}
 
 
@@ -187,14 +190,16 @@ def test_quiz_check_names_file_and_line(capsys, tmp_path):
     path = tmp_path / "09.yaml"
     path.write_text('lesson: "09"\ntitle: T\nobjectives: {a: b}\nquestions:\n  - kind: singel\n')
     code, _, err = labs(capsys, "quiz", "check", str(path))
-    assert code == 2 and f"{path}:5: kind: 'singel' is not one of" in err
+    assert code == 2
+    assert f"{path}:5: kind: 'singel' is not one of" in err
 
 
 def test_quiz_export_writes_a_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = labs(capsys, "quiz", "export", "--format", "moodle", "--lesson", "00", "--json")
     own = [question for question in WITHOUT_CODE.values() if question.lesson == "00"]
-    assert code == 0 and json.loads(out)["questions"] == len(own) > 0
+    assert code == 0
+    assert json.loads(out)["questions"] == len(own) > 0
     assert (tmp_path / "lora-lab-quizzes.xml").exists()
 
 
@@ -209,7 +214,9 @@ def test_quiz_export_writes_a_file(capsys, tmp_path, monkeypatch):
 )
 def test_a_mistake_ends_with_one_line_and_status_2(capsys, arguments, message):
     code, _, err = labs(capsys, *arguments)
-    assert code == 2 and message in err and err.count("\n") == 1
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_progress_verbs(capsys, tmp_path, monkeypatch):
@@ -219,9 +226,11 @@ def test_progress_verbs(capsys, tmp_path, monkeypatch):
     record("answer", "00.course.rhythm", response="x", outcome="correct")
     code, out, _ = labs(capsys, "progress", "--json")
     first = json.loads(out)["lessons"][0]
-    assert code == 0 and first["correct"] == 1
+    assert code == 0
+    assert first["correct"] == 1
     code, out, _ = labs(capsys, "progress")
-    assert code == 0 and f"  1 of {first['total']}" in out
+    assert code == 0
+    assert f"  1 of {first['total']}" in out
     copy = str(tmp_path / "copy")
     assert labs(capsys, "progress", "export", copy)[0] == 0
     assert labs(capsys, "progress", "reset", "--yes")[0] == 0

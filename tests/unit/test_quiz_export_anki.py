@@ -78,7 +78,8 @@ def test_the_whole_deck_is_taken_in_shown_and_found_sound(app, tmp_path):
         question = questions[card.note()["Id"]]
         front, back = card.question(), card.answer()
         asked, answered = (text_of(side) for side in (front, back))
-        assert len(asked.split()) > 3 and answered.startswith(asked)
+        assert len(asked.split()) > 3
+        assert answered.startswith(asked)
         assert text_of(markdown_html(question.explanation)) in answered
         if isinstance(question, NumericQuestion):
             unit = f" {question.unit}" if question.unit else ""
@@ -105,7 +106,8 @@ def test_a_corrected_deck_renews_its_notes_and_no_others(app, tmp_path):
             assert f"<p>{prompt}</p>" in app.note(question_id)["Question"]
             assert f"<p>{prompt}</p>" in app.note(question_id).cards()[0].question()
     log = app.take(third)
-    assert not log.new and app.col.note_count() == len(bank.questions)
+    assert not log.new
+    assert app.col.note_count() == len(bank.questions)
     assert app.col.fix_integrity()[1]
 
 
@@ -141,7 +143,8 @@ def test_a_bank_corrected_on_another_machine_renews_whatever_its_files_date(
         export_banks([bank], "anki", tmp_path / "a.apkg")
         app.take(tmp_path / "a.apkg")
         assert f"<p>{correction}" in app.note(bank.questions[0].id)["Answer"]
-    assert app.col.note_count() == len(bank.questions) and app.col.fix_integrity()[1]
+    assert app.col.note_count() == len(bank.questions)
+    assert app.col.fix_integrity()[1]
 
 
 @pytest.fixture
@@ -204,7 +207,8 @@ def test_hostile_texts_are_shown_as_they_stand(hostile, number, name):
     cards = [hostile.col.get_card(card) for card in hostile.col.find_cards(f"tag:lesson-{number}")]
     assert len(cards) == 5
     for card in cards:
-        assert card.answer().startswith("<style>") and not card.question_av_tags()
+        assert card.answer().startswith("<style>")
+        assert not card.question_av_tags()
         assert not card.answer_av_tags()
         page = BeautifulSoup(card.note()["Question"] + card.note()["Answer"], "html.parser")
         assert not page.find(["script", "iframe", "style", "object"])
@@ -214,4 +218,5 @@ def test_hostile_texts_are_shown_as_they_stand(hostile, number, name):
         ]
         assert (page.find("table") is not None) == (name == "table")
         shown = BeautifulSoup(card.answer(), "html.parser").get_text()
-        assert "unknown field" not in shown.lower() and "Error" not in shown
+        assert "unknown field" not in shown.lower()
+        assert "Error" not in shown

@@ -56,7 +56,8 @@ def test_moodle_takes_every_question_in_its_lessons_category(moodle):
         assert each.category == ("LoRA Lab", titles[question.lesson])
         assert each.tags == [f"lesson-{question.lesson}", question.objective,
                              f"difficulty-{question.difficulty}"]  # fmt: skip
-        assert len(each.hints) == 1 and each.hints[0]
+        assert len(each.hints) == 1
+        assert each.hints[0]
         assert ("<table>" in each.text) == ("\n| " in question.prompt)
 
 
@@ -154,7 +155,8 @@ def test_moodle_takes_hostile_texts_as_they_stand(tmp_path):
         page = BeautifulSoup(each.text, "html.parser")
         assert not page.find(["script", "iframe", "style"])
         if each.kind == "shortanswer":
-            assert r"\*" in each.answers and "*" not in each.answers
+            assert r"\*" in each.answers
+            assert "*" not in each.answers
 
 
 def test_qti_takes_hostile_texts_as_they_stand(tmp_path):
@@ -311,11 +313,13 @@ def test_a_file_that_stood_there_is_replaced_and_said_so(capsys, tmp_path):
 def test_a_link_stays_a_link(capsys, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "far" / "a.csv")
     assert export(capsys, tmp_path / "link")[0] == 0
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "far" / "a.csv").stat().st_size > 99
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far" / "a.csv").stat().st_size > 99
     assert export(capsys, tmp_path / "link")[0] == 0
     (tmp_path / "round").symlink_to(tmp_path / "round")
     code, _, err = export(capsys, tmp_path / "round")
-    assert code == 2 and err.count("\n") == 1
+    assert code == 2
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["folder", "file/a.csv", "x" * 300])
@@ -323,7 +327,9 @@ def test_where_no_file_can_be_the_line_says_so(capsys, tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     code, _, err = export(capsys, tmp_path / name)
-    assert code == 2 and err.count("\n") == 1 and "Traceback" not in err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -331,7 +337,9 @@ def test_where_no_file_can_be_the_line_says_so(capsys, tmp_path, name):
 def test_a_dash_is_no_file(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = export(capsys, Path("-"))
-    assert code == 2 and "output: '-' is no file name" in err and not list(tmp_path.iterdir())
+    assert code == 2
+    assert "output: '-' is no file name" in err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", ["csv", "anki", "qti", "moodle"])
@@ -339,16 +347,21 @@ def test_an_ordering_as_a_choice_is_refused_where_it_changes_nothing(capsys, tmp
     arguments = ["quiz", "export", "--format", form, "--output", str(tmp_path / "a")]
     code, _, err = labs(capsys, *arguments, "--ordering-as-choice")
     if form in ("qti", "moodle"):
-        assert code == 0 and (tmp_path / "a").exists()
+        assert code == 0
+        assert (tmp_path / "a").exists()
     else:
-        assert code == 2 and f"{form} holds an ordering as it is" in err
-        assert err.count("\n") == 1 and not list(tmp_path.iterdir())
+        assert code == 2
+        assert f"{form} holds an ordering as it is" in err
+        assert err.count("\n") == 1
+        assert not list(tmp_path.iterdir())
 
 
 def test_what_is_left_out_is_named(capsys, tmp_path, code_bank):
     arguments = ["quiz", "export", "--format", "moodle", "--output", str(tmp_path / "a.xml")]
     code, out, _ = labs(capsys, *arguments)
-    assert code == 0 and "left out" in out and code_bank in out
+    assert code == 0
+    assert "left out" in out
+    assert code_bank in out
 
 
 @pytest.mark.parametrize(
@@ -366,9 +379,12 @@ def test_a_hostile_bank_is_one_line_to_check_and_to_export(capsys, tmp_path, mon
     (folder / "09_x.yaml").write_bytes(content)
     for path in (folder, folder / "09_x.yaml"):
         code, _, err = labs(capsys, "quiz", "check", str(path))
-        assert code == 2 and "09_x.yaml:1" in err.replace("yaml:2", "yaml:1")
+        assert code == 2
+        assert "09_x.yaml:1" in err.replace("yaml:2", "yaml:1")
         assert "Traceback" not in err
     monkeypatch.setenv("LABS_QUIZZES", str(folder))
     arguments = ["quiz", "export", "--format", "anki", "--output", str(tmp_path / "a")]
     code, _, err = labs(capsys, *arguments)
-    assert code == 2 and err.count("\n") == 1 and not (tmp_path / "a").exists()
+    assert code == 2
+    assert err.count("\n") == 1
+    assert not (tmp_path / "a").exists()

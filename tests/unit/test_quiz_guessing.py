@@ -116,7 +116,8 @@ def test_no_question_is_asked_twice(tmp_path):
     again = bank_of(tmp_path, question(2, ("c", "d"), prompt="what is  r"), lesson="09")
     assert check_banks([first])[1] == check_banks([again])[1] == []
     (problem,) = check_banks([first, again])[1]
-    assert problem.path == again and problem.line > 1
+    assert problem.path == again
+    assert problem.line > 1
     assert problem.message == "09.q2: 08.q1 has the same prompt"
 
 

@@ -133,7 +133,8 @@ def test_a_new_kind_is_exported_to_every_format(banks, tmp_path):
         "true-or-false", "a) True\nb) False", "b",
     )  # fmt: skip
     (imported,) = moodle_reader.read(tmp_path / "moodle")
-    assert imported.kind == "multichoice" and imported.fractions == [0, 1]
+    assert imported.kind == "multichoice"
+    assert imported.fractions == [0, 1]
     with zipfile.ZipFile(tmp_path / "qti") as archive:
         assert any(b"multiple_choice_question" in archive.read(n) for n in archive.namelist())
 

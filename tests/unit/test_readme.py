@@ -55,7 +55,9 @@ def test_a_stale_table_is_named_and_renewed():
     text += "<!-- generated: two -->\n\n| 3 |\n\n<!-- end: two -->\n"
     assert readme.stale(text, tables) == ["one", "two"]
     once = readme.renewed(text, tables)
-    assert "\n\n| 1 |\n\n" in once and "\n\n| 2 |\n\n" in once and "| 3 |" not in once
+    assert "\n\n| 1 |\n\n" in once
+    assert "\n\n| 2 |\n\n" in once
+    assert "| 3 |" not in once
     assert readme.stale(once, tables) == []
     assert readme.stale(once.replace("| 2 |", "| 2,0 |"), tables) == ["two"]
 

@@ -83,7 +83,8 @@ def test_what_is_due_is_shown_as_cards_that_know_no_answer_yet():
     bundle = cards._repr_mimebundle_()
     assert bundle["text/plain"].startswith("2 questions are due for review.\n\nQuestion 02.a.one")
     assert f'review().card("{SINGLE}").submit("a", ' in bundle["text/plain"]
-    assert "<li>a) Yes</li>" in bundle["text/html"] and "because" not in str(bundle)
+    assert "<li>a) Yes</li>" in bundle["text/html"]
+    assert "because" not in str(bundle)
     assert len(read_events()[0]) == 3  # looking at it records nothing
     with pytest.raises(LabError, match=r"question: '01\.a\.on' is not one of"):
         cards.card("01.a.on")
@@ -93,7 +94,8 @@ def test_from_code_a_card_is_found_where_it_is_shown():
     wrong_long_ago(SINGLE, OTHER, LATER)
     assert f'review("02").card("{SINGLE}").submit(' in shown("02").text
     cards = review("02", at_most=1)
-    assert isinstance(cards, ReviewCards) and 'review("02", at_most=1).card(' in cards.text
+    assert isinstance(cards, ReviewCards)
+    assert 'review("02", at_most=1).card(' in cards.text
 
 
 @pytest.mark.parametrize("lesson", [["02"], {}, 2, b"02"])
@@ -126,7 +128,8 @@ def test_the_answer_given_last_counts_once_more_in_a_review_and_only_once():
 def test_what_cannot_be_read_does_not_use_the_review_up():
     wrong_long_ago(DRAWN)
     card = shown().card(DRAWN)
-    assert card.submit("many").look == "error" and card.submit(None).look == "not attempted"
+    assert card.submit("many").look == "error"
+    assert card.submit(None).look == "not attempted"
     card.submit("1000")
     reviews = [each.get("review") for each in read_events()[0]]
     assert reviews == [None, None, True]
@@ -195,24 +198,31 @@ def test_card_and_terminal_record_the_same_lines(capsys, typed):
     for events in (shown_in_cards, at_terminal):
         for each in events:
             each.pop("time")
-    assert at_terminal == shown_in_cards and len(at_terminal) == 4
+    assert at_terminal == shown_in_cards
+    assert len(at_terminal) == 4
     assert asked.count("Your answer") == 5
-    assert "2 questions are due" in out and "Hint: the hint" in out and "Correct: because" in out
-    assert "a) Yes" in out and "Not yet, though you were sure. Read this twice: no reason" in out
+    assert "2 questions are due" in out
+    assert "Hint: the hint" in out
+    assert "Correct: because" in out
+    assert "a) Yes" in out
+    assert "Not yet, though you were sure. Read this twice: no reason" in out
 
 
 def test_a_skipped_question_records_nothing_and_stays_due(capsys, typed):
     wrong_long_ago(SINGLE, OTHER)
     typed("", " ")
     assert labs(capsys)[0] == 0
-    assert len(read_events()[0]) == 2 and len(shown().question_ids) == 2
+    assert len(read_events()[0]) == 2
+    assert len(shown().question_ids) == 2
 
 
 def test_an_answer_or_a_confidence_that_cannot_be_read_is_asked_again(capsys, typed):
     wrong_long_ago(SINGLE)
     asked = typed("z", "7", "3", "a")
     code, out, _ = labs(capsys)
-    assert code == 0 and "Type a number from 1 to 4." in out and "'z' is not one of" in out
+    assert code == 0
+    assert "Type a number from 1 to 4." in out
+    assert "'z' is not one of" in out
     assert [question.partition("?")[0] for question in asked] == [
         "Your answer", "How sure are you", "How sure are you", "Your answer"
     ]  # fmt: skip
@@ -222,7 +232,8 @@ def test_an_answer_or_a_confidence_that_cannot_be_read_is_asked_again(capsys, ty
 def test_at_most_and_lesson_choose(capsys, typed):
     wrong_long_ago(SINGLE, OTHER, LATER)
     asked = typed("")
-    assert labs(capsys, "--at-most", "1", "--lesson", "02")[0] == 0 and len(asked) == 1
+    assert labs(capsys, "--at-most", "1", "--lesson", "02")[0] == 0
+    assert len(asked) == 1
     due = json.loads(labs(capsys, "--json", "--lesson", "02")[1])["due"]
     assert [each["id"] for each in due] == [OTHER, SINGLE]
 
@@ -240,9 +251,12 @@ def test_json_lists_what_is_due_and_when(capsys):
     content = json.loads(out)
     assert code == 0
     (due,), (upcoming,) = content["due"], content["later"]
-    assert due["id"] == SINGLE and due["wrong_and_sure"] and due["last_answer"] == "incorrect"
+    assert due["id"] == SINGLE
+    assert due["wrong_and_sure"]
+    assert due["last_answer"] == "incorrect"
     assert due["due"] == (NOW - timedelta(days=49)).date().isoformat()
-    assert upcoming["id"] == OTHER and upcoming["due"] > datetime.now().date().isoformat()
+    assert upcoming["id"] == OTHER
+    assert upcoming["due"] > datetime.now().date().isoformat()
     assert len(read_events()[0]) == 2
 
 
@@ -251,7 +265,8 @@ def test_progress_that_cannot_be_read_is_one_line(capsys, tmp_path, typed):
     typed()
     for arguments in ((), ("--json",)):
         code, out, err = labs(capsys, *arguments)
-        assert (code, out) == (2, "") and err.startswith("labs: Your progress could not be read")
+        assert (code, out) == (2, "")
+        assert err.startswith("labs: Your progress could not be read")
 
 
 def test_without_a_terminal_one_line_says_so():
@@ -260,9 +275,11 @@ def test_without_a_terminal_one_line_says_so():
         [sys.executable, "-m", "labs_lib", "review"],
         input="a\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert run.returncode == 2 and run.stdout == ""
+    assert run.returncode == 2
+    assert run.stdout == ""
     assert run.stderr.startswith("labs: review: no terminal to ask at; --json lists")
-    assert run.stderr.count("\n") == 1 and len(read_events()[0]) == 1
+    assert run.stderr.count("\n") == 1
+    assert len(read_events()[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -275,4 +292,6 @@ def test_without_a_terminal_one_line_says_so():
 )
 def test_a_mistake_is_one_line(capsys, arguments, message):
     code, _, err = labs(capsys, "--json", *arguments)
-    assert code == 2 and message in err and err.count("\n") == 1
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1

@@ -219,7 +219,8 @@ def test_a_server_ends_when_its_input_does(root: Path):
     process = subprocess.Popen(
         [sys.executable, "-c", WATCHED], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     assert process.poll() is None
     process.stdin.close()
@@ -236,19 +237,22 @@ def test_the_private_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     previous = os.umask(0)
     try:
         page = page_of_launcher.private_page(address, 8888)  # no build folder yet: the system's
-        assert page is not None and page.parent == tmp_path / "tmp"
+        assert page is not None
+        assert page.parent == tmp_path / "tmp"
         (tmp_path / "build").mkdir()
         stale = tmp_path / "build" / "open-8888.html"
         stale.symlink_to(tmp_path / "elsewhere")
         page = page_of_launcher.private_page(address, 8888)
     finally:
         os.umask(previous)
-    assert page is not None and page == stale and not page.is_symlink()
+    assert page is not None
+    assert page == stale
+    assert not page.is_symlink()
     assert not (tmp_path / "elsewhere").exists()
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert address in page.read_text(encoding="utf-8")
     # A disk that gives every file to everyone holds no page.
-    monkeypatch.setattr(page_of_launcher.stat, "S_IMODE", lambda mode: 0o777)
+    monkeypatch.setattr(page_of_launcher.stat, "S_IMODE", lambda _mode: 0o777)
     assert page_of_launcher.private_page(address, 8888) is None
     assert not stale.exists()
 

@@ -80,7 +80,8 @@ def test_a_recipe_that_is_wrong_is_one_line(recipe_file, capsys):
         cli.main(["memory", str(recipe_file)])
     line = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "did you mean 'rank'?" in line and len(line.strip().splitlines()) == 1
+    assert "did you mean 'rank'?" in line
+    assert len(line.strip().splitlines()) == 1
 
 
 def test_the_mapping_names_every_field_that_differs():

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from test_training_session import output_bytes, tiny_recipe
+from typing_extensions import override
 
 from labs_lib.errors import LabError
 from labs_lib.training import Run, train
@@ -44,6 +45,7 @@ class Telling(Silent):
     def stage(self, text: str) -> None:
         self.told.append(text)
 
+    @override
     def step(self, done: int, total: int, loss: float) -> None:
         if done == self._stop:
             raise KeyboardInterrupt
@@ -236,7 +238,8 @@ def test_the_one_before_is_taken_and_it_is_told(
     assert found == before
     assert len(told) == 2
     assert "checkpoint-6" in told[0]
-    assert "\n" not in told[0] and len(told[0]) < 300
+    assert "\n" not in told[0]
+    assert len(told[0]) < 300
     assert told[1] == "going on from checkpoint-4, the newest that is whole"
     assert not (folder.parent / "attacked").exists(), "the checkpoint ran code"
 
@@ -250,7 +253,7 @@ def test_without_any_whole_one_training_starts_anew_and_says_so(folder: Path) ->
 
 
 RESUMED = {
-    "nothing": lambda c: None,
+    "nothing": lambda _c: None,
     "optimizer.pt missing": DAMAGE["optimizer.pt missing"],
     "rng_state.pth runs code": DAMAGE["rng_state.pth runs code"],
     "every one": lambda c: [(each / "scheduler.pt").unlink() for each in c.parent.iterdir()],
@@ -299,7 +302,7 @@ def test_a_slip_of_ours_is_not_blamed_on_the_checkpoint(
 ) -> None:
     from labs_lib.training.engine.checkpointing import CheckpointingTrainer
 
-    monkeypatch.setattr(CheckpointingTrainer, "_check_optimizer", lambda self, path: path.gone)
+    monkeypatch.setattr(CheckpointingTrainer, "_check_optimizer", lambda _self, path: path.gone)
     with pytest.raises(AttributeError, match="gone"):
         train(whole.recipe, folder, resume=True, progress=Silent())
 

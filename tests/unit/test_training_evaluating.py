@@ -125,10 +125,15 @@ def test_what_an_evaluation_changes_is_put_back(tiny_model: Path) -> None:
     model.gradient_checkpointing_enable()
     model.base_model.model.model.norm.eval()  # a module in another mode than the rest
     modes = {name: module.training for name, module in model.named_modules()}
-    with pytest.raises(KeyError), evaluating(model):
-        assert not any(module.training for module in model.modules())
-        assert not any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
-        raise KeyError
+
+    def fail_while_evaluating() -> None:
+        with evaluating(model):
+            assert not any(module.training for module in model.modules())
+            assert not any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_while_evaluating()
     assert modes == {name: module.training for name, module in model.named_modules()}
     assert model.is_gradient_checkpointing
     assert not any("forward" in vars(m) for m in model.modules() if hasattr(m, "compute_dtype"))

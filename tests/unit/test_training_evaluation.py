@@ -29,7 +29,7 @@ def test_prompts_of_like_length_share_batches_of_like_size(
 
     model = torch.nn.Dropout()
     monkeypatch.setattr(evaluation, "_generate", echo)
-    monkeypatch.setattr(evaluation, "chat_texts", lambda tokenizer, prompts: list(prompts))
+    monkeypatch.setattr(evaluation, "chat_texts", lambda _tokenizer, prompts: list(prompts))
     asked = ["a" * (1 + 7 * index % 5) + str(index) for index in range(prompts)]
     answers = evaluation.answer(model, None, asked, most_at_once=5)
     assert answers == [prompt.upper() for prompt in asked]

@@ -52,7 +52,7 @@ def test_lora_on_its_matrices_learns_the_same(of_base: torch.dtype, autocast: bo
 
     ids, mask, labels = batch()
     gradients = []
-    for change in (lambda model: None, recompute_gates):
+    for change in (lambda _model: None, recompute_gates):
         model = tiny("llama").to(of_base)
         torch.manual_seed(1)
         model = get_peft_model(model, LoraConfig(r=2, target_modules=["gate_proj", "down_proj"]))

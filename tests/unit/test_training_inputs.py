@@ -75,7 +75,8 @@ def test_rows_that_do_not_fit_are_counted_and_told(tiny_model: Path, tmp_path: P
     (line,) = [
         text for text in progress.told if text.startswith("training rows beyond max_length 64")
     ]
-    assert f"{counts['train']['dropped']} of" in line and f"{counts['train']['cut']} cut" in line
+    assert f"{counts['train']['dropped']} of" in line
+    assert f"{counts['train']['cut']} cut" in line
     assert f"{counts['train']['cut']} of them cut" in dict(run.table())["train rows"]
     assert Run.load(run.folder) == run
 
@@ -254,7 +255,8 @@ def test_the_positions_of_an_images_encoder_do_not_count() -> None:
     config = Gemma3Config(text_config=text, vision_config=vision, image_token_index=5)
     model = AutoModelForCausalLM.from_config(config)
     tables = [name for name, _ in model.named_modules() if name.endswith("position_embedding")]
-    assert tables and _places(model) is None
+    assert tables
+    assert _places(model) is None
 
 
 # A count as people write it, and what YAML makes of it → the count; None: refused.

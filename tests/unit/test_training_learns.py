@@ -34,7 +34,8 @@ def held_out(
             root / "recipes" / "sea-captain.yaml", eval_rows=4, checkpoint_every=0, **fields
         )
         run: Run = train(recipe, tmp_path_factory.mktemp("learns") / "run", progress=Silent())
-        assert run.before.loss is not None and run.after.loss is not None
+        assert run.before.loss is not None
+        assert run.after.loss is not None
         losses[name] = (run.before.loss, run.after.loss)
     return losses
 

@@ -80,7 +80,8 @@ def test_a_mixture_of_experts_answers_many_prompts_and_learns(
     changes = {"eval_rows": 4, "eval_tokens": 4, "steps": 6, "batch_size": 4}
     run = train(short(folder, **changes), tmp_path / "run", progress=Silent())
     assert len(run.after.answers) == 4
-    assert run.after.loss is not None and run.before.loss is not None
+    assert run.after.loss is not None
+    assert run.before.loss is not None
     assert run.after.loss < run.before.loss
 
 
@@ -110,7 +111,8 @@ def test_a_loss_that_no_list_foresees_is_left_and_packing_with_it(
         )  # fmt: skip
         assert trainer.loss_from == expected
         gated = [m for m in wrapped.modules() if hasattr(m, "act_fn")]
-        assert gated and all(("forward" in vars(m)) == (expected == QUICK) for m in gated)
+        assert gated
+        assert all(("forward" in vars(m)) == (expected == QUICK) for m in gated)
         attention = wrapped.config._attn_implementation
         assert (attention == "labs_by_rows") == (expected == QUICK)
         wrong.append(expected)

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from test_training_session import tiny_recipe
+from typing_extensions import override
 
 from labs_lib import cli
 from labs_lib.memory import estimate
@@ -43,7 +44,8 @@ def run(request, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_it_learns(run: Run) -> None:
-    assert run.before.loss is not None and run.after.loss is not None
+    assert run.before.loss is not None
+    assert run.after.loss is not None
     assert run.after.loss < run.before.loss - NEW[run.recipe.method][1]
     assert run.without_gradient == ()
 
@@ -81,6 +83,7 @@ class StopAfter(Silent):
     def __init__(self, steps: int):
         self._steps = steps
 
+    @override
     def step(self, done: int, total: int, loss: float) -> None:
         if done == self._steps:
             raise KeyboardInterrupt
@@ -139,18 +142,18 @@ def test_the_command_line_trains_and_compares_by_name(
     ).model_dump()
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    out = str(tmp_path / "run")
     with pytest.raises(SystemExit) as ended:
-        out = str(tmp_path / "run")
         cli.main(["train", str(file), "--set", "method=ia3", "--out", out, "--json"])
     assert ended.value.code == 0
     trained = json.loads(capsys.readouterr().out)
-    assert trained["recipe"]["method"] == "ia3" and trained["forecast"]["peak_bytes"] > 0
+    assert trained["recipe"]["method"] == "ia3"
+    assert trained["forecast"]["peak_bytes"] > 0
 
+    where = ("--out", str(tmp_path / "compare"))
+    words = ["compare", str(file), "--methods", "lora,ia3", "--probe-rows", "1", *where, "--json"]
     with pytest.raises(SystemExit) as ended:
-        where = ("--out", str(tmp_path / "compare"))
-        cli.main(
-            ["compare", str(file), "--methods", "lora,ia3", "--probe-rows", "1", *where, "--json"]
-        )
+        cli.main(words)
     assert ended.value.code == 0
     arms = {arm["method"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
     assert set(arms) == {"lora", "ia3"}

@@ -124,7 +124,7 @@ def test_our_loss_is_trls_loss(
         peft_config=LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"),
     )
     if not plain:  # as for a family that changes its logits after the projection
-        monkeypatch.setattr("labs_lib.training.engine.trainer.plain_head", lambda model: None)
+        monkeypatch.setattr("labs_lib.training.engine.trainer.plain_head", lambda _model: None)
     made: list[Any] = []
     monkeypatch.setattr(
         "labs_lib.training.engine.layout.packed",

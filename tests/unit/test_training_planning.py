@@ -144,7 +144,7 @@ def test_the_command_line_says_it_and_trains_nothing(
     planned: Plan, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ):
     training = importlib.import_module("labs_lib.training")
-    monkeypatch.setattr(training, "plan", lambda recipe: planned)
+    monkeypatch.setattr(training, "plan", lambda _recipe: planned)
     monkeypatch.setattr(training, "train", None)
     arguments = ["sea-captain", "--plan", *(["--json"] if as_json else [])]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)

@@ -36,7 +36,8 @@ def assert_within(part: Any, whole: Any) -> None:
         for one, other in zip(part, whole, strict=True):
             assert_within(one, other)
     else:
-        assert part == whole and type(part) is type(whole)
+        assert part == whole
+        assert type(part) is type(whole)
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -185,7 +185,8 @@ def test_killed_at_random_moments_it_resumes_to_the_same_adapter(
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert parent.stdin and parent.stdout
+    assert parent.stdin
+    assert parent.stdout
     assert parent.stdout.readline() == "ready\n"
     # The run to equal is made by such a fork too: the last bits depend on the number of threads,
     # which other tests of this process may have changed.

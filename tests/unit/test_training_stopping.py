@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 from test_training_session import output_bytes, tiny_recipe
+from typing_extensions import override
 
 from labs_lib.errors import LabError
 from labs_lib.training import Recipe, Run, ValidationCurve, draw_losses, train
@@ -67,6 +68,7 @@ class DiesAfter(Silent):
     def __init__(self, step: int):
         self._last = step
 
+    @override
     def step(self, done: int, total: int, loss: float) -> None:
         """Die, if this was the step."""
         if done == self._last:

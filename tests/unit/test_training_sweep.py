@@ -49,7 +49,7 @@ class FakeTraining:
         self.before: list[Evaluation | None] = []
         self.stop_after = stop_after
 
-    def __call__(self, recipe: Recipe, folder: Path, *, progress: Any, before: Any) -> Any:
+    def __call__(self, recipe: Recipe, _folder: Path, before: Any, **_: Any) -> Any:
         if len(self.recipes) == self.stop_after:
             raise KeyboardInterrupt
         self.recipes.append(recipe)

@@ -56,11 +56,14 @@ class Doubler(Instrument):
 def test_moving_a_control_changes_state_figures_and_page():
     shown = Doubler()
     shown.slider.value = 32
-    assert shown.rank == 32 and shown.figures == 4
-    assert "<b>4</b>" in shown._table.value and "twice &lt;it&gt;" in shown._table.value
+    assert shown.rank == 32
+    assert shown.figures == 4
+    assert "<b>4</b>" in shown._table.value
+    assert "twice &lt;it&gt;" in shown._table.value
     assert 'width="4"' in shown._picture.value
     shown.rank = 48
-    assert shown.slider.value == 48 and shown.figures == 8
+    assert shown.slider.value == 48
+    assert shown.figures == 8
 
 
 def test_a_bad_value_is_explained_and_the_instrument_goes_on():
@@ -69,11 +72,14 @@ def test_a_bad_value_is_explained_and_the_instrument_goes_on():
     shown.rank = 0
     assert shown.trouble == "rank: 0 is not legal; 1 or more"
     assert shown.slider.value == 4  # the slider cannot show 0 and must not turn it into 1
-    assert 'role="alert"' in shown._trouble.value and "rank: 0" in shown._trouble.value
+    assert 'role="alert"' in shown._trouble.value
+    assert "rank: 0" in shown._trouble.value
     assert shown._picture.value == f'<div style="opacity:0.35">{good}</div>'
     assert shown.text == "Doubler: rank: 0 is not legal; 1 or more"
     shown.slider.value = 32
-    assert shown.trouble == "" and shown._trouble.value == "" and shown.figures == 4
+    assert shown.trouble == ""
+    assert shown._trouble.value == ""
+    assert shown.figures == 4
     assert "opacity" not in shown._picture.value
 
 
@@ -88,17 +94,20 @@ def test_a_fault_in_the_drawing_is_a_line_not_a_crash():
 def test_a_value_outside_the_choices_leaves_the_choice_empty_and_usable():
     shown = Doubler()
     shown.kind = "z"
-    assert shown.choice.value is None and shown.kind == "z"
+    assert shown.choice.value is None
+    assert shown.kind == "z"
     shown.choice.value = "a"
     assert shown.kind == "a"
 
 
 def test_a_bad_start_is_explained_too():
     shown = Doubler(rank=-1)
-    assert "rank: -1" in shown.trouble and shown.figures is None
+    assert "rank: -1" in shown.trouble
+    assert shown.figures is None
     assert "rank: -1" in shown.still()
     shown.rank = 32
-    assert shown.trouble == "" and shown.figures == 4
+    assert shown.trouble == ""
+    assert shown.figures == 4
 
 
 def test_an_unknown_state_name_names_the_nearest():
@@ -110,7 +119,9 @@ def test_set_draws_once():
     shown = Doubler()
     shown.computed = 0
     shown.set(rank=32, kind="b")
-    assert shown.computed == 1 and shown.figures == 4 and shown.choice.value == "b"
+    assert shown.computed == 1
+    assert shown.figures == 4
+    assert shown.choice.value == "b"
 
 
 def test_the_bundle_holds_the_widget_a_stable_line_and_a_still():
@@ -118,9 +129,11 @@ def test_the_bundle_holds_the_widget_a_stable_line_and_a_still():
     assert bundle["text/plain"] == "Doubler: twice 4" == Doubler(rank=32).text
     assert "application/vnd.jupyter.widget-view+json" in bundle
     data = re.search(r"data:image/svg\+xml;base64,([^\"]+)", bundle["text/html"])
-    assert data and "<script" not in bundle["text/html"]
+    assert data
+    assert "<script" not in bundle["text/html"]
     root = ElementTree.fromstring(base64.b64decode(data[1]))
-    assert root.attrib["aria-label"] == "bar" and "".join(root.itertext()) == "a & b"
+    assert root.attrib["aria-label"] == "bar"
+    assert "".join(root.itertext()) == "a & b"
 
 
 def test_controls_carry_labels_tooltips_and_classes():
@@ -150,9 +163,8 @@ def test_sizes_are_named_in_powers_of_1024():
 
 
 def test_text_is_escaped():
-    assert "&lt;b&gt;" in table_html([("<b>", "<b>")]) and "<b><b>" not in table_html(
-        [("<b>", "x")]
-    )
+    assert "&lt;b&gt;" in table_html([("<b>", "<b>")])
+    assert "<b><b>" not in table_html([("<b>", "x")])
 
 
 @pytest.mark.parametrize("name", ["rank_alpha", "low_rank_explorer", "knob_effects"])

@@ -41,8 +41,10 @@ def test_each_draws_sound_svg_and_one_stable_line(make):
     shown = make()
     assert shown.trouble == ""
     root = ElementTree.fromstring(shown._picture.value)
-    assert root.attrib["role"] == "img" and root.attrib["aria-label"] == shown.line(shown.figures)
-    assert shown.text == make().text and "\n" not in shown.text
+    assert root.attrib["role"] == "img"
+    assert root.attrib["aria-label"] == shown.line(shown.figures)
+    assert shown.text == make().text
+    assert "\n" not in shown.text
     assert "data:image/svg+xml;base64" in shown.still()
 
 
@@ -58,7 +60,8 @@ def test_each_uses_core_widgets_with_labels(make):
     for part in walk(shown):
         assert type(part).__module__.startswith("ipywidgets.")
         if hasattr(part, "value") and not isinstance(part, ipywidgets.HTML):
-            assert part.description and part.tooltip
+            assert part.description
+            assert part.tooltip
 
 
 # --- rank and alpha
@@ -66,13 +69,16 @@ def test_each_uses_core_widgets_with_labels(make):
 
 def test_rank_alpha_by_hand():
     figures = rank_alpha("llama-2-7b", "q_proj,v_proj", 8, 16)
-    assert figures.parameters == 4_194_304 and figures.disk_bytes == 16 * 2**20
+    assert figures.parameters == 4_194_304
+    assert figures.disk_bytes == 16 * 2**20
     assert figures.share == pytest.approx(4_194_304 / (6_738_415_616 + 4_194_304))
     assert (figures.scaling, figures.scaling_doubled) == (2, 1)
     rooted = rank_alpha("llama-2-7b", "q,v", 16, 16, use_rslora=True)
-    assert rooted.scaling == 4 and rooted.scaling_doubled == pytest.approx(4 / 2**0.5)
+    assert rooted.scaling == 4
+    assert rooted.scaling_doubled == pytest.approx(4 / 2**0.5)
     one = rank_alpha(ONE_MATRIX, "", 8, 8, d_in=4000, d_out=5000)
-    assert one.parameters == 8 * 9000 and one.base_parameters == 20_000_000
+    assert one.parameters == 8 * 9000
+    assert one.base_parameters == 20_000_000
     kept = rank_alpha(ONE_MATRIX, "", 4, 8, update=factorise(MATRIX)).kept
     assert kept == pytest.approx(factorise(MATRIX).energy_kept(4))
 
@@ -82,11 +88,13 @@ def test_rank_alpha_follows_its_sliders():
     control(shown, "rank").value = 16
     control(shown, "alpha").value = 64
     assert shown.figures == rank_alpha("llama-2-7b", "q,v", 16, 64, update=factorise(MATRIX))
-    assert "8,388,608" in shown._table.value and "scaling alpha/r" in shown._table.value
+    assert "8,388,608" in shown._table.value
+    assert "scaling alpha/r" in shown._table.value
     assert "best of rank 16" in words(shown._picture.value)
     assert "your ΔW" in words(shown._picture.value)
     control(shown, "use-rslora").value = True
-    assert shown.figures.scaling == 16 and "alpha/√r" in shown._table.value
+    assert shown.figures.scaling == 16
+    assert "alpha/√r" in shown._table.value
     control(shown, "model").value = "gpt2"
     assert "'c_attn' holds q, k and v" in shown.trouble
     control(shown, "targets-typed").value = "c_attn"
@@ -100,7 +108,8 @@ def test_rank_alpha_follows_its_sliders():
 
 def test_rank_alpha_one_matrix_shows_its_sizes():
     shown = RankAlpha(model=ONE_MATRIX, d_in=64, d_out=48, rank=40)
-    assert shown.figures.parameters == 40 * 112 and "48 × 64" in shown.text
+    assert shown.figures.parameters == 40 * 112
+    assert "48 × 64" in shown.text
     control(shown, "d-out").value = 32
     assert "rank: 40 is above 32, the smaller dimension of the matrix (32 × 64)" in shown.trouble
     control(shown, "d-out").value = -2
@@ -112,7 +121,8 @@ def test_rank_alpha_one_matrix_shows_its_sizes():
 @pytest.mark.parametrize("rank", [1, 7, 64, 100, 128, 256])
 def test_rank_alpha_draws_at_any_rank(rank):
     drawn = words(RankAlpha(rank=rank, alpha=0.5)._picture.value)
-    assert f"r = {rank}" in drawn and f"{2 * rank}" in drawn
+    assert f"r = {rank}" in drawn
+    assert f"{2 * rank}" in drawn
 
 
 @pytest.mark.parametrize(
@@ -131,9 +141,11 @@ def test_rank_alpha_explains_bad_values_and_goes_on(state, expected):
     shown = RankAlpha()
     good = {name: getattr(shown, name) for name in state}
     shown.set(**state)
-    assert expected in shown.trouble and "\n" not in shown.text
+    assert expected in shown.trouble
+    assert "\n" not in shown.text
     shown.set(**good)
-    assert shown.trouble == "" and shown.text == RankAlpha().text
+    assert shown.trouble == ""
+    assert shown.text == RankAlpha().text
 
 
 # --- the explorer
@@ -145,7 +157,8 @@ def test_explorer_figures_are_the_factorisations():
     assert figures.relative_error == pytest.approx(
         np.linalg.norm(MATRIX - parts.approximation(6)) / np.linalg.norm(MATRIX)
     )
-    assert figures.factor_numbers == 6 * 64 and figures.matrix_numbers == 960
+    assert figures.factor_numbers == 6 * 64
+    assert figures.matrix_numbers == 960
     assert figures.break_even == 15
 
 
@@ -155,11 +168,14 @@ def test_explorer_moves_between_sources_and_ranks():
     assert rank.max == 120
     rank.value = 100
     control(shown, "source").value = "mine"
-    assert rank.max == 24 and shown.rank == 24 and shown.trouble == ""
+    assert rank.max == 24
+    assert shown.rank == 24
+    assert shown.trouble == ""
     assert shown.figures.relative_error == pytest.approx(0, abs=1e-6)
     rank.value = 3
     assert shown.figures == low_rank_figures("mine", factorise(MATRIX), 3)
-    assert "r = 3" in words(shown._picture.value) and "24 × 40" in words(shown._picture.value)
+    assert "r = 3" in words(shown._picture.value)
+    assert "24 × 40" in words(shown._picture.value)
 
 
 def test_explorer_decomposes_each_matrix_once(monkeypatch):
@@ -184,7 +200,8 @@ def test_explorer_explains_bad_values_and_goes_on(state, expected):
     shown.set(**state)
     assert expected in shown.trouble
     shown.set(source="mine", rank=2)
-    assert shown.trouble == "" and shown.figures.rank == 2
+    assert shown.trouble == ""
+    assert shown.figures.rank == 2
 
 
 def test_explorer_refuses_what_is_no_matrix_by_name():
@@ -195,14 +212,17 @@ def test_explorer_refuses_what_is_no_matrix_by_name():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30), (300, 2)])
 def test_explorer_draws_odd_shapes(shape):
     shown = LowRankExplorer({"odd": np.ones(shape)}, source="odd", rank=1)
-    assert shown.trouble == "" and shown.figures.relative_error == pytest.approx(0, abs=1e-6)
+    assert shown.trouble == ""
+    assert shown.figures.relative_error == pytest.approx(0, abs=1e-6)
     ElementTree.fromstring(shown._picture.value)
 
 
 def test_a_matrix_of_zeros_is_drawn():
     shown = LowRankExplorer({"zeros": np.zeros((4, 4))}, source="zeros", rank=2)
-    assert shown.trouble == "" and "nan" not in words(shown._picture.value)
-    assert ",nan" not in shown._picture.value and "inf," not in shown._picture.value
+    assert shown.trouble == ""
+    assert "nan" not in words(shown._picture.value)
+    assert ",nan" not in shown._picture.value
+    assert "inf," not in shown._picture.value
 
 
 def test_thumbnail_is_the_approximation_on_a_grid():
@@ -213,15 +233,18 @@ def test_thumbnail_is_the_approximation_on_a_grid():
         assert np.allclose(seen.at(rank), parts.approximation(rank)[::4, ::4], atol=1e-5)
     assert np.array_equal(seen.at(99), seen.full)
     assert np.allclose(seen.full, MATRIX[::4, ::4], atol=1e-5)
-    assert sample_picture().min() >= 0 and sample_picture().max() <= 1
+    assert sample_picture().min() >= 0
+    assert sample_picture().max() <= 1
 
 
 def test_heat_runs_from_blue_over_white_to_orange():
     png = heat_png(np.array([[-9.0, -1.0, 0.0, 1.0, 9.0]]), limit=1.0)
     pixels = np.array(Image.open(io.BytesIO(png)).convert("RGB"))[0].astype(int)
-    assert abs(pixels[0] - pixels[1]).max() <= 2 and pixels[0][2] > pixels[0][0]
+    assert abs(pixels[0] - pixels[1]).max() <= 2
+    assert pixels[0][2] > pixels[0][0]
     assert (pixels[2] >= 245).all()
-    assert pixels[3][0] > pixels[3][2] and abs(pixels[3] - pixels[4]).max() <= 2
+    assert pixels[3][0] > pixels[3][2]
+    assert abs(pixels[3] - pixels[4]).max() <= 2
     grey = np.array(Image.open(io.BytesIO(grey_png(np.array([[-1.0, 0.5, 2.0]])))))
     assert grey.tolist() == [[0, 127, 255]]
 
@@ -257,7 +280,8 @@ def test_bias_and_dropout_say_what_they_do():
     assert shown.figures.bias_parameters == 12 * (2304 + 768)
     assert "the base changes too" in shown._table.value
     shown.set(model="smollm2-135m-instruct", bias="all")
-    assert shown.figures.bias_parameters == 0 and "this model has none" in shown._table.value
+    assert shown.figures.bias_parameters == 0
+    assert "this model has none" in shown._table.value
     control(shown, "dropout").value = 0.2
     assert "80 of 100 on average, each × 1.25" in shown._table.value
     before = shown.figures.adapter_parameters
@@ -288,7 +312,8 @@ def test_knobs_explain_bad_values_and_go_on(state, expected):
     shown.set(**state)
     assert expected in shown.trouble
     shown.set(**good)
-    assert shown.trouble == "" and shown.text == KnobEffects().text
+    assert shown.trouble == ""
+    assert shown.text == KnobEffects().text
 
 
 def test_short_counts_and_per_cent():

@@ -63,7 +63,8 @@ def test_again_lays_the_authors_text_and_keeps_the_old_file(lesson: workbook.Les
         old = answer(lesson)
         done = workbook.start_again(lesson)
         assert lesson.file.read_bytes() == fresh
-        assert done.kept is not None and done.kept.read_bytes() == old
+        assert done.kept is not None
+        assert done.kept.read_bytes() == old
         assert len(kept_files(lesson)) == count
         assert done.text == f"{NAME}.ipynb starts again; your work so far is in {done.kept.name}"
 
@@ -76,14 +77,16 @@ def test_an_unchanged_or_missing_copy_is_laid_and_nothing_is_kept(lesson: workbo
     assert "print('new')" in sources_of(lesson.file)
     lesson.file.unlink()
     assert renew(lesson).kept is None
-    assert lesson.file.exists() and kept_files(lesson) == []
+    assert lesson.file.exists()
+    assert kept_files(lesson) == []
 
 
 def test_without_a_newer_text_an_update_changes_nothing(lesson: workbook.Lesson):
     old = answer(lesson)
     done = workbook.bring_in_update(lesson)
     assert done.text.endswith("the author has no newer text, and your copy stays as it is")
-    assert lesson.file.read_bytes() == old and kept_files(lesson) == []
+    assert lesson.file.read_bytes() == old
+    assert kept_files(lesson) == []
 
 
 def test_an_update_carries_over_what_the_student_wrote(lesson: workbook.Lesson):
@@ -241,7 +244,8 @@ def test_without_its_record_an_update_carries_all_but_the_authors_old_cells(
     # What is left is the old title: its id says that it was the author's.
     assert done.carried == Carried(answers=1, predictions=1, edits=1, own=2, left=1)
     sources = sources_of(lesson.file)
-    assert "# exercise: 02.count\nsize = 12" in sources and "# 02 · Tiny\n" not in "".join(sources)
+    assert "# exercise: 02.count\nsize = 12" in sources
+    assert "# 02 · Tiny\n" not in "".join(sources)
     assert sources[sources.index("rank = 16") + 1 :][:2] == ["a_try = 1", "my note"]
 
 
@@ -262,7 +266,8 @@ def test_a_half_written_copy_is_told_and_can_be_begun_again(lesson: workbook.Les
         workbook.bring_in_update(lesson)
     assert lesson.file.read_bytes() == old
     done = workbook.start_again(lesson)
-    assert done.kept is not None and done.kept.read_bytes() == old
+    assert done.kept is not None
+    assert done.kept.read_bytes() == old
     assert "print('new')" in sources_of(lesson.file)
 
 
@@ -311,9 +316,11 @@ def test_the_verb_lists_begins_again_and_updates(
     (listed,) = json.loads(run("--json"))
     assert listed == {"lesson": "02", "file": str(lesson.file), "state": "yours", "update": True}
     told = run("02", "--update")
-    assert "carried over: 1 answer" in told and "Reload Notebook from Disk" in told
+    assert "carried over: 1 answer" in told
+    assert "Reload Notebook from Disk" in told
     again = json.loads(run(NAME, "--again", "--json"))
-    assert again["carried"] is None and Path(again["kept"]).exists()
+    assert again["carried"] is None
+    assert Path(again["kept"]).exists()
     assert run(f"{NAME}.ipynb", "--again") == f"{NAME}.ipynb is as the author wrote it\n"
 
 
@@ -334,4 +341,5 @@ def test_a_wrong_call_is_one_line_and_touches_nothing(
     with pytest.raises(Exception, match=message) as told:
         labs_lesson(lesson.course, monkeypatch, *arguments)
     assert "\n" not in str(told.value)
-    assert lesson.file.read_bytes() == old and kept_files(lesson) == []
+    assert lesson.file.read_bytes() == old
+    assert kept_files(lesson) == []

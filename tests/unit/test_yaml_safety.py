@@ -138,13 +138,16 @@ def test_what_is_refused_is_refused_quickly_and_in_one_line(text: str, message: 
     with pytest.raises(NotYamlError) as raised:
         parse_yaml(text)
     said = f"line {raised.value.line}: {raised.value}"
-    assert message in said and "\n" not in said and len(said) < 350
+    assert message in said
+    assert "\n" not in said
+    assert len(said) < 350
 
 
 @pytest.mark.parametrize(("text", "content"), READ, ids=[shown(text) for text, _ in READ])
 def test_what_is_read_is_what_stands_there(text: str, content: Any):
     read = parse_yaml(text)
-    assert read == content and repr(read) == repr(content)
+    assert read == content
+    assert repr(read) == repr(content)
 
 
 def test_infinity_and_nan_are_numbers_that_their_reader_may_refuse():
@@ -153,7 +156,8 @@ def test_infinity_and_nan_are_numbers_that_their_reader_may_refuse():
 
 
 def test_no_other_loader_of_the_process_changes():
-    assert yaml.safe_load("yes") is True and yaml.safe_load("1:30") == 90
+    assert yaml.safe_load("yes") is True
+    assert yaml.safe_load("1:30") == 90
 
 
 def test_every_yaml_file_of_the_course_reads_as_yaml_1_1_does(root: Path):

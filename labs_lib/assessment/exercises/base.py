@@ -18,7 +18,6 @@ from labs_lib.assessment.exercises.answers import (
 )
 from labs_lib.assessment.exercises.code import NO_CODE, Code
 from labs_lib.assessment.exercises.comparing import difference, expected_form, same
-from labs_lib.assessment.exercises.reading import WrongFormError
 from labs_lib.assessment.exercises.work import Calls, CheckerError, Looks
 from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.outcomes import (
@@ -206,7 +205,7 @@ class ValueCheck:
         if failed is None:
             return Outcome(CORRECT, exercise.praise)
         for known in self.misconceptions:
-            if known.when is not None and _true(known.when, observed):
+            if known.when is not None and _passes(known.when, observed):
                 return Outcome(INCORRECT, known.message, known.name)
         return Outcome(INCORRECT, failed.message_for(observed))
 
@@ -310,12 +309,12 @@ class FunctionCheck:
 
     def _matches(self, known: Misconception, cases: list[Any], results: list[Any]) -> bool:
         if known.when is not None:
-            return _true(known.when, results)
+            return _passes(known.when, results)
         if known.wrong is None:
             return False
         wrong = known.wrong
         return all(
-            _true(
+            _passes(
                 lambda pair: same(pair[1], wrong(*_copied(pair[0])), self.relative_tolerance), pair
             )
             for pair in zip(cases, results, strict=True)
@@ -323,10 +322,10 @@ class FunctionCheck:
 
 
 def _holds(rule: Property, value: Any) -> bool:
-    return _true(rule.holds, value)
+    return _passes(rule.holds, value)
 
 
-def _true(test: Callable[[Any], bool], value: Any) -> bool:
+def _passes(test: Callable[[Any], bool], value: Any) -> bool:
     """Return whether a test holds: one that cannot cope with the value does not.
 
     A name that does not exist is no answer's doing: that raises CheckerError.
@@ -353,7 +352,7 @@ def _ended_badly(apart: Apart) -> Outcome:
         return Outcome(NOT_ATTEMPTED, BLANK.message)
     if apart.ending != "raised":
         return Outcome(ERROR, apart.message + _printed(apart), apart.ending.replace(" ", "-"))
-    if apart.error_type == WrongFormError.__name__:
+    if apart.wrong_form:
         return Outcome(ERROR, f"{apart.message.rstrip('.')}.{_printed(apart)}")
     where = f" in line {apart.line}" if apart.line else ""
     source = f" ({apart.line_text})" if apart.line_text else ""

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from labs_lib.assessment.numbers import plain_number
+from labs_lib.assessment.outcomes import WrongFormError
 from labs_lib.errors import kind_of
 
-
-class WrongFormError(ValueError):
-    """An answer that cannot be judged as it is; the message, without a full stop, is shown."""
+__all__ = ["WrongFormError", "number_of", "truth_of"]
 
 
 def number_of(name: str) -> Callable[[Any], float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from labs_lib.assessment.exercises.answers import SOURCE_FILE, import_ahead, is_text
+from labs_lib.assessment.outcomes import WrongFormError
 from labs_lib.assessment.plain import Other, Record, decode, encode, plain_text
 from labs_lib.assessment.sandbox_report import Apart
 
@@ -73,7 +74,12 @@ class Looks:
         except (NameError, ImportError) as slip:
             raise CheckerError(f"a look at an answer fails: {slip}") from slip
         except Exception as error:
-            return Apart("raised", error_type=type(error).__name__, message=plain_text(error))
+            return Apart(
+                "raised",
+                error_type=type(error).__name__,
+                message=plain_text(error),
+                wrong_form=isinstance(error, WrongFormError),
+            )
 
 
 def plain_value(answer: Any) -> Any:

@@ -43,7 +43,7 @@ def write(exported: Exported, path: Path) -> None:
     class StampedNote(library.Note):
         stamp = 0
 
-        def write_to_db(self, cursor: Any, timestamp: float, deck_id: int, id_gen: Any) -> None:
+        def write_to_db(self, cursor: Any, _timestamp: float, deck_id: int, id_gen: Any) -> None:
             library.Note.write_to_db(self, cursor, self.stamp, deck_id, id_gen)
 
     model = library.Model(

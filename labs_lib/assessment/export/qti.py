@@ -55,12 +55,14 @@ def write(exported: Exported, path: Path) -> None:
 def _quiz_class() -> Any:
     from text2qti.markdown import Markdown  # pyright: ignore[reportMissingTypeStubs]
     from text2qti.quiz import Quiz  # pyright: ignore[reportMissingTypeStubs]
+    from typing_extensions import override
 
     class CourseMarkdown(Markdown):
         def __init__(self, config: Any, texts: dict[str, str]):
             super().__init__(config)
             self._texts = texts
 
+        @override
         def md_to_html_xml(self, markdown_string: str, strip_p_tags: bool = False) -> str:
             return html.escape(markdown_html(self._texts[markdown_string]), quote=False)
 
@@ -77,7 +79,7 @@ def _quiz_class() -> Any:
             return self._md
 
         @md.setter
-        def md(self, given: Any) -> None:
+        def md(self, _given: Any) -> None:
             # Where the class makes a converter of its own, it gets the course's.
             self._md = CourseMarkdown(self.config, self._texts)
 

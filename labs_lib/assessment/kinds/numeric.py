@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from labs_lib.assessment.interactions import Quantity, WrongNumber
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, Outcome
-from labs_lib.assessment.questions import Question
+from labs_lib.assessment.questions import Question, remembered
 from labs_lib.assessment.records import Number, Record, Slug, Text
 from labs_lib.assessment.units import (
     UNITS,
@@ -21,6 +20,8 @@ from labs_lib.assessment.units import (
     parse_quantity,
 )
 
+_COUNTED = ("parameters", "bits", "tokens", "steps")
+"""Units that are plural words; of 1 there is one."""
 _FRACTION = "That is the right share as a fraction; in percent it is 100 times as much."
 
 
@@ -70,6 +71,10 @@ class NumericQuestion(QuantityQuestion):
     answer: Number
     mistakes: Annotated[tuple[NumberMistake, ...], Field(max_length=50)] = ()
 
+    def __hash__(self) -> int:
+        """Hash the answer too: of a drawn question there are many with one id."""
+        return hash((self.id, self.answer))
+
     @property
     def interaction(self) -> Quantity:
         """Return the number with the tolerance around it and around each mistake."""
@@ -85,46 +90,27 @@ class NumericQuestion(QuantityQuestion):
         """Return the number, in the question's unit."""
         return self.answer
 
-    @cached_property
-    def _width(self) -> float:
-        return self.tolerance.width(self.answer)
-
-    @cached_property
-    def _correct(self) -> Outcome:
-        return Outcome(CORRECT, self.explanation)
-
-    @cached_property
-    def _wrong(self) -> tuple[tuple[float, float, Outcome], ...]:
-        """Return each mistake's value, the width around it, and its outcome."""
-        return tuple(
-            (
-                mistake.value,
-                self.tolerance.width(mistake.value),
-                Outcome(INCORRECT, mistake.feedback, mistake.misconception or f"{mistake.value:g}"),
-            )
-            for mistake in self.mistakes
-        )
-
     def judge(self, answer: Any) -> Outcome:
         """Judge a number of any library, or a text that holds one, with a unit or without."""
+        width, correct, mistakes = _expected(self)
         try:
             number = parse_quantity(answer, self.unit)
         except AmbiguousNumberError as error:
             # Nobody is marked wrong for a comma: 14,000 is taken if it is right, and else asked.
-            if error.likely and abs(error.readings[0] - self.answer) <= self._width:
-                return self._correct
+            if error.likely and abs(error.readings[0] - self.answer) <= width:
+                return correct
             return Outcome(ERROR, f"{_capital(str(error))}.")
         except NumberError as error:
             return Outcome(ERROR, f"{_capital(str(error))}.")
-        if abs(number - self.answer) <= self._width:
-            return self._correct
-        for value, width, outcome in self._wrong:
-            if abs(number - value) <= width:
+        if abs(number - self.answer) <= width:
+            return correct
+        for value, allowance, outcome in mistakes:
+            if abs(number - value) <= allowance:
                 return outcome
-        confusion = byte_confusion(number, self.answer, self._width, self.unit)
+        confusion = byte_confusion(number, self.answer, width, self.unit)
         if confusion:
             return Outcome(INCORRECT, confusion, "gb-gib")
-        if is_fraction_of_percent(number, self.answer, self._width, self.unit):
+        if is_fraction_of_percent(number, self.answer, width, self.unit):
             return Outcome(INCORRECT, _FRACTION, "fraction-for-percent")
         direction = "small" if number < self.answer else "large"
         amount = _amount(number, self.unit)
@@ -132,15 +118,40 @@ class NumericQuestion(QuantityQuestion):
 
     def problems(self) -> Iterator[str]:
         """Yield mistakes that the tolerance lets pass."""
+        width = self.tolerance.width(self.answer)
         for mistake in self.mistakes:
-            if abs(mistake.value - self.answer) <= self._width:
+            if abs(mistake.value - self.answer) <= width:
                 yield f"the mistake {mistake.value:g} counts as right"
 
 
+class _Expected(NamedTuple):
+    """The allowance around the answer, its outcome, and (value, allowance, outcome) of mistakes."""
+
+    width: float
+    correct: Outcome
+    mistakes: tuple[tuple[float, float, Outcome], ...]
+
+
+@remembered
+def _expected(question: NumericQuestion) -> _Expected:
+    width = question.tolerance.width
+    mistakes = tuple(
+        (
+            mistake.value,
+            width(mistake.value),
+            Outcome(INCORRECT, mistake.feedback, mistake.misconception or f"{mistake.value:g}"),
+        )
+        for mistake in question.mistakes
+    )
+    return _Expected(width(question.answer), Outcome(CORRECT, question.explanation), mistakes)
+
+
 def _amount(number: float, unit: str | None) -> str:
-    """Return a number for people, with its unit: `18,874,368 parameters`, `0.148148 %`."""
+    """Return a number for people, with its unit: `18,874,368 parameters`, `1 step`, `0.148 %`."""
     whole = number.is_integer() and abs(number) < 1e15
     text = f"{number:,.0f}" if whole else f"{number:,g}"
+    if number == 1 and unit in _COUNTED:
+        return f"{text} {unit.removesuffix('s')}"
     return f"{text} {unit}" if unit else text
 
 

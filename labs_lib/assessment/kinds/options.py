@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
 from labs_lib.assessment.interactions import Offer
 from labs_lib.assessment.letters import LETTERS, read_letters
 from labs_lib.assessment.outcomes import INCORRECT, Outcome
-from labs_lib.assessment.questions import Question
+from labs_lib.assessment.questions import Question, remembered
 from labs_lib.assessment.records import Flag, Record, Slug, Text
 from labs_lib.assessment.short_texts import normal_form
 
@@ -61,22 +60,31 @@ class ChoiceQuestion(Question):
             Offer(option.text, option.correct, option.feedback or "") for option in self.options
         )
 
-    @cached_property
+    @property
     def lettered_options(self) -> dict[str, Option]:
         """Return letter → option, in the order shown."""
-        return dict(zip(LETTERS, self.options, strict=False))
+        return _layout(self).options
 
-    @cached_property
+    @property
     def right_letters(self) -> frozenset[str]:
         """Return the letters of the correct options."""
-        return frozenset(
-            letter for letter, option in self.lettered_options.items() if option.correct
-        )
-
-    @cached_property
-    def _normal_texts(self) -> list[str]:
-        return [normal_form(option.text) for option in self.options]
+        return _layout(self).right
 
     def letters_in(self, answer: Any) -> list[str] | str:
         """Return the letters that an answer names, or one line that says what is wrong with it."""
-        return read_letters(answer, self._normal_texts)
+        return read_letters(answer, _layout(self).texts)
+
+
+class _Layout(NamedTuple):
+    """A choice's options by letter, the right letters, and the texts in their normal form."""
+
+    options: dict[str, Option]
+    right: frozenset[str]
+    texts: list[str]
+
+
+@remembered
+def _layout(question: ChoiceQuestion) -> _Layout:
+    lettered = dict(zip(LETTERS, question.options, strict=False))
+    right = frozenset(letter for letter, option in lettered.items() if option.correct)
+    return _Layout(lettered, right, [normal_form(option.text) for option in question.options])

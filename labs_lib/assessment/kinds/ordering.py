@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -12,7 +11,7 @@ from labs_lib.assessment.interactions import Offer, Order
 from labs_lib.assessment.kinds.options import MOST_OPTIONS, have_doubles
 from labs_lib.assessment.letters import LETTERS, read_letters
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, Outcome
-from labs_lib.assessment.questions import Question
+from labs_lib.assessment.questions import Question, remembered
 from labs_lib.assessment.records import Record, Text
 from labs_lib.assessment.short_texts import normal_form
 
@@ -38,24 +37,15 @@ class OrderingQuestion(Question):
             raise ValueError("two items have the same text")
         return self
 
-    @cached_property
+    @property
     def shown(self) -> tuple[int, ...]:
         """Return the order of display, as indices into `items`: shuffled, the same every time."""
+        return _layout(self).shown
 
-        def mixed(index: int) -> str:
-            text = f"{self.id}\n{self.items[index].text}"
-            return hashlib.sha256(text.encode()).hexdigest()
-
-        order = sorted(range(len(self.items)), key=mixed)
-        if order == sorted(order):
-            order.reverse()
-        return tuple(order)
-
-    @cached_property
+    @property
     def right_letters(self) -> tuple[str, ...]:
         """Return the letters of display in the right order."""
-        letter_of = {item: LETTERS[place] for place, item in enumerate(self.shown)}
-        return tuple(letter_of[item] for item in range(len(self.items)))
+        return _layout(self).right
 
     @property
     def instruction(self) -> str:
@@ -74,14 +64,10 @@ class OrderingQuestion(Question):
         """Return the letters in their right order."""
         return ",".join(self.right_letters)
 
-    @cached_property
-    def _normal_texts(self) -> list[str]:
-        return [normal_form(self.items[index].text) for index in self.shown]
-
     def judge(self, answer: Any) -> Outcome:
         """Judge letters or items' texts in an order, however it is written."""
         right = self.right_letters
-        letters = read_letters(answer, self._normal_texts, ordered=True)
+        letters = read_letters(answer, _layout(self).texts, ordered=True)
         if isinstance(letters, str):
             return Outcome(ERROR, letters)
         if sorted(letters) != sorted(right):
@@ -93,3 +79,25 @@ class OrderingQuestion(Question):
                 reason = f"Place {place} ({given}: {item.text}) is not right. {item.feedback}"
                 return Outcome(INCORRECT, reason, given)
         return Outcome(CORRECT, self.explanation)
+
+
+class _Layout(NamedTuple):
+    """The order of display, the letters in the right order, and the texts shown, normalized."""
+
+    shown: tuple[int, ...]
+    right: tuple[str, ...]
+    texts: list[str]
+
+
+@remembered
+def _layout(question: OrderingQuestion) -> _Layout:
+    def mixed(index: int) -> str:
+        text = f"{question.id}\n{question.items[index].text}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    shown = sorted(range(len(question.items)), key=mixed)
+    if shown == sorted(shown):
+        shown.reverse()
+    letter_of = {item: LETTERS[place] for place, item in enumerate(shown)}
+    right = tuple(letter_of[item] for item in range(len(question.items)))
+    return _Layout(tuple(shown), right, [normal_form(question.items[i].text) for i in shown])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -15,9 +14,9 @@ from labs_lib.assessment.interactions import Quantity
 from labs_lib.assessment.kinds.numeric import NumberMistake, NumericQuestion, QuantityQuestion
 from labs_lib.assessment.kinds.ranges import Range, combinations
 from labs_lib.assessment.outcomes import Outcome
+from labs_lib.assessment.questions import remembered
 from labs_lib.assessment.records import Record, Slug, Text
 
-MOST_DRAWS_KEPT = 1000
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(:,)?\}")
 
 
@@ -62,20 +61,7 @@ class ParameterisedQuestion(QuantityQuestion):
 
         The same seed always gives the same numbers, on every machine.
         """
-        drawn = self._drawn.get(seed)
-        if drawn is None:
-            # random.Random seeded with a string is specified to be the same everywhere.
-            generator = random.Random(f"{seed}:{self.id}")
-            names = sorted(self.numbers)
-            numbers = {name: generator.choice(self.numbers[name].values) for name in names}
-            drawn = self.with_numbers(numbers)
-            if len(self._drawn) < MOST_DRAWS_KEPT:
-                self._drawn[seed] = drawn
-        return drawn
-
-    @cached_property
-    def _drawn(self) -> dict[int, NumericQuestion]:
-        return {}
+        return _drawn(self, seed)
 
     def with_numbers(self, numbers: dict[str, float]) -> NumericQuestion:
         """Return the question with the given numbers filled in.
@@ -148,6 +134,15 @@ class ParameterisedQuestion(QuantityQuestion):
         for mistake, apart in zip(self.mistakes, seen_apart, strict=True):
             if not apart:
                 yield f"the mistake {mistake.formula!r} always counts as right"
+
+
+@remembered
+def _drawn(question: ParameterisedQuestion, seed: int) -> NumericQuestion:
+    # random.Random seeded with a string is specified to be the same everywhere.
+    generator = random.Random(f"{seed}:{question.id}")
+    names = sorted(question.numbers)
+    numbers = {name: generator.choice(question.numbers[name].values) for name in names}
+    return question.with_numbers(numbers)
 
 
 def _fill(text: str, numbers: dict[str, float]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -43,13 +42,14 @@ class Range(Record):
             raise ValueError("more than a million values")
         return self
 
-    @cached_property
-    def values(self) -> tuple[float, ...]:
+    @property
+    def values(self) -> Sequence[float]:
         """Return every value, in order; whole ones as int."""
         if self.choices is not None:
             return tuple(int(value) if value == int(value) else value for value in self.choices)
-        assert self.low is not None and self.high is not None
-        return tuple(range(self.low, self.high + 1, self.step))
+        assert self.low is not None
+        assert self.high is not None
+        return range(self.low, self.high + 1, self.step)
 
 
 def combinations(ranges: Mapping[str, Range]) -> Iterator[dict[str, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -13,6 +12,7 @@ from labs_lib.assessment.guessing import FEWEST, Options, guessing_scores
 from labs_lib.assessment.interactions import Choice
 from labs_lib.assessment.kinds.options import ChoiceQuestion
 from labs_lib.assessment.outcomes import CORRECT, ERROR, Outcome
+from labs_lib.assessment.questions import remembered
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,24 +46,17 @@ class SingleChoice(ChoiceQuestion):
         """Return the letter of the right option."""
         return next(iter(self.right_letters))
 
-    @cached_property
-    def _outcomes(self) -> dict[str, Outcome]:
-        correct = Outcome(CORRECT, self.explanation)
-        return {
-            letter: correct if option.correct else option.as_mistake(letter)
-            for letter, option in self.lettered_options.items()
-        }
-
     def judge(self, answer: Any) -> Outcome:
         """Judge a letter or an option's text, however it is written."""
-        if type(answer) is str and answer in self._outcomes:  # nearly every answer: a letter
-            return self._outcomes[answer]
+        outcomes = _outcomes(self)
+        if type(answer) is str and answer in outcomes:  # nearly every answer: a letter
+            return outcomes[answer]
         letters = self.letters_in(answer)
         if isinstance(letters, str):
             return Outcome(ERROR, letters)
         if len(letters) != 1:
             return Outcome(ERROR, f"Choose one option; {len(letters)} were given.")
-        return self._outcomes[letters[0]]
+        return outcomes[letters[0]]
 
     @property
     def as_guessed(self) -> Options:
@@ -91,3 +84,13 @@ class SingleChoice(ChoiceQuestion):
                 f"position {letter} is right in {times} of {count} single choices; at most "
                 f"half (now {', '.join(f'{a}: {places[a]}' for a in sorted(places))})"
             )
+
+
+@remembered
+def _outcomes(question: SingleChoice) -> dict[str, Outcome]:
+    """Return letter → outcome."""
+    correct = Outcome(CORRECT, question.explanation)
+    return {
+        letter: correct if option.correct else option.as_mistake(letter)
+        for letter, option in question.lettered_options.items()
+    }

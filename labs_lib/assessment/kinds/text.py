@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from labs_lib.assessment.interactions import ShortText, WrongText
 from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, Outcome
-from labs_lib.assessment.questions import Question
+from labs_lib.assessment.questions import Question, remembered
 from labs_lib.assessment.records import Flag, Record, Slug, Text
 from labs_lib.assessment.short_texts import loose_form, normal_form
 from labs_lib.errors import kind_of, shorten
@@ -68,36 +67,12 @@ class TextQuestion(Question):
         if len(answer) > LONGEST_TEXT:
             return Outcome(ERROR, f"{len(answer):,} characters are too many for a short answer.")
         form = normal_form(answer, self.case_sensitive)
-        outcome = self._outcomes.get(form)
+        outcome = _outcomes(self).get(form)
         if outcome is None:
-            outcome = self._loose_outcomes.get(loose_form(answer, self.case_sensitive))
+            outcome = _loose_outcomes(self).get(loose_form(answer, self.case_sensitive))
         if outcome is None and not form:
             return Outcome(ERROR, f"Answer in words; {shorten(answer.strip())} is none.")
         return outcome or Outcome(INCORRECT, "That is not it. Mind the exact name; try the hint.")
-
-    @cached_property
-    def _outcomes(self) -> dict[str, Outcome]:
-        """Return normal form → outcome."""
-        outcomes: dict[str, Outcome] = {}
-        for mistake in self.mistakes:
-            for form in mistake.match:
-                name = mistake.misconception or normal_form(form)
-                key = normal_form(form, self.case_sensitive)
-                outcomes[key] = Outcome(INCORRECT, mistake.feedback, name)
-        for form in self.accept:
-            outcomes[normal_form(form, self.case_sensitive)] = Outcome(CORRECT, self.explanation)
-        return outcomes
-
-    @cached_property
-    def _loose_outcomes(self) -> dict[str, Outcome]:
-        """Return loose form → outcome, for forms that are expected in no other way."""
-        correct = Outcome(CORRECT, self.explanation)
-        outcomes = {loose_form(form, self.case_sensitive): correct for form in self.accept}
-        for mistake in self.mistakes:
-            for form in mistake.match:  # what is told apart by a hyphen alone stays told apart
-                outcomes.pop(loose_form(form, self.case_sensitive), None)
-        outcomes.pop("", None)
-        return outcomes
 
     def problems(self) -> Iterator[str]:
         """Yield accepted answers that are empty, and mistakes that are accepted."""
@@ -108,3 +83,30 @@ class TextQuestion(Question):
             for form in mistake.match:
                 if normal_form(form, self.case_sensitive) in right:
                     yield f"the mistake {form!r} is an accepted answer"
+
+
+@remembered
+def _outcomes(question: TextQuestion) -> dict[str, Outcome]:
+    """Return normal form → outcome."""
+    outcomes: dict[str, Outcome] = {}
+    for mistake in question.mistakes:
+        for form in mistake.match:
+            name = mistake.misconception or normal_form(form)
+            key = normal_form(form, question.case_sensitive)
+            outcomes[key] = Outcome(INCORRECT, mistake.feedback, name)
+    for form in question.accept:
+        key = normal_form(form, question.case_sensitive)
+        outcomes[key] = Outcome(CORRECT, question.explanation)
+    return outcomes
+
+
+@remembered
+def _loose_outcomes(question: TextQuestion) -> dict[str, Outcome]:
+    """Return loose form → outcome, for forms that are expected in no other way."""
+    correct = Outcome(CORRECT, question.explanation)
+    outcomes = {loose_form(form, question.case_sensitive): correct for form in question.accept}
+    for mistake in question.mistakes:
+        for form in mistake.match:  # what is told apart by a hyphen alone stays told apart
+            outcomes.pop(loose_form(form, question.case_sensitive), None)
+    outcomes.pop("", None)
+    return outcomes

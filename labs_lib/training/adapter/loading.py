@@ -120,9 +120,9 @@ def _as_the_adapters_base() -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        reason = str(error).removeprefix("model: ")
+        reason = error.reason if error.field == "model" else error
         raise LabError(
-            f"adapter: its base model cannot be had: {reason}; name another with --model"
+            f"its base model cannot be had: {reason}; name another with --model", field="adapter"
         ) from None
 
 

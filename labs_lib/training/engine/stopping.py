@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
+from typing_extensions import override
 
 from labs_lib.files import written_aside
 from labs_lib.training.failures import DivergedError
@@ -43,6 +44,7 @@ class KeepBest(TrainerCallback):
         self._recipe, self._folder = recipe, folder
         self._training = False
 
+    @override
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Remove what a killed run kept after the step from which this one goes on."""
         self._training = True
@@ -52,10 +54,12 @@ class KeepBest(TrainerCallback):
         if losses := losses_in(state.log_history):
             _check_whole(_file(self._folder, best_of(losses)), state.log_history)
 
+    @override
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Heed no evaluation after the last step."""
         self._training = False
 
+    @override
     def on_evaluate(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
@@ -78,6 +82,7 @@ class KeepBest(TrainerCallback):
             # resumed after this step would go on.
             control.should_save = False
 
+    @override
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Remove the weights that no checkpoint needs any more."""
         self._remove_older(state)

@@ -12,6 +12,7 @@ from peft import PeftConfig
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
+from typing_extensions import override
 
 from labs_lib.hardware import Hardware
 from labs_lib.memory import LaidOut
@@ -245,9 +246,11 @@ class _StepClock(TrainerCallback):
     def __init__(self, trainer: MeasuringTrainer):
         self._trainer = trainer
 
+    @override
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._trainer._step_started = time.perf_counter()
 
+    @override
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
@@ -261,6 +264,7 @@ class TellProgress(TrainerCallback):
     def __init__(self, progress: Progress):
         self._progress = progress
 
+    @override
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Tell the step just logged; evaluations are not steps."""
         if logs and "loss" in logs:

@@ -109,7 +109,7 @@ def crc32(path: Path) -> str:
 
 def latest_whole_checkpoint(
     folder: Path,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda _text: None,
     steps: int | None = None,
     batch_size: int | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
