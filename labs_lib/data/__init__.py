@@ -1,6 +1,18 @@
 """The course's own small instruction sets, and how to bring your own."""
 
 from labs_lib.data.bundled import SETS, card, general_text, load_set, scorers
+from labs_lib.data.own import (
+    Advice,
+    Look,
+    OwnData,
+    look,
+    read_own,
+    save_data_set,
+    split_by_entity,
+    starter,
+    starter_card,
+    starters,
+)
 from labs_lib.data.readers import from_csv, from_hub_or_local, from_jsonl
 from labs_lib.data.rows import DataSet, Row, to_hf, to_jsonl
 from labs_lib.data.scoring import (
@@ -19,7 +31,10 @@ from labs_lib.data.token_row import TokenRow
 __all__ = [
     "SETS",
     "TEXTS",
+    "Advice",
     "DataSet",
+    "Look",
+    "OwnData",
     "Row",
     "TokenRow",
     "card",
@@ -34,9 +49,16 @@ __all__ = [
     "load_set",
     "load_text",
     "longest_copy",
+    "look",
     "parsed_json",
+    "read_own",
     "resolve",
+    "save_data_set",
     "scorers",
+    "split_by_entity",
+    "starter",
+    "starter_card",
+    "starters",
     "to_hf",
     "to_jsonl",
     "valid_json",

@@ -6,11 +6,12 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labs_lib.data.records import Read, records_to_rows
+from labs_lib.data.records import Read, check_names, records_to_rows
 from labs_lib.data.rows import SPLITS, DataSet, Row
 from labs_lib.data.tables import table_records
 from labs_lib.errors import LabError, first_line, nearest, shorten
@@ -50,13 +51,36 @@ def from_jsonl(path: str | Path, *, seed: int = 0) -> DataSet:
     """Read a JSONL file: one object a line, with `prompt` and `completion`, or `messages`.
 
     Alpaca's `instruction`, `input` and `output` and ShareGPT's `conversations` are read too, and
-    a file that is one JSON array.  A `split` field (train, validation, test) is honoured; without
-    one, a tenth of the rows (at least one) is held out for validation, drawn by `seed`.  Other
-    fields go to `meta`.  Exact duplicates are left out and noted.  Raises LabError naming the
+    a file that is one JSON array.  A conversation of several answers becomes a row for each, with
+    the earlier turns in `Row.earlier`.  A `split` field (train, validation, test) is honoured;
+    without one, a tenth of the rows (at least one) is held out for validation, drawn by `seed`.
+    Other fields go to `meta`.  Exact duplicates are left out and noted.  Raises LabError naming the
     file and line.
     """
-    path = _existing(path)
+    path = existing_file(path)
     return _assembled(path.stem, records_to_rows(path.name, _json_records(path)), seed)
+
+
+def file_records(
+    path: Path, renamed: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (place, fields) for each record of a JSON file or a table, as its ending tells.
+
+    `renamed` maps a field's name to the one that the course knows.
+    """
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return table_records(path.name, _text(path), renamed)
+    records = _json_records(path)
+    return with_names(path.name, records, renamed) if renamed else records
+
+
+def with_names(
+    name: str, records: Iterable[tuple[str, Mapping[str, Any]]], renamed: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the records with their fields renamed; LabError for one without such a field."""
+    for where, fields in records:
+        check_names(f"{name}, {where}", fields, renamed)
+        yield where, {renamed.get(field, field): value for field, value in fields.items()}
 
 
 def from_csv(path: str | Path, *, seed: int = 0) -> DataSet:
@@ -64,7 +88,7 @@ def from_csv(path: str | Path, *, seed: int = 0) -> DataSet:
 
     The cells are separated by commas, semicolons, tabs or bars.
     """
-    path = _existing(path)
+    path = existing_file(path)
     records = table_records(path.name, _text(path))
     return _assembled(path.stem, records_to_rows(path.name, records), seed)
 
@@ -143,7 +167,8 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def _existing(path: str | Path) -> Path:
+def existing_file(path: str | Path) -> Path:
+    """Return the file's path; LabError, with the nearest name, where there is none."""
     path = expanded(path)
     try:
         found, folder = path.is_file(), path.is_dir()
@@ -255,9 +280,7 @@ def _walked(folder: Path) -> list[Path]:
 
 def _rows_of_files(folder: Path, files: list[Path]) -> Iterator[Read]:
     for file in files:
-        table = file.suffix.lower() in TABLE_SUFFIXES
-        records = table_records(file.name, _text(file)) if table else _json_records(file)
-        for read in records_to_rows(file.name, records):
+        for read in records_to_rows(file.name, file_records(file)):
             split = read.split or _split_of(folder, file)
             yield read._replace(where=f"{file.name} {read.where}", split=split)
 
@@ -286,13 +309,13 @@ def _reason(error: BaseException) -> str:
 def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:
     """Sort rows into splits, leave out duplicates, and hold some out if none are."""
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
     duplicates = []
-    forms: dict[str, None] = {}
+    forms: Counter[str] = Counter()
     for where, row, split, note in rows:
         if note:
-            forms[note] = None
-        key = (row.system, row.prompt, row.completion)
+            forms[note] += 1
+        key = (row.system, row.earlier, row.prompt, row.completion)
         if key in seen:
             duplicates.append(f"{where} (as {seen[key]})")
             continue
@@ -311,13 +334,11 @@ def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:
             raise LabError(
                 f"{name}: 1 row; at least 2 are needed, to hold one out for validation{left}"
             )
-        held = max(1, round(VALIDATION_SHARE * len(splits["train"])))
-        chosen = set(random.Random(seed).sample(range(len(splits["train"])), held))
         everything = splits["train"]
-        splits["validation"] = [row for i, row in enumerate(everything) if i in chosen]
-        splits["train"] = [row for i, row in enumerate(everything) if i not in chosen]
+        splits["train"], splits["validation"] = _held_out(everything, seed)
+        held = len(splits["validation"])
         notes.append(f"{held} of {len(everything)} rows held out for validation by seed {seed}")
-    notes += forms
+    notes += [note if count == 1 else f"{note} ({count} rows)" for note, count in forms.items()]
     if not splits["test"]:
         notes.append("no test rows; a split field of test makes a row one")
     return DataSet(
@@ -328,6 +349,20 @@ def _assembled(name: str, rows: Iterable[Read], seed: int) -> DataSet:
         metrics=("exact_match",),
         notes=tuple(notes),
     )
+
+
+def _held_out(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """Return the rows to train on and those to validate on; a conversation is never divided."""
+    # A row that names no conversation is one of its own.
+    names = [str(row.meta.get("conversation", i)) for i, row in enumerate(rows)]
+    conversations = list(dict.fromkeys(names))
+    if len(conversations) < 2:
+        conversations = names = [str(i) for i in range(len(rows))]
+    held = max(1, round(VALIDATION_SHARE * len(conversations)))
+    drawn = random.Random(seed).sample(range(len(conversations)), held)
+    chosen = {conversations[i] for i in drawn}
+    pairs = list(zip(names, rows, strict=True))
+    return [r for name, r in pairs if name not in chosen], [r for n, r in pairs if n in chosen]
 
 
 def _other_rows(splits: Mapping[str, list[Row]]) -> str:

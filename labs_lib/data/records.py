@@ -28,6 +28,10 @@ _NOTES = {
     "instruction": "instruction (with input below it) was read as prompt, output as completion",
     "conversations": "conversations were read as messages",
 }
+_CHATS = ("messages", "conversations")
+_TURNS = "a conversation of several answers became a row an answer, the earlier turns before it"
+_UNANSWERED = "the last question of a conversation, which no answer follows, was left out"
+_ONE_ANSWER = "a list must hold one message, of role assistant"
 _ROLES = {
     "user": "user", "human": "user",
     "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant",
@@ -92,28 +96,50 @@ def check_columns(where: str, columns: Iterable[str]) -> str:
     raise AssertionError(names)
 
 
+def check_names(where: str, columns: Iterable[str], renamed: Iterable[str]) -> None:
+    """Raise LabError where a column that is to be renamed is not among the columns."""
+    names = [str(column) for column in columns]
+    for column in renamed:
+        if column not in names:
+            has = shorten(", ".join(names))
+            raise LabError(f"{where}: no {shorten(column)}; it has {has}{nearest(column, names)}")
+
+
 def _joins_both(name: str) -> bool:
     """Return whether a column's name is a whole header, such as "prompt:completion"."""
     return {"prompt", "completion"} <= set(re.split(r"[^a-z]+", name.lower()))
 
 
-def records_to_rows(source: str, lines: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Read]:
-    """Yield each record as a row, checked; LabError names the source and the place in it."""
+def records_to_rows(
+    source: str, lines: Iterable[tuple[str, Mapping[str, Any]]], *, keep_empty: bool = False
+) -> Iterator[Read]:
+    """Yield each record as rows, checked; LabError names the source and the place in it.
+
+    A record is one row, a conversation one for each answer: with the earlier turns before it,
+    and where it stands as `meta["conversation"]`.  `keep_empty` lets empty texts through.
+    """
     for where, fields in lines:
         place = f"{source}, {where}"
         # A column that other rows fill and this one leaves empty is as good as none.
         given = {name: value for name, value in fields.items() if value is not None}
         form = form_of(given) or check_columns(place, fields)
-        system, prompt, completion = _exchange(place, form, fields)
-        asked, answered = FORMS[form] if len(FORMS[form]) == 2 else FORMS["prompt"]
-        prompt = _from_turns(place, asked, prompt, "user")
-        completion = _from_turns(place, answered, completion, "assistant")
+        system, turns, note = _exchange(place, form, fields, keep_empty)
         if system not in (None, ""):
             system = _text(place, "system", system)
         known = _KNOWN[form] | _ALWAYS
         rest = {key: value for key, value in fields.items() if key not in known}
-        row = Row(prompt, completion, {**rest, **_meta(place, fields)}, system or "")
-        yield Read(where, row, _split(place, fields), _NOTES.get(form, ""))
+        meta = {**rest, **_meta(place, fields)}
+        split = _split(place, fields)
+        # What stands in a prompt's list of messages was answered before.
+        answered = range(len(turns)) if form in _CHATS else range(len(turns) - 1, len(turns))
+        several = len(answered) > 1
+        if several:
+            meta = {"conversation": place, **meta}
+        for number in answered:
+            prompt, completion = turns[number]
+            row = Row(prompt, completion, meta, system or "", tuple(turns[:number]))
+            at = f"{where} (answer {number + 1})" if several else where
+            yield Read(at, row, split, note or (_TURNS if several else _NOTES.get(form, "")))
 
 
 def _split(place: str, fields: Mapping[str, Any]) -> str | None:
@@ -137,32 +163,61 @@ def _meta(place: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return meta
 
 
-def _exchange(place: str, form: str, fields: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Return (system, prompt, completion) as they stand in the fields."""
-    system = fields.get("system")
-    if form == "prompt":
-        return system, fields["prompt"], fields["completion"]
-    if form == "instruction":
+def _exchange(
+    place: str, form: str, fields: Mapping[str, Any], keep_empty: bool
+) -> tuple[Any, list[tuple[str, str]], str]:
+    """Return the system message, the pairs of question and answer, and a remark."""
+    system, note = fields.get("system"), ""
+    if form in _CHATS:
+        said, turns = _from_messages(place, form, fields[form])
+        _check_turns(place, form, turns)
+        if len(turns) % 2:
+            turns, note = turns[:-1], _UNANSWERED
+        names = ("the user message's content", "the assistant message's content")
+    elif form == "instruction":
         instruction, more = fields["instruction"], fields.get("input")
         if more not in (None, ""):
             instruction = _text(place, "instruction", instruction)
             instruction = f"{instruction}\n\n{_text(place, 'input', more)}"
-        return system, instruction, fields["output"]
-    said, prompt, completion = _from_messages(place, form, fields[form])
-    return said or system, prompt, completion
+        said, turns = "", [("user", instruction), ("assistant", fields["output"])]
+        names = FORMS[form]
+    else:
+        said, turns = _from_prompt(place, fields)
+        names = FORMS[form]
+    pairs = []
+    for at in range(0, len(turns), 2):
+        texts = [_text(place, name, turns[at + i][1]) for i, name in enumerate(names)]
+        for name, text in zip(names, texts, strict=True):
+            if not (keep_empty or text.strip()):
+                raise LabError(f"{place}: {name}: empty")
+        pairs.append((texts[0], texts[1]))
+    return said or system, pairs, note
 
 
-def _from_turns(place: str, field: str, value: Any, role: str) -> str:
-    """Return the text of a field that is text, or a list of one message of the right role."""
-    if isinstance(value, list):
-        turns = [_turn(turn) if isinstance(turn, Mapping) else None for turn in value]
-        if len(turns) != 1 or turns[0] is None or turns[0][0] != role:
-            raise LabError(f"{place}: {field}: a list must hold one message, of role {role}")
-        value = turns[0][1]
-    text = _text(place, field, value)
-    if not text.strip():
-        raise LabError(f"{place}: {field}: empty")
-    return text
+def _from_prompt(place: str, fields: Mapping[str, Any]) -> tuple[Any, list[tuple[str, Any]]]:
+    """Return the system message and the turns of prompt and completion: texts, or messages."""
+    prompt, completion = fields["prompt"], fields["completion"]
+    system, turns = "", [("user", prompt)]
+    if isinstance(prompt, list):
+        system, turns = _listed(place, "prompt", prompt)
+        if not _alternate(turns) or len(turns) % 2 == 0:
+            raise LabError(
+                f"{place}: prompt: a list must hold one message, of role user, or those of a "
+                "conversation, user and assistant in turns, the last of role user"
+            )
+    if isinstance(completion, list):
+        _, answer = _listed(place, "completion", completion)
+        if [role for role, _ in answer] != ["assistant"]:
+            raise LabError(f"{place}: completion: {_ONE_ANSWER}")
+        completion = answer[0][1]
+    return system, [*turns, ("assistant", completion)]
+
+
+def _listed(place: str, field: str, value: list[Any]) -> tuple[Any, list[tuple[str, Any]]]:
+    if not all(isinstance(message, Mapping) for message in value):
+        needed = _ONE_ANSWER if field == "completion" else "a list must hold messages"
+        raise LabError(f"{place}: {field}: {needed}")
+    return _from_messages(place, field, value)
 
 
 def _text(place: str, field: str, value: Any) -> str:
@@ -198,8 +253,8 @@ def _turn(message: Mapping[str, Any]) -> tuple[str, Any]:
     return known or str(role), message.get("content", message.get("value"))
 
 
-def _from_messages(place: str, field: str, messages: Any) -> tuple[Any, Any, Any]:
-    """Return (system, prompt, completion) of a chat of one question and one answer."""
+def _from_messages(place: str, field: str, messages: Any) -> tuple[Any, list[tuple[str, Any]]]:
+    """Return the system message and the turns of a list of messages, each (role, content)."""
     if isinstance(messages, str) and messages.lstrip().startswith("["):
         try:  # a cell of a table
             messages = json.loads(messages)
@@ -213,22 +268,21 @@ def _from_messages(place: str, field: str, messages: Any) -> tuple[Any, Any, Any
         system, turns = turns[0][1], turns[1:]
         if system not in (None, ""):
             system = _text(place, "system", system)
+    return system, turns
+
+
+def _alternate(turns: list[tuple[str, Any]]) -> bool:
+    return all(role == ("user", "assistant")[at % 2] for at, (role, _) in enumerate(turns))
+
+
+def _check_turns(place: str, field: str, turns: list[tuple[str, Any]]) -> None:
+    """Raise LabError where the turns are not a user's and the assistant's, one after the other."""
+    if len(turns) > 1 and _alternate(turns):
+        return
     roles = [role for role, _ in turns]
-    if roles != ["user", "assistant"]:
-        more = ""
-        if len(roles) > 2 and set(roles) == {"user", "assistant"}:
-            more = "; make a row of each question and its answer"
-        elif unknown := [role for role in roles if role not in _ROLES]:
-            more = f"; {shorten(unknown[0])} is no role"
-        raise LabError(
-            f"{place}: {field}: roles {shorten(', '.join(roles))}; legal: an optional system"
-            f" message, one user message, one assistant message{more}"
-        )
-    return system, _content(place, "user", turns[0][1]), _content(place, "assistant", turns[1][1])
-
-
-def _content(place: str, role: str, content: Any) -> Any:
-    """Return a message's content as text, for which a list is parts and not turns."""
-    if isinstance(content, list):
-        return _text(place, f"the {role} message's content", content)
-    return content
+    unknown = [role for role in roles if role not in _ROLES]
+    more = f"; {shorten(unknown[0])} is no role" if unknown else ""
+    raise LabError(
+        f"{place}: {field}: roles {shorten(', '.join(roles))}; legal: an optional system message, "
+        f"then user and assistant in turns{more}"
+    )

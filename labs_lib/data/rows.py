@@ -22,33 +22,50 @@ class Row:
 
     `meta` holds what a scorer needs (`answer_keys`, `record`) and the `entities` that the row
     is about.  `system` is an instruction in place of the model's own system message; where it is
-    empty, the chat template puts its default.
+    empty, the chat template puts its default.  `earlier` are the turns of the conversation before
+    the prompt, as pairs (what the user said, what was answered): they are read, not learned.
     """
 
     prompt: str
     completion: str
     meta: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""
+    earlier: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by value: a read-only mapping cannot be pickled itself."""
-        return Row, (self.prompt, self.completion, dict(self.meta), self.system)
+        return Row, (self.prompt, self.completion, dict(self.meta), self.system, self.earlier)
 
     def prompt_messages(self) -> list[dict[str, str]]:
         """Return the messages before the answer, as a chat template takes them."""
         system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, {"role": "user", "content": self.prompt}]
+        return [*system, *self._asked()]
+
+    def _asked(self) -> list[dict[str, str]]:
+        turns = [
+            {"role": role, "content": said}
+            for pair in self.earlier
+            for role, said in zip(("user", "assistant"), pair, strict=True)
+        ]
+        return [*turns, {"role": "user", "content": self.prompt}]
+
+    @property
+    def characters(self) -> int:
+        """Return the row's length, without the system message, which rows tend to share."""
+        earlier = sum(len(said) for pair in self.earlier for said in pair)
+        return earlier + len(self.prompt) + len(self.completion)
 
     def messages(self) -> list[dict[str, str]]:
         """Return the whole exchange, as a chat template takes it."""
         return [*self.prompt_messages(), {"role": "assistant", "content": self.completion}]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as it stands in a JSONL file."""
-        content: dict[str, Any] = {"prompt": self.prompt, "completion": self.completion}
+        """Return the row as it stands in a JSONL file; a prompt with earlier turns is messages."""
+        prompt = self._asked() if self.earlier else self.prompt
+        content: dict[str, Any] = {"prompt": prompt, "completion": self.completion}
         if self.system:
             content["system"] = self.system
         if self.meta:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from labs_lib.data.records import check_columns, form_of
+from labs_lib.data.records import check_columns, check_names, form_of
 from labs_lib.errors import LabError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -27,12 +27,14 @@ class _Record(NamedTuple):
     cells: list[str]
 
 
-def table_records(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def table_records(
+    name: str, text: str, renamed: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (where, column → cell) for each row below the header.
 
     The separator is the one by which the header names the columns: a comma, a semicolon, a tab
     or a bar, as in a Markdown table.  Blanks between a separator and a quote, and empty columns
-    at the end, don't count.
+    at the end, don't count.  `renamed` maps a column's name to the one that the course knows.
     Raises LabError with the file's name and the line.
     """
     separator, skipped = _separator(text)
@@ -47,7 +49,7 @@ def table_records(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         while cells and not cells[-1].strip() and (header is None or len(cells) > len(header)):
             cells.pop()
         if header is None:
-            header = _header(name, where, cells)
+            header = _header(name, where, cells, renamed or {})
             continue
         if first and separator == "|" and all(_DASHES.fullmatch(cell) for cell in cells):
             markdown, first = True, False
@@ -70,8 +72,9 @@ def table_records(name: str, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def _header(name: str, where: str, cells: list[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
+def _header(name: str, where: str, cells: list[str], renamed: Mapping[str, str]) -> list[str]:
+    check_names(f"{name}, {where}", [cell.strip() for cell in cells], renamed)
+    header = [renamed.get(cell.strip(), cell.strip()) for cell in cells]
     named = [column for column in header if column]
     if len(set(named)) < len(named):
         twice = next(column for column in named if named.count(column) > 1)

@@ -25,7 +25,7 @@ def train_plainly(recipe: Recipe) -> tuple[Any, list[float]]:
     folder = models.locate(recipe.model).location
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     encoded = [encode(tokenizer, row, recipe.max_length) for row in rows]
-    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    lengths = [row.characters for row in rows]
     steps, rows_per_step = recipe.count_steps(len(rows)), recipe.rows_per_step
     order = row_order(lengths, rows_per_step, steps, recipe.seed)
     transformers.set_seed(recipe.seed)

@@ -76,5 +76,5 @@ def _in_order(recipe: Recipe, rows: list[Row]) -> list[Row]:
             f"steps: {steps:,} of {rows_per_step:,} rows are more than the {MOST_PLACES:,} rows "
             "that a run may see; give fewer steps or a smaller batch_size × accumulation"
         )
-    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    lengths = [row.characters for row in rows]
     return [rows[index] for index in row_order(lengths, rows_per_step, steps, recipe.seed)]

@@ -209,13 +209,19 @@ def test_from_pretrained_takes_dtype_and_only_safetensors(tmp_path: Path):
 
 
 def test_generate_and_the_chat_template_of_tokenizers():
-    from transformers import GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
+    from transformers import (
+        BatchEncoding,
+        GenerationConfig,
+        GenerationMixin,
+        PreTrainedTokenizerBase,
+    )
 
     assert "generation_config" in parameters(vars(GenerationMixin)["generate"])
     for name in ("max_new_tokens", "do_sample", "num_beams", "pad_token_id", "eos_token_id"):
         assert hasattr(GenerationConfig(), name)
     wanted = ["tokenize", "add_generation_prompt", "return_tensors", "return_dict", "padding"]
     assert missing(wanted, parameters(PreTrainedTokenizerBase.apply_chat_template)) == []
+    assert missing(["char_index"], parameters(BatchEncoding.char_to_token)) == []
 
 
 @pytest.fixture(scope="module")

@@ -154,8 +154,9 @@ JSON_ROWS: list[tuple[str, dict[str, str]]] = [
 BAD_JSON: list[tuple[str, str]] = [
     (turns(("assistant", "a"), ("user", "q")), "roles 'assistant, user'"),
     (turns(("system", "s")), "roles ''"),
-    (turns(("user", "q"), ("assistant", "a"), ("user", "q"), ("assistant", "a")),
-     "make a row of each question and its answer"),
+    (turns(("user", "q"), ("user", "q"), ("assistant", "a")),
+     "roles 'user, user, assistant'; legal: .* then user and assistant in turns"),
+    (turns(("user", "q"), ("assistant", ""), ("user", "q"), ("assistant", "a")), "empty"),
     (turns(("user", "q"), ("wizard", "a")), "'wizard' is no role"),
     (turns(("user", "q"), ("tool", "a")), "'tool' is no role"),
     (turns(("user", "q"), ("assistant", None)), "None is not text"),
