@@ -3,7 +3,6 @@ from .adapter.loading import load_with_adapter as load_with_adapter
 from .adapter.merged import merge as merge
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
-from .comparison import load_run as load_run
 from .comparison import recorded_comparison as recorded_comparison
 from .comparison_plot import comparison_figure as comparison_figure
 from .comparison_plot import draw_seeds as draw_seeds
@@ -18,10 +17,14 @@ from .learning import assert_learned as assert_learned
 from .merging import Merged as Merged
 from .merging import Merges as Merges
 from .merging import compare_merges as compare_merges
+from .planning import Plan as Plan
+from .planning import plan as plan
+from .probe import load_run as load_run
 from .published_code import compare_code as compare_code
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment
 from .run import Run as Run
+from .run import ValidationCurve as ValidationCurve
 from .run_plot import draw_losses as draw_losses
 from .run_plot import draw_scores as draw_scores
 from .session import quiet_libraries as quiet_libraries

@@ -15,6 +15,7 @@ from labs_lib.errors import LabError, choice_error
 from labs_lib.files import expanded, write_json
 from labs_lib.step.methods import METHODS, USUAL
 from labs_lib.tables import Table
+from labs_lib.training.probe import PROBE, ask_probe
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep import RECORDED
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from labs_lib.training.progress import Progress
     from labs_lib.training.run import Run
 
-PROBE = "general-knowledge"
-PROBE_TOKENS = 24
 COMPARISON_FILE = "comparison.json"
 PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
 
@@ -262,9 +261,9 @@ def compare(
             continue
         if base is None:
             progress.stage("asking the base model what it knows")
-            base = bases[arm_recipe.quantizes] = (run.before, _ask(run, probe, "before"))
+            base = bases[arm_recipe.quantizes] = (run.before, ask_probe(run, probe, "before"))
         progress.stage("asking the tuned model what it still knows")
-        arms.append(_arm(run, base[1], _ask(run, probe, "after")))
+        arms.append(_arm(run, base[1], ask_probe(run, probe, "after")))
     if run is None:
         assert divergence is not None  # there is at least one arm
         raise divergence
@@ -317,49 +316,6 @@ def _diverged(error: DivergedError) -> Arm:
         answers=(),
         diverged_at_step=error.step,
     )
-
-
-def _ask(run: Run, probe: Sequence[Any], when: str) -> Evaluation:
-    """Answer the probe with the run's base model or its tuned one; kept beside the run.
-
-    The evaluation's loss is that on plain text.
-    """
-    from labs_lib import data
-    from labs_lib.quiet import quiet_libraries
-    from labs_lib.training.engine.evaluating import evaluating
-    from labs_lib.training.evaluation import evaluate
-    from labs_lib.training.folder.before import read_before
-    from labs_lib.training.text_loss import text_loss
-
-    file = run.folder / f"probe-{when}.json"
-    scorers = data.scorers(PROBE)
-    evaluation = read_before(file, probe, scorers, with_loss=True)
-    if evaluation is not None:
-        return evaluation
-    with quiet_libraries():
-        model, tokenizer = load_run(run, tuned=when == "after")
-        with evaluating(model, fold=True):
-            loss = text_loss(model, tokenizer, data.general_text())
-            evaluation = evaluate(model, tokenizer, probe, scorers, PROBE_TOKENS, loss)
-    write_json(file, evaluation.as_dict())
-    return evaluation
-
-
-def load_run(run: Run, tuned: bool = True) -> tuple[Any, Any]:
-    """Load a run's model in the precision it was trained in; returns (model, tokenizer)."""
-    from labs_lib import models
-    from labs_lib.quantization import qlora_config
-    from labs_lib.training.adapter.loading import load_adapter
-
-    recipe = run.recipe
-    if recipe.trains_all:
-        model, tokenizer = models.load(str(run.output) if tuned else recipe.model)
-        return model.eval(), tokenizer
-    quantization = (
-        qlora_config(recipe.quantization, recipe.double_quantization) if recipe.quantizes else None
-    )
-    model, tokenizer = models.load(recipe.model, quantization=quantization)
-    return (load_adapter(model, run.output) if tuned else model.eval()), tokenizer
 
 
 def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:

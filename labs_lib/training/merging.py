@@ -109,7 +109,7 @@ def compare_merges(run: Run, rows: int | None = 12) -> Merges:
     """
     from labs_lib import data
     from labs_lib.quiet import quiet_libraries
-    from labs_lib.training.comparison import load_run
+    from labs_lib.training.probe import load_run
 
     recipe = run.recipe
     if not recipe.quantizes:
@@ -135,7 +135,7 @@ def _merged(run: Run, way: str) -> Any:
     from labs_lib import models
     from labs_lib.quantization import compute_dtype_of
     from labs_lib.training.adapter.loading import load_adapter
-    from labs_lib.training.comparison import load_run
+    from labs_lib.training.probe import load_run
 
     if way == "4-bit":
         return load_run(run)[0].merge_and_unload()

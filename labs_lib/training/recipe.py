@@ -36,6 +36,9 @@ class Recipe(StepSettings):
     `rslora` (arXiv 2106.09685 §4.1, arXiv 2312.03732). `steps` wins over `epochs`; one of the two
     must be given. A step sees `batch_size × accumulation` rows of at most `max_length` tokens.
     `train_rows` keeps only the first rows of the training set.
+    Every `eval_every` steps the validation loss is taken (0: before training and after it alone).
+    With `stop_when_worse` the run ends once so many of them in a row were not below the lowest, and
+    the weights of the lowest are what it saves, whether or not it ended early.
     Raises `LabError` through `Recipe.of` and `Recipe.from_yaml`, in one line a problem.
     """
 
@@ -62,6 +65,8 @@ class Recipe(StepSettings):
     checkpoint_every: int = Field(10, ge=0)
     eval_rows: int = Field(40, ge=0)
     eval_tokens: int = Field(40, ge=1, le=4096)
+    eval_every: int = Field(0, ge=0)
+    stop_when_worse: int = Field(0, ge=0)
 
     @field_validator("alpha", "dropout", "learning_rate", "epochs", mode="before")
     @classmethod
@@ -77,6 +82,7 @@ class Recipe(StepSettings):
     @field_validator(
         *("rank", "warmup_steps", "steps", "batch_size", "accumulation", "max_length", "seed"),
         *("train_rows", "checkpoint_every", "eval_rows", "eval_tokens"),
+        *("eval_every", "stop_when_worse"),
         mode="before",
     )
     @classmethod
@@ -115,6 +121,11 @@ class Recipe(StepSettings):
             raise ValueError("give steps or epochs")
         if self.steps is not None and self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps must be below steps ({self.steps})")
+        if self.stop_when_worse and not self.eval_every:
+            raise ValueError(
+                "stop_when_worse counts validation losses: give eval_every, the steps from one to "
+                "the next"
+            )
         return self
 
     @property

@@ -55,6 +55,11 @@ def encode_rows(recipe: Recipe, data_set: DataSet, say: Callable[[str], None]) -
     if not rows:
         raise nothing_fits(given, encoder)
     validation, validation_fit = encoder.fitting(data_set.validation[:LOSS_ROWS])
+    if recipe.eval_every and not validation:
+        raise LabError(
+            f"eval_every: {recipe.dataset} has no validation row that fits max_length "
+            f"{recipe.max_length}, whose loss would be taken; give some, or eval_every 0"
+        )
     if data_set.notes:  # data that the course does not know by heart
         for note in (str(data_set), *data_set.notes):
             say(f"data: {note}")

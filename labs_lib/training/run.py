@@ -41,6 +41,21 @@ class Cost(Record):
 
 
 @dataclass(frozen=True)
+class ValidationCurve(Record):
+    """The validation loss on the way: `losses` holds (step, nats per token).
+
+    `best_step` had the lowest; `kept_step` is the one whose weights the run saved: the best of a
+    run that watches for worse losses (`stop_when_worse`), the last of another. `stopped` says why
+    the run ended before its last step, and is empty where it did not.
+    """
+
+    losses: tuple[tuple[int, float], ...]
+    best_step: int
+    kept_step: int
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
 class Run(Record):
     """One training run: recipe, result, cost and provenance.
 
@@ -50,7 +65,7 @@ class Run(Record):
     `loss_from` says which of `loss_check.WAYS` the loss was taken; `without_gradient` names the
     adapter's tensors that no gradient reached in the first step. `forecast` holds the closed form's
     bytes for the longest step, and their difference from the measured peak; empty in a run that is
-    older than this field.
+    older than this field. `validation_curve` is there where the recipe has `eval_every`.
     """
 
     recipe: Recipe
@@ -69,6 +84,7 @@ class Run(Record):
     loss_from: str = ""
     without_gradient: tuple[str, ...] = ()
     forecast: dict[str, Any] = field(default_factory=dict)
+    validation_curve: ValidationCurve | None = None
 
     @property
     def output(self) -> Path:
@@ -153,6 +169,17 @@ class Run(Record):
             rows.append(("held-out loss", f"{self.before.loss:.3f} → {self.after.loss:.3f}"))
         else:
             rows.append(("held-out loss", f"not measured: {self._why_no_loss()}"))
+        if curve := self.validation_curve:
+            lowest, last = dict(curve.losses)[curve.best_step], curve.losses[-1]
+            rows.append(
+                (
+                    "validation loss",
+                    f"lowest {lowest:.3f} at step {curve.best_step}, {last[1]:.3f} at step "
+                    f"{last[0]}; saved: the weights of step {curve.kept_step}",
+                )
+            )
+            if curve.stopped:
+                rows.append(("ended early", curve.stopped))
         if self.without_gradient:
             names = self.without_gradient
             rows.append(("not trained", f"{len(names)} tensors, no gradient: {names[0]}, …"))

@@ -48,10 +48,16 @@ def draw_losses(run: Run) -> figures.Picture:
     axes.plot(
         range(1, steps + 1), run.losses, color=figures.PALETTE[0], label="training rows, each step"
     )
+    curve = run.validation_curve
+    kept = curve.kept_step if curve else steps
     axes.plot(
-        [0, steps], [run.before.loss, run.after.loss], "o", markersize=9,
+        [0, kept], [run.before.loss, run.after.loss], "o", markersize=9,
         color=figures.PALETTE[5], label="held-out rows, before and after",
     )  # fmt: skip
+    if curve:
+        places, losses = zip(*curve.losses, strict=True)
+        axes.plot(places, losses, color=figures.PALETTE[5], label="held-out rows, on the way")
+        axes.axvline(kept, color=figures.PALETTE[2], linestyle=":", label="saved weights")
     axes.set_ylim(bottom=0)
     axes.legend()
     return figures.show(fig, alt=f"Loss against steps. {title}.")

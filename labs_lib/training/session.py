@@ -8,7 +8,7 @@ nothing but transformers, PEFT and a loop.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.encoding import check_prompts_within_tables
 from labs_lib.training.engine.building import build_trainer
+from labs_lib.training.engine.stopping import KeepBest
 from labs_lib.training.engine.trainer import MeasuringTrainer, TellProgress
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.failures import (
@@ -143,7 +144,7 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
 
     progress.stage("training")
     try:
-        take_steps(trainer, recipe, run_folder, plan.machine, progress)
+        curve = take_steps(trainer, recipe, run_folder, plan.machine, progress)
         peak_bytes = accelerator_peak_bytes(plan.machine)  # before answers are written
         trained = trainer.accelerator.unwrap_model(trainer.model)
         check_finite_weights(trained, recipe, trainer.state.global_step)
@@ -160,7 +161,7 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
     trainer.put_config_back()
     with storage_errors(run_folder.output, KEPT):
         saved = save_listing(trained, run_folder.output, recipe.model, trainer.processing_class)
-    run = _record(plan, rows, trainer, before, after, peak_bytes)
+    run = replace(_record(plan, rows, trainer, before, after, peak_bytes), validation_curve=curve)
     run_folder.finish(run.as_dict(), saved)
     return run
 
@@ -179,6 +180,8 @@ def _set_up(plan: RunPlan, rows: RunRows) -> MeasuringTrainer:
     )
     check_prompts_within_tables(model, recipe.model, rows.encoder, rows.test, recipe.eval_tokens)
     trainer.add_callback(TellProgress(plan.progress))
+    if recipe.stop_when_worse:
+        trainer.add_callback(KeepBest(recipe, plan.run_folder.checkpoints))
     return trainer
 
 

@@ -35,7 +35,8 @@ SFT_CONFIG = """
     max_length packing completion_only_loss loss_type gradient_checkpointing use_cpu bf16 fp16
     train_sampling_strategy dataloader_pin_memory seed data_seed logging_strategy logging_steps
     logging_nan_inf_filter save_strategy save_steps save_total_limit report_to disable_tqdm
-    push_to_hub optim max_grad_norm remove_unused_columns eval_strategy load_best_model_at_end
+    push_to_hub optim max_grad_norm remove_unused_columns eval_strategy eval_steps
+    load_best_model_at_end
 """
 
 

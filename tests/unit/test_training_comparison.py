@@ -23,7 +23,7 @@ from labs_lib.training import (
     recorded_comparison,
     text_loss,
 )
-from labs_lib.training import comparison as comparison_module
+from labs_lib.training import probe as probe_module
 from labs_lib.training.comparison import PARTS, method_recipe
 from labs_lib.training.progress import Silent
 from labs_lib.training.run import Run
@@ -79,7 +79,7 @@ def test_it_is_read_back_as_it_was_written(found: Comparison, folder: Path):
 
 
 def test_reuse_trains_and_asks_nothing_again(found: Comparison, folder: Path, monkeypatch):
-    monkeypatch.setattr(comparison_module, "load_run", None)
+    monkeypatch.setattr(probe_module, "load_run", None)
     again = compare(found.recipe, folder, seeds=(0, 1), probe_rows=2, reuse=True, progress=Silent())
     assert again.arms == found.arms
 

@@ -78,6 +78,8 @@ def sft_config(
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
+        eval_strategy="steps" if recipe.eval_every else "no",
+        eval_steps=recipe.eval_every or None,
         save_strategy="steps" if recipe.checkpoint_every else "no",
         save_steps=recipe.checkpoint_every or 500,
         report_to="none",
@@ -94,7 +96,8 @@ class MeasuringTrainer(CheckpointingTrainer):
 
     Each log line gains `step_seconds`; the first also names the adapter's tensors that are
     `without_gradient`, and that of the longest batch gains `peak_bytes`, what it is made of, and
-    how the largest of its micro-batches was laid out.
+    how the largest of its micro-batches was laid out. Of a run that may stop early it is the
+    longest of the steps that are sure to be taken.
     They live in the trainer's state, so a resumed run still knows them.
 
     A mixture of experts learns without the auxiliary loss that balances its experts: an adapter
@@ -114,7 +117,7 @@ class MeasuringTrainer(CheckpointingTrainer):
         refuse_repacked(self.model)
         self._recipe = recipe
         self._measured_step, self.longest_row = _longest_step(
-            self.train_dataset, recipe.rows_per_step
+            self.train_dataset, recipe.rows_per_step, _sure_steps(recipe)
         )
         self._laid_out: LaidOut | None = None
         self.loss_from = self._choose_way()
@@ -150,7 +153,8 @@ class MeasuringTrainer(CheckpointingTrainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Take the held-out loss; training goes on as if it had not been asked for."""
-        with evaluating(self.model):
+        # A data loader draws a seed for itself, even where it shuffles nothing.
+        with evaluating(self.model), torch.random.fork_rng():
             return super().evaluate(*args, **kwargs)
 
     def compute_loss(
@@ -263,9 +267,17 @@ class TellProgress(TrainerCallback):
             self._progress.step(state.global_step, state.max_steps, logs["loss"])
 
 
-def _longest_step(dataset: Any, rows_per_step: int) -> tuple[int, int]:
-    """Return (the step with the longest row, the tokens of that row)."""
-    lengths = [len(ids) for ids in dataset["input_ids"]]
+def _sure_steps(recipe: Recipe) -> int | None:
+    """Return how many steps a run takes before it can stop early; None where it takes all."""
+    if not recipe.stop_when_worse:
+        return None
+    return recipe.eval_every * (recipe.stop_when_worse + 1)
+
+
+def _longest_step(dataset: Any, rows_per_step: int, steps: int | None) -> tuple[int, int]:
+    """Return (the one of the first `steps` with the longest row, the tokens of that row)."""
+    rows = None if steps is None else steps * rows_per_step
+    lengths = [len(ids) for ids in dataset["input_ids"][:rows]]
     padded = [
         max(lengths[start : start + rows_per_step])
         for start in range(0, len(lengths), rows_per_step)

@@ -27,6 +27,9 @@ COMPLETE = "complete"
 KEPT = 2
 """How many checkpoints a run keeps: the one before the last is there if the last is damaged."""
 
+BEST_FILES = "best-*.safetensors"
+"""What early stopping keeps beside the checkpoints: the weights after a step, by its number."""
+
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 STATE = "trainer_state.json"
 _WRITING = ".writing-"
@@ -209,6 +212,8 @@ def _check_state(checkpoint: Path, steps: int | None, batch_size: int | None) ->
     of_steps = [line for line in lines if "loss" in line]
     needed = ("loss", "step_seconds", "num_tokens")
     whole = all(_is_number(line.get(name)) for line in of_steps for name in needed)
+    evaluated = [line for line in lines if "eval_loss" in line]
+    whole &= all(_is_number(line.get(name)) for line in evaluated for name in ("eval_loss", "step"))
     if len(of_steps) != done or not whole or not _are_bytes(lines):
         raise NotWholeError(f"{where}: the steps' log is not whole")
 
@@ -289,6 +294,8 @@ def remove_all(folder: Path) -> None:
         remove(checkpoint)
     for aside in folder.glob(f"{_WRITING}*"):
         shutil.rmtree(aside, ignore_errors=True)
+    for best in (*folder.glob(BEST_FILES), *folder.glob(f".{BEST_FILES}.*")):
+        best.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
 

@@ -37,6 +37,7 @@ OWN_NAMES += (*PROBE_FILES, *OUTPUTS)
 
 # What `labs_lib.files` names a file or folder while it is written; a kill leaves it behind.
 _ASIDE = re.compile(r"^\.+(?P<name>.+)\.\d+-[0-9a-f]{8}(\.old)?$")
+_YOUNGER_FIELDS = {"eval_every", "stop_when_worse"}  # than the marks
 _WITHOUT_LIST = ("adapter_config.json", "adapter_model.safetensors", "README.md")
 
 
@@ -316,7 +317,8 @@ def _made_here(folder: Path, names: list[str]) -> bool:
         return True
     # Before there were marks: a whole recipe, and nothing beside it that is not a run's.
     recipe = _read(folder / RECIPE_FILE)
-    return set(recipe) == set(Recipe.model_fields) and set(names) <= set(OWN_NAMES)
+    fields = set(Recipe.model_fields)
+    return fields - _YOUNGER_FIELDS <= set(recipe) <= fields and set(names) <= set(OWN_NAMES)
 
 
 def _holds_something(folder: Path) -> bool:
