@@ -30,6 +30,14 @@ VERBS: dict[str, tuple[str, str]] = {
         "Train by full fine-tuning, LoRA and QLoRA, side by side.",
     ),
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
+    "export": (
+        "labs_lib.commands.export",
+        "Bring a run out of the course: model card, adapter, merged model, GGUF.",
+    ),
+    "serve": (
+        "labs_lib.commands.serve",
+        "Answer OpenAI's clients on this machine, with the adapters of runs.",
+    ),
     "sweep": ("labs_lib.commands.sweep", "Train a recipe at many points and seeds, or show one."),
     "quiz": ("labs_lib.commands.quiz", "Check the question banks, or export them."),
     "lesson": (

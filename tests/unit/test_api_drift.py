@@ -225,6 +225,32 @@ def test_generate_and_the_chat_template_of_tokenizers():
     assert missing(["char_index"], parameters(BatchEncoding.char_to_token)) == []
 
 
+def test_the_chat_handler_of_transformers_serve_is_what_the_endpoint_builds_on():
+    from transformers.cli.serving.chat_completion import ChatCompletionHandler
+    from transformers.cli.serving.utils import GenerationState, Modality
+
+    taken = parameters(ChatCompletionHandler.__init__)
+    assert missing("model_manager generation_state", taken) == []
+    given = parameters(ChatCompletionHandler._build_generation_config)
+    assert missing("body model_generation_config use_cb", given) == []
+    for method in (ChatCompletionHandler._streaming, ChatCompletionHandler._non_streaming):
+        names = list(inspect.signature(method).parameters)[1:7]
+        assert names == ["request_id", "model", "processor", "model_id", "inputs", "gen_config"]
+    assert GenerationState() and Modality.LLM
+
+
+def test_model_cards_and_gguf_writers():
+    import gguf
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    wanted = "language library_name pipeline_tag tags model_name eval_results license base_model"
+    assert missing(wanted, parameters(ModelCardData.__init__)) == []
+    assert missing("card_data template_path", parameters(ModelCard.from_template)) == []
+    assert missing("dataset_split metric_value", fields(EvalResult)) == []
+    assert missing("name tensor raw_dtype", parameters(gguf.GGUFWriter.add_tensor)) == []
+    assert missing("data qtype", parameters(gguf.quantize)) == []
+
+
 @pytest.fixture(scope="module")
 def bitsandbytes() -> Any:
     """The library, imported once."""

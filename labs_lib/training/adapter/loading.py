@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,32 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     model's logits are numbers. Raises `LabError` for a missing or damaged adapter, one that asks
     for what no adapter needs, and one made for another base.
     """
+    return load_adapters(model, {"default": folder})
+
+
+def load_adapters(model: Any, folders: Mapping[str, str | Path]) -> Any:
+    """Return `model` wrapped with the adapters in `folders`, by name; the last one is active.
+
+    Each is judged as `load_adapter` judges one. PEFT takes no name with a dot, holds several
+    adapters only where they are of one kind, and its `set_adapter` chooses between them.
+    """
+    base_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    judged = {name: _judged(model, folder) for name, folder in folders.items()}
+    for name, (config, shapes, made) in judged.items():
+        model = _wrapped(model, made, config, name)
+        check_added(model, base_names, shapes, name)
+        missing, unexpected = _filled(model, folders[name], config, shapes, name)
+        check_all_placed(missing, unexpected, shapes)
+        model.set_adapter(name, inference_mode=True)
+        model.eval()
+        _check_answers(model, config)
+    return model
+
+
+def _judged(
+    model: Any, folder: str | Path
+) -> tuple[dict[str, Any], dict[str, tuple[int, ...]], Any]:
+    """Return an adapter's configuration, its tensors' shapes and PEFT's object, all fit for it."""
     config = read_config(folder)
     shapes = weight_shapes(folder)
     made = peft_config(config)
@@ -39,14 +65,7 @@ def load_adapter(model: Any, folder: str | Path) -> Any:
     check_fits(model, config, shapes)
     check_finite(folder)
     _check_vocabulary(model, config, shapes)
-    base_names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    wrapped = _wrapped(model, made, config)
-    check_added(wrapped, base_names, shapes)
-    missing, unexpected = _filled(wrapped, folder, config, shapes)
-    check_all_placed(missing, unexpected, shapes)
-    wrapped.eval()
-    _check_answers(wrapped, config)
-    return wrapped
+    return config, shapes, made
 
 
 def load_with_adapter(adapter: str | Path | None, model: str | None = None) -> tuple[Any, Any]:
@@ -106,13 +125,16 @@ def _as_the_adapters_base() -> Iterator[None]:
         ) from None
 
 
-def _wrapped(model: Any, made: Any, config: dict[str, Any]) -> Any:
+def _wrapped(model: Any, made: Any, config: dict[str, Any], name: str) -> Any:
     """Return the model with the adapter's parts in place, still without its weights."""
     from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftModel
 
     kind = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(made.task_type, PeftModel)
     try:
-        return kind(model, made, "default")
+        if isinstance(model, PeftModel):
+            model.add_adapter(name, made)
+            return model
+        return kind(model, made, name)
     except Exception as error:  # a stranger's configuration in a library's hands
         raise LabError(
             f"adapter: PEFT cannot build this {config['peft_type']} adapter on the model: "
@@ -121,7 +143,7 @@ def _wrapped(model: Any, made: Any, config: dict[str, Any]) -> Any:
 
 
 def _filled(
-    wrapped: Any, folder: str | Path, config: dict[str, Any], given: Iterable[str]
+    wrapped: Any, folder: str | Path, config: dict[str, Any], given: Iterable[str], name: str
 ) -> tuple[list[str], list[str]]:
     """Fill in the adapter's weights; return the names of what is missing and what is too much.
 
@@ -132,9 +154,7 @@ def _filled(
     try:
         # Names that transformers has changed since, as PEFT's own loading maps them.
         renamed = None if config["peft_type"] in PROMPTS else _renamed(wrapped)
-        report = wrapped.load_adapter(
-            str(folder), "default", is_trainable=False, key_mapping=renamed
-        )
+        report = wrapped.load_adapter(str(folder), name, is_trainable=False, key_mapping=renamed)
     except KeyError as error:  # PEFT looks for a tensor by its name
         raise LabError(
             f"adapter: {CONFIG_FILE} asks for the tensor {shorten(str(error.args[0]), 120)}, which "
@@ -144,7 +164,7 @@ def _filled(
         raise LabError(f"adapter: its tensors do not fit this model: {last_line(error)}") from error
     if config["peft_type"] in PROMPTS:
         # PEFT fills these beside the model, and reports their names as unknown to it.
-        own = set(get_peft_model_state_dict(wrapped))
+        own = set(get_peft_model_state_dict(wrapped, adapter_name=name))
         return sorted(own.difference(given)), sorted(set(given) - own)
     return list(report.missing_keys), list(report.unexpected_keys)
 

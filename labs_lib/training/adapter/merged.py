@@ -28,7 +28,7 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     """
     from labs_lib.files import folder_written_aside
 
-    folder = _folder(Path(out))
+    folder = new_folder(Path(out))
     _check_can_merge(adapter)
     with folder_written_aside(folder) as aside:
         wrapped, tokenizer = load_with_adapter(adapter, model)
@@ -41,7 +41,7 @@ def merge(adapter: str | Path, out: str | Path, model: str | None = None) -> Pat
     return folder
 
 
-def _folder(out: Path) -> Path:
+def new_folder(out: Path) -> Path:
     """Return the folder that `out` leads to; `LabError` where something is there already."""
     if "\0" in str(out):
         raise LabError(f"--out: {str(out)!r} is no path")
@@ -67,7 +67,11 @@ def _check_can_merge(adapter: str | Path) -> None:
 
 
 def merged_from(wrapped: Any) -> Any:
-    """Return the model without adapter layers, and giving the same logits."""
+    """Return the model without adapter layers, and giving the same logits.
+
+    Raises `LabError` for a base in 4 bits, an adapter that PEFT cannot merge, and where the logits
+    of the two differ by more than rounding does.
+    """
     base = wrapped.get_base_model()
     if getattr(base.config, "quantization_config", None) is not None:
         raise LabError(

@@ -97,15 +97,20 @@ def check_fits(model: Any, config: dict[str, Any], shapes: dict[str, tuple[int, 
     _check_ranks(config, parts, shapes)
 
 
-def check_added(wrapped: Any, base_names: set[str], names: Iterable[str]) -> None:
+def check_added(
+    wrapped: Any, base_names: set[str], names: Iterable[str], adapter: str = "default"
+) -> None:
     """Raise `LabError` for a tensor that would overwrite a weight of the base model.
 
-    `base_names` are the parameters of the base by their names before it was wrapped. The embedding
-    and the output head may come with an adapter, as PEFT saves them after the vocabulary grew.
+    `base_names` are the parameters of the base by their names before it was wrapped, `adapter` the
+    adapter's name in it. The embedding and the output head may come with an adapter, as PEFT saves
+    them after the vocabulary grew.
     """
     from peft import get_peft_model_state_dict
 
-    its_own = get_peft_model_state_dict(wrapped, save_embedding_layers=False).keys()
+    its_own = get_peft_model_state_dict(
+        wrapped, adapter_name=adapter, save_embedding_layers=False
+    ).keys()
     heads = _tables(wrapped)
     for name in names:
         plain = name.removeprefix(WRAPPER).replace(".base_layer.", ".")

@@ -1,0 +1,30 @@
+"""`labs serve`: an OpenAI-style chat endpoint over one base and the adapters of runs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from labs_lib.commands.numbers import WholeRange
+
+
+@click.command("serve", help="Serve the adapters of RUNs on 127.0.0.1 until ctrl-C.")
+@click.argument("runs", nargs=-1, required=True, metavar="[NAME=]RUN...")
+@click.option(
+    "--port", type=WholeRange(0, 65535), default=8000, show_default=True, help="0: a free one."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print address and names as JSON.")
+def command(runs: tuple[str, ...], port: int, as_json: bool) -> None:
+    """Serve and say, once it answers, where and under which names."""
+    from labs_lib.export.resident import named_folders
+    from labs_lib.export.serving import Served, serve_until_interrupted
+
+    def say(served: Served) -> None:
+        if as_json:
+            click.echo(json.dumps({"url": served.url, "models": served.names}))
+            return
+        click.echo(f"serving {', '.join(served.names)} at {served.url}; ctrl-C ends it")
+
+    serve_until_interrupted(named_folders(runs), port, say)
+    click.echo("labs: server stopped", err=True)

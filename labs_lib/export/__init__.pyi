@@ -1,0 +1,10 @@
+from .card import unwritten as unwritten
+from .card import write_card as write_card
+from .gguf import GGUF_TYPES as GGUF_TYPES
+from .gguf import export_gguf as export_gguf
+from .serving import Served as Served
+from .serving import serve as serve
+from .serving import serve_until_interrupted as serve_until_interrupted
+from .weights import export_adapter as export_adapter
+from .weights import export_merged as export_merged
+from .weights import merge_note as merge_note
