@@ -1,0 +1,9 @@
+from .contents import CHOICES as CHOICES
+from .contents import CONCLUSIONS as CONCLUSIONS
+from .contents import HandIn as HandIn
+from .rubric import Criterion as Criterion
+from .rubric import Rubric as Rubric
+from .rubric import check_handin as check_handin
+from .writing import Said as Said
+from .writing import said as said
+from .writing import write_handin as write_handin
