@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import urllib.request
 from pathlib import Path
@@ -12,8 +13,7 @@ class LlamaCpp:
     """A GGUF file in llama.cpp; it answers inside this process, on one thread."""
 
     def __init__(self, file: Path):
-        import xllamacpp
-
+        xllamacpp: Any = importlib.import_module("xllamacpp")  # compiled, without types
         params = xllamacpp.CommonParams()
         params.model.path = str(file)
         params.n_ctx = 512

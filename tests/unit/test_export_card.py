@@ -14,7 +14,7 @@ from labs_lib.export import unwritten, write_card
 from labs_lib.models import BUNDLED_NAME
 from labs_lib.training import Run
 
-WRITTEN = {
+WRITTEN: dict[str, Any] = {
     "use": "Answers about orders.",
     "not_for": "Not for orders of medicine.",
     "limitations": "English alone.",
@@ -33,7 +33,7 @@ def test_a_card_says_what_the_run_says_and_hugging_face_reads_it(run: Run):
     path = write_card(
         run.folder, intervals={"in_voice": (0.30, 0.95)}, baseline={"in_voice": 0.25}, **WRITTEN
     )
-    card = ModelCard.load(path)
+    card: Any = ModelCard.load(path)
     assert path == run.folder / "README.md"
     assert card.data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert (card.data.license, card.data.language) == ("apache-2.0", "en")
@@ -97,7 +97,9 @@ def test_own_data_and_an_own_base_need_a_person_and_show_no_folder(tmp_path: Pat
 
 
 def test_a_sentence_is_text_and_no_template(run: Run):
-    path = write_card(run.folder, **WRITTEN | {"use": "{{ card_data }} {% if x %} ---"})
+    path = write_card(
+        run.folder, **(WRITTEN | dict[str, Any](use="{{ card_data }} {% if x %} ---"))
+    )
     assert "{{ card_data }} {% if x %} ---" in path.read_text()
 
 

@@ -212,7 +212,8 @@ def test_what_llama_cpp_would_read_otherwise_is_refused(tmp_path: Path, small_mo
         with pytest.raises(LabError, match=line):
             export_gguf(run.folder, tmp_path / "out")
     model, tokenizer = models.load(small_model, dtype="fp32", device="cpu")
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend: Any = tokenizer.backend_tokenizer
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(LabError, match="does not split text in a way that is known here"):
         write_gguf(model, tokenizer, tmp_path / "model.gguf", "f16", "model")
     assert not (tmp_path / "out").exists() and not (tmp_path / "model.gguf").exists()

@@ -229,8 +229,8 @@ def test_labs_serve_ends_at_ctrl_c_in_the_middle_of_an_answer(runs: dict[str, Ru
         [*command, "--port", "0", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
     try:
-        assert process.stdout is not None and process.stderr is not None
         said = json.loads(process.stdout.readline())
         assert said["models"] == ["first", "model"]
         client = openai.OpenAI(base_url=said["url"], api_key="none", max_retries=0)
