@@ -43,6 +43,7 @@ class Resident:
 
     def get_model_modality(self, model: Any, processor: Any = None) -> Modality:
         """Return that the model reads and writes text."""
+        del model, processor  # nothing else is served
         return Modality.LLM
 
 

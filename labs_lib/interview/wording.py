@@ -12,8 +12,6 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from rapidfuzz import fuzz
-
 # Scripts without spaces count a word a character.
 _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|\d+(?:[.,]\d+)*|[^\W_]+(?:['’][^\W_]+)*|[/=√%]|[.,;:!?()\n—–]"
@@ -135,7 +133,7 @@ def _weighs(word: Word) -> bool:
 def _akin(word: str, other: str) -> bool:
     if word == other:
         return True
-    return word[:3] == other[:3] and fuzz.ratio(word, other) >= _AKIN
+    return word[:3] == other[:3] and _likeness(word, other) >= _AKIN
 
 
 @functools.cache
@@ -153,4 +151,11 @@ def _is(word: str, part: str) -> bool:
     if word == part:
         return True
     long_enough = min(len(word), len(part)) >= _SHORTEST_LOOSE
-    return long_enough and word[0] == part[0] and fuzz.ratio(word, part) >= _ALIKE
+    return long_enough and word[0] == part[0] and _likeness(word, part) >= _ALIKE
+
+
+def _likeness(word: str, other: str) -> float:
+    """Return how alike two words are, 0 to 100."""
+    from rapidfuzz import fuzz
+
+    return fuzz.ratio(word, other)

@@ -236,7 +236,8 @@ def test_the_chat_handler_of_transformers_serve_is_what_the_endpoint_builds_on()
     for method in (ChatCompletionHandler._streaming, ChatCompletionHandler._non_streaming):
         names = list(inspect.signature(method).parameters)[1:7]
         assert names == ["request_id", "model", "processor", "model_id", "inputs", "gen_config"]
-    assert GenerationState() and Modality.LLM
+    assert GenerationState()
+    assert Modality.LLM
 
 
 def test_model_cards_and_gguf_writers():

@@ -91,7 +91,8 @@ def test_own_data_and_an_own_base_need_a_person_and_show_no_folder(tmp_path: Pat
     path = write_card(run.folder, **WRITTEN)
     assert unwritten(path) == ("licence", "base_model", "data_licence")
     assert str(tmp_path) not in path.read_text()
-    assert "`my-base`" in path.read_text() and "`rows.jsonl`" in path.read_text()
+    assert "`my-base`" in path.read_text()
+    assert "`rows.jsonl`" in path.read_text()
     path = write_card(run.folder, replace=True, licence="mit", data_licence="CC-BY-4.0", **WRITTEN)
     assert unwritten(path) == ("base_model",)
 
@@ -163,7 +164,8 @@ def test_a_run_without_scores_says_so(tmp_path: Path):
     run = dataclasses.replace(run, before=none, after=none)
     (run.folder / "run.json").write_text(json.dumps(run.as_dict()))
     text = write_card(run.folder).read_text()
-    assert "Not scored: no held-out row was asked." in text and "model-index" not in text
+    assert "Not scored: no held-out row was asked." in text
+    assert "model-index" not in text
 
 
 def test_labs_export_writes_a_card_and_says_what_is_missing(run: Run, tmp_path: Path):

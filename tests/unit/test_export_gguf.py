@@ -144,7 +144,8 @@ def test_the_file_names_its_base_and_its_types(files: dict[str, Path]):
     assert fields["general.name"] == "orders"
     assert fields["tokenizer.ggml.pre"] == "smollm"
     types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
-    assert types["blk.0.attn_q.weight"] == "Q8_0" and types["output_norm.weight"] == "F32"
+    assert types["blk.0.attn_q.weight"] == "Q8_0"
+    assert types["output_norm.weight"] == "F32"
     assert "output.weight" not in types  # the head is the embedding
 
 
@@ -216,7 +217,8 @@ def test_what_llama_cpp_would_read_otherwise_is_refused(tmp_path: Path, small_mo
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(LabError, match="does not split text in a way that is known here"):
         write_gguf(model, tokenizer, tmp_path / "model.gguf", "f16", "model")
-    assert not (tmp_path / "out").exists() and not (tmp_path / "model.gguf").exists()
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "model.gguf").exists()
 
 
 @pytest.mark.slow

@@ -111,7 +111,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
 ):
     given = [str(run.folder) if each == "RUN" else each for each in arguments]
     done = CliRunner().invoke(labs, ["export", *given, "--out", str(tmp_path / "out")])
-    assert isinstance(done.exception, LabError) and line in str(done.exception)
+    assert isinstance(done.exception, LabError)
+    assert line in str(done.exception)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -164,7 +164,8 @@ def change(folder: Path, **fields: Any) -> None:
 def test_a_right_hand_in_meets_everything_and_is_recorded(tmp_path: Path, adapter: Path):
     rubric = check_handin(hand_in(tmp_path, adapter))
     assert unmet(rubric) == {}
-    assert rubric.outcome == "correct" and "7 of 7 met" in repr(rubric)
+    assert rubric.outcome == "correct"
+    assert "7 of 7 met" in repr(rubric)
     assert "<table>" in rubric._repr_html_()
     events = [event for event in read_events()[0] if event["event"] == "answer"]
     assert [(event["id"], event["outcome"]) for event in events] == [("07.hand-in", "correct")]
@@ -259,7 +260,8 @@ def blank_card(folder: Path) -> None:
 
     (folder / "README.md").unlink()
     write_card(folder, folder)
-    assert (folder / "README.md").read_text(encoding="utf-8") != card and empty
+    assert (folder / "README.md").read_text(encoding="utf-8") != card
+    assert empty
 
 
 def card_of_another_base(folder: Path) -> None:
@@ -330,7 +332,7 @@ WRONG: list[tuple[Callable[[Path], None], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "criterion", "why"), WRONG, ids=lambda each: None)
+@pytest.mark.parametrize(("spoil", "criterion", "why"), WRONG, ids=range(len(WRONG)))
 def test_what_is_wrong_is_named(
     tmp_path: Path, adapter: Path, spoil: Callable[[Path], None], criterion: str, why: str
 ):
@@ -371,8 +373,10 @@ def test_a_damaged_file_leaves_the_rest_to_be_judged(
     path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     rubric = check_handin(folder)
     told = [each for each in rubric.criteria if each.met is None]
-    assert told and all(why in each.why for each in told)
-    assert rubric.met > 0 and rubric.outcome == "incorrect"
+    assert told
+    assert all(why in each.why for each in told)
+    assert rubric.met > 0
+    assert rubric.outcome == "incorrect"
 
 
 def test_no_folder_a_link_and_too_many_files_are_one_line_each(tmp_path: Path, adapter: Path):

@@ -86,7 +86,8 @@ def test_each_name_answers_as_labs_generate_does(
         for name, answers in expected.items():
             said = ask(client, name, prompt)
             assert said.choices[0].message.content.strip() == answers[index], (name, prompt)
-            assert said.model == name and said.usage.completion_tokens <= 12
+            assert said.model == name
+            assert said.usage.completion_tokens <= 12
 
 
 def test_a_stream_says_the_same(client: openai.OpenAI, expected: dict[str, list[str]]):
@@ -229,7 +230,8 @@ def test_labs_serve_ends_at_ctrl_c_in_the_middle_of_an_answer(runs: dict[str, Ru
         [*command, "--port", "0", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         said = json.loads(process.stdout.readline())
         assert said["models"] == ["first", "model"]
