@@ -41,8 +41,8 @@ def draw_losses(run: Run) -> figures.Picture:
     """Return the training loss at every step and the held-out loss before and after."""
     steps, last = len(run.losses), run.losses[-1]
     title = (
-        f"In {steps} steps the training loss fell from {run.losses[0]:.1f} to {last:.1f}, "
-        f"the held-out loss from {run.before.loss:.1f} to {run.after.loss:.1f}"
+        f"In {steps} steps the training loss fell from {_loss(run.losses[0])} to {_loss(last)}, "
+        f"the held-out loss from {_loss(run.before.loss)} to {_loss(run.after.loss)}"
     )
     fig, axes = figures.new_figure(title, "step", "loss (nats per token)")
     axes.plot(
@@ -61,3 +61,8 @@ def draw_losses(run: Run) -> figures.Picture:
     axes.set_ylim(bottom=0)
     axes.legend()
     return figures.show(fig, alt=f"Loss against steps. {title}.")
+
+
+def _loss(loss: float) -> str:
+    """Return a loss with one decimal, or one digit that counts where that would be 0.0."""
+    return f"{loss:.1f}" if loss >= 0.05 else f"{loss:.1g}"

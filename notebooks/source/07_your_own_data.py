@@ -77,7 +77,7 @@ MODEL = models.BUNDLED_NAME  # or the folder of a larger base that your machine 
 starter = MY_FILE in data.starters()
 own = data.read_own(data.starter(MY_FILE) if starter else MY_FILE)
 entity = cards[MY_FILE]["entity"] if starter else ENTITY
-print(own.name, len(own.rows), "rows", *own.notes, sep="\n")
+print(f"{own.name}: {len(own.rows)} rows", *own.notes, sep="\n")
 
 # %%
 Table.of(
