@@ -115,6 +115,7 @@ def _alike(whole: list[str]) -> Iterator[tuple[int, int]]:
     texts = _without_pattern(whole)
     joined = Groups(len(texts))
     compared: set[tuple[int, ...]] = set()
+    judged: set[tuple[int, int]] = set()  # texts of one long document meet in most of the bands
     for bucket in _buckets(texts):
         if tuple(bucket) in compared or len({joined.of(each) for each in bucket}) == 1:
             continue
@@ -127,7 +128,8 @@ def _alike(whole: list[str]) -> Iterator[tuple[int, int]]:
         )
         for one, other in zip(*np.nonzero(np.triu(scores, 1)), strict=True):
             pair = bucket[one], bucket[other]
-            known = joined.of(pair[0]) == joined.of(pair[1])
+            known = pair in judged or joined.of(pair[0]) == joined.of(pair[1])
+            judged.add(pair)
             characters = min(len(members[one]), len(members[other]))
             if not known and _same_words(whole[pair[0]], whole[pair[1]], characters):
                 joined.join(*pair)
