@@ -290,16 +290,16 @@ def test_one_bucket_of_more_texts_than_are_compared_at_once_is_still_searched(mo
 
 def test_rows_of_one_long_document_are_judged_once_a_pair(monkeypatch: pytest.MonkeyPatch):
     """They meet in nearly every band, where 2,000 rows over 100 documents took minutes."""
-    from labs_lib.data.own import near
-
     judged: list[tuple[str, str]] = []
     real = near._same_words
     monkeypatch.setattr(near, "_same_words", lambda a, b, n: judged.append((a, b)) or real(a, b, n))
+    draw = random.Random(0)
+    vocabulary = [f"{draw.randrange(16**5):x}" for _ in range(4000)]
+    documents = [" ".join(draw.sample(vocabulary, 300)) for _ in range(3)]
     texts = [
-        " ".join(f"word{number}of{document}" for number in range(300))
-        + " " + " ".join(f"asked{row}x{number}" for number in range(12))
-        for document in range(3)
-        for row in range(8)
-    ]  # fmt: skip
+        f"{document} {' '.join(draw.sample(vocabulary, 25))}"
+        for document in documents
+        for _ in range(8)
+    ]
     near.join_near_duplicates(texts, near.Groups(len(texts)))
     assert 0 < len(judged) == len(set(judged)) <= 3 * 8 * 7 / 2
