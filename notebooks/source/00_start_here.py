@@ -345,6 +345,8 @@ show_progress()
 # | 04x A GPT-2 from nothing | optional: a small language model, trained on one text |
 # | 05 QLoRA | a base in 4 bits: how it is stored, how it is trained |
 # | 06 LoRA against QLoRA | a fair comparison, and a choice that you can defend |
+# | 07 Your own data | rows of your own, from a baseline to an adapter that works elsewhere |
+# | 08 The interview | questions answered with numbers of your own |
 #
 # The lessons build on each other in this order.
 

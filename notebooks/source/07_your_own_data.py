@@ -428,7 +428,7 @@ last = {each.recipe.name: sum(each.losses[-8:]) / 8 for each in (run, few_run)}
 compare_prediction("07.lower-training-loss", min(last, key=last.get))
 
 # %% [markdown]
-# ### Claim check
+# ### A common belief
 #
 # > "A lower training loss means a better model."
 

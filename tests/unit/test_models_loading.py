@@ -286,7 +286,7 @@ NO_MODEL = [
     ("smollm2-135", "SmolLM2-135M"),
     ("smollm2", "SmolLM2"),
     ("llama-2-7b-chat", "Llama-2-7b-chat-hf"),
-    ("Mistral-7B-Instruct-v0.3", "Mistral-7B-Instruct-v0.1"),
+    ("Mistral-7B-Instruct-v0.9", "Mistral-7B-Instruct-v0."),
     ("hf.co/Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B"),
     ("https://huggingface.co/Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B"),
 ]

@@ -205,8 +205,7 @@ def consumer_gpu_trains_seven() -> Finding:
     cases = {
         f"{way} of a 7B on {size} GB": _fits(peak, size)
         for size in (16, 24)
-        for way, peak in {"full": _step(SEVEN, "full").peak_bytes, **_adapted(SEVEN)}.items()
-        if way != "full"
+        for way, peak in _adapted(SEVEN).items()
     }
     cases |= {
         f"{way} of a 70B on 24 GB": _fits(peak, 24) for way, peak in _adapted(SEVENTY).items()

@@ -14,6 +14,8 @@ from labs_lib.models import entry
 
 SIXTEEN_BIT_MODELS = ("smollm2-135m-instruct", "llama-2-7b", "llama-2-70b")
 
+NF4 = "nf4"  # of which most of these claims speak
+
 
 def nf4_code_book() -> Finding:
     """Read bitsandbytes' sixteen NF4 values, and compare the course's derivation with them."""
@@ -284,7 +286,7 @@ def nf4_has_the_smallest_error() -> Finding:
             for kind, each in errors.items()
         ),
         {
-            f"{kind} weights": min(each, key=each.__getitem__) == "nf4"
+            f"{kind} weights": min(each, key=each.__getitem__) == NF4
             for kind, each in errors.items()
         },
     )
@@ -339,7 +341,7 @@ def load_in_4bit_is_qlora() -> Finding:
         f"type {chosen.bnb_4bit_quant_type}, compute dtype {dtype}, "
         f"double quantization {chosen.bnb_4bit_use_double_quant}",
         {
-            "NF4": chosen.bnb_4bit_quant_type == "nf4",
+            "NF4": chosen.bnb_4bit_quant_type == NF4,
             "products in bf16": chosen.bnb_4bit_compute_dtype == torch.bfloat16,
             "double quantization": chosen.bnb_4bit_use_double_quant,
         },
