@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 
 import click
 
@@ -28,3 +31,17 @@ def command(runs: tuple[str, ...], port: int, as_json: bool) -> None:
 
     serve_until_interrupted(named_folders(runs), port, say)
     click.echo("labs: server stopped", err=True)
+    _leave_waiting_threads()
+
+
+def _leave_waiting_threads() -> None:
+    """End the process at once if a thread still waits, for a token that no model will write.
+
+    transformers' handler reads an answer's tokens from a queue in a thread that Python would wait
+    for without an end.
+    """
+    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    if any(not each.daemon for each in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

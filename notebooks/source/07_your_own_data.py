@@ -9,7 +9,7 @@
 # - name the kinds of its errors, what it forgot, and whether it is better than a prompt,
 # - hand over an adapter that works elsewhere, with a card by which others can judge it.
 #
-# **Time:** about 45 minutes for you; the machine works for 3 of them on two laptop cores.
+# **Time:** about 45 minutes for you; the machine works for 4 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

@@ -10,7 +10,7 @@
 # - judge a difference row by row,
 # - get through twenty minutes of questions from all lessons, and know what to review.
 #
-# **Time:** about 30 minutes for you; the machine works for 1 of them on two laptop cores. Written
+# **Time:** about 25 minutes for you; the machine works for 1 of them on two laptop cores. Written
 # answers and the mock interview come on top, as many as you like.
 
 # %%
