@@ -151,14 +151,31 @@ def _of_datasets() -> Switches:
     return (lambda: not are_progress_bars_disabled()), enable_progress_bars, disable_progress_bars
 
 
+def _of_gguf() -> Switches:
+    """Return switches of the bar in transformers' GGUF reader, which its own switch leaves on."""
+    import functools
+
+    from tqdm.auto import tqdm
+    from transformers import modeling_gguf_pytorch_utils
+
+    reader: Any = modeling_gguf_pytorch_utils
+    without = functools.partial(tqdm, disable=True)
+
+    def put(bar: Any) -> None:
+        reader.tqdm = bar
+
+    return (lambda: reader.tqdm is tqdm), (lambda: put(tqdm)), (lambda: put(without))
+
+
 _LOADING_BARS = _Bars(_of_transformers)
+_GGUF_BARS = _Bars(_of_gguf)
 _DATA_BARS = _Bars(_of_datasets)
 
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
     """Silence a model's loading: transformers' bars and notices below errors; imports no data."""
-    with _LOADING_BARS.off(), quiet():
+    with _LOADING_BARS.off(), _GGUF_BARS.off(), quiet():
         yield
 
 

@@ -6,4 +6,4 @@ from .leaks import LEAKS
 from .paired import PAIRED
 from .rows_needed import ROWS
 
-EXERCISES = [ROWS, LEAKS, PAIRED]
+EXERCISES = [LEAKS, ROWS, PAIRED]

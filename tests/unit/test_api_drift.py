@@ -252,6 +252,18 @@ def test_model_cards_and_gguf_writers():
     assert missing("data qtype", parameters(gguf.quantize)) == []
 
 
+def test_the_bar_of_the_gguf_reader_is_off_in_a_quiet_block():
+    from tqdm.auto import tqdm
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    from labs_lib.quiet import quiet_loading
+
+    assert "tqdm(" in inspect.getsource(reader)
+    with quiet_loading():
+        assert vars(reader)["tqdm"]([1]).disable
+    assert vars(reader)["tqdm"] is tqdm
+
+
 @pytest.fixture(scope="module")
 def bitsandbytes() -> Any:
     """The library, imported once."""
