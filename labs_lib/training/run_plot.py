@@ -63,6 +63,8 @@ def draw_losses(run: Run) -> figures.Picture:
     return figures.show(fig, alt=f"Loss against steps. {title}.")
 
 
-def _loss(loss: float) -> str:
+def _loss(loss: float | None) -> str:
     """Return a loss with one decimal, or one digit that counts where that would be 0.0."""
+    if loss is None:
+        return "unknown"
     return f"{loss:.1f}" if loss >= 0.05 else f"{loss:.1g}"
