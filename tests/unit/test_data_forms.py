@@ -9,14 +9,13 @@ import pytest
 
 from labs_lib.cli import main
 from labs_lib.data import from_csv, from_hub_or_local, from_jsonl, resolve
-from labs_lib.data.rows import DataSet
+from labs_lib.data.rows import SPLITS, DataSet
 from labs_lib.errors import LabError
 
 
 def rows(data: DataSet) -> dict[str, str]:
     """Return prompt → completion of all splits."""
-    everything = (*data.train, *data.validation, *data.test)
-    return {row.prompt: row.completion for row in everything}
+    return {row.prompt: row.completion for split in SPLITS for row in data.split(split)}
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
+from hash_seeds import outputs_of
 
 from labs_lib.data import (
     look,
@@ -37,12 +36,7 @@ def test_the_program_does_not_depend_on_the_hash_seed():
         "import hashlib; from labs_lib.data.make.starters import MAKERS;"
         "print(hashlib.sha256(''.join(make() for _, make in MAKERS.values()).encode()).hexdigest())"
     )
-    seen = {
-        subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True
-        ).stdout
-        for seed in ("1", "2")
-    }
+    seen = outputs_of(program)
     assert len(seen) == 1
     assert seen != {b""}
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from hash_seeds import outputs_of
 
 from labs_lib.data import SETS, card, load_set, scorers, to_jsonl
 from labs_lib.data.bundled import folder_of
@@ -35,12 +36,7 @@ def test_the_program_does_not_depend_on_the_hash_seed():
         "print(hashlib.sha256(''.join(to_jsonl(r) for s in files().values()"
         " for r in s.values()).encode()).hexdigest())"
     )
-    seen = {
-        subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True
-        ).stdout
-        for seed in ("1", "2")
-    }
+    seen = outputs_of(program)
     assert len(seen) == 1
     assert seen != {b""}
 
