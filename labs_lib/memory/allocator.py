@@ -26,18 +26,17 @@ _STEPS = 3
 
 @dataclass(eq=False)
 class Block:
-    """A piece of a segment, in bytes; `order` numbers the segments as they were taken."""
+    """A piece of a segment, in bytes; `order` numbers the segments as they were taken.
+
+    `is_small` says that the segment is one of those for up to 1 MiB.
+    """
 
     order: int
     start: int
     size_bytes: int
     segment: list[Block] = field(repr=False)
+    is_small: bool
     is_free: bool = True
-
-    @property
-    def is_small(self) -> bool:
-        """Return whether the block lies in a segment of small ones."""
-        return sum(block.size_bytes for block in self.segment) == 2 * _MIB
 
 
 class CachingAllocator:
@@ -69,12 +68,8 @@ class CachingAllocator:
         self.allocated_bytes -= block.size_bytes
         free = self._free[block.is_small]
         place = block.segment.index(block)
-        after, before = (
-            block.segment[place + 1 : place + 2],
-            block.segment[max(0, place - 1) : place],
-        )
-        for neighbor in after + before:
-            if neighbor.is_free:
+        for neighbor in block.segment[max(0, place - 1) : place + 2]:
+            if neighbor.is_free:  # which the block itself is not yet
                 free.remove(neighbor)
                 block.segment.remove(neighbor)
                 block.start = min(block.start, neighbor.start)
@@ -91,13 +86,15 @@ class CachingAllocator:
             taken = -(-size // (2 * _MIB)) * 2 * _MIB
         self.reserved_bytes += taken
         segment: list[Block] = []
-        segment.append(Block(self._segments, 0, taken, segment))
+        segment.append(Block(self._segments, 0, taken, segment, size <= _SMALL))
         self._segments += 1
         self._free[size <= _SMALL].append(segment[0])
         return segment[0]
 
     def _split(self, block: Block, size: int, free: list[Block]) -> None:
-        rest = Block(block.order, block.start + size, block.size_bytes - size, block.segment)
+        rest = Block(
+            block.order, block.start + size, block.size_bytes - size, block.segment, block.is_small
+        )
         block.size_bytes = size
         block.segment.insert(block.segment.index(block) + 1, rest)
         free.append(rest)
