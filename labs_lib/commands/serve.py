@@ -35,10 +35,9 @@ def command(runs: tuple[str, ...], port: int, as_json: bool) -> None:
 
 
 def _leave_waiting_threads() -> None:
-    """End the process at once if a thread still waits, for a token that no model will write.
+    """End the process at once if a thread of an unfinished answer is still there.
 
-    transformers' handler reads an answer's tokens from a queue in a thread that Python would wait
-    for without an end.
+    Python would wait for it, and transformers' handler has threads that wait for the next token.
     """
     others = [each for each in threading.enumerate() if each is not threading.current_thread()]
     if any(not each.daemon for each in others):
