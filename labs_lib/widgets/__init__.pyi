@@ -11,6 +11,7 @@ from .memory_planner import ByteBar as ByteBar
 from .memory_planner import MemoryPlanner as MemoryPlanner
 from .method_chooser import MethodChooser as MethodChooser
 from .nf4_explorer import NF4Explorer as NF4Explorer
+from .outer_products import OuterProducts as OuterProducts
 from .progress_card import ProgressCard as ProgressCard
 from .progress_card import show_progress as show_progress
 from .question_card import QuestionCard as QuestionCard
