@@ -63,6 +63,8 @@ class PublishedRow:
 class Compared:
     """A published row and its forecast; `difference` is forecast / measured − 1.
 
+    The forecast is that of the peak, or of the moment after the step for a row that was read there.
+
     `explained_bytes` is the forecast with the row's own mechanism worked in, where it can be
     computed (`loss_chunks`, `keeps_inputs`, `fused_scores`, `keeps_logits`, `half`, `workspaces`,
     `untied`, `last_tokens`, `reserves`); `explained_difference` goes with it.
@@ -112,7 +114,7 @@ def report() -> list[Compared]:
     compared: list[Compared] = []
     for row in published():
         found = forecast(row.request)
-        peak = found.peak_bytes
+        peak = _after_step(found) if row.last_tokens else found.peak_bytes
         explained = _explained(row, found)
         compared.append(
             Compared(
@@ -131,10 +133,15 @@ def _explained(row: PublishedRow, found: Forecast) -> int:
     if row.last_tokens:
         logits = row.request.compute_itemsize * row.last_tokens
         logits *= architecture(row.request.model).vocab_size
-        held = found.weights_bytes + found.adapter_bytes + found.optimizer_bytes
-        return held + found.gradients_bytes + logits
+        return _after_step(found) + logits
     peak = found.peak_bytes + _mechanism(row, found)
     return reserved_for(row.request, peak).likely_bytes if row.reserves else peak
+
+
+def _after_step(found: Forecast) -> int:
+    """Return the bytes that are alive between the optimizer's step and the gradients' end."""
+    held = found.weights_bytes + found.adapter_bytes + found.optimizer_bytes
+    return held + found.gradients_bytes
 
 
 def _mechanism(row: PublishedRow, found: Forecast) -> int:
