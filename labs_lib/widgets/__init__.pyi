@@ -5,11 +5,12 @@ from .arrange_card import arrange as arrange
 from .interview_card import InterviewCard as InterviewCard
 from .interview_card import mock_interview as mock_interview
 from .knob_effects import KnobEffects as KnobEffects
-from .low_rank_explorer import LowRankExplorer as LowRankExplorer
+from .lora_layer import LoRALayer as LoRALayer
 from .memory_planner import ByteBar as ByteBar
 from .memory_planner import MemoryPlanner as MemoryPlanner
 from .method_chooser import MethodChooser as MethodChooser
 from .nf4_explorer import NF4Explorer as NF4Explorer
+from .outer_products import OuterProducts as OuterProducts
 from .progress_card import ProgressCard as ProgressCard
 from .progress_card import show_progress as show_progress
 from .question_card import QuestionCard as QuestionCard
