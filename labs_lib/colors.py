@@ -45,3 +45,30 @@ THEME_LINE = "var(--jp-border-color1, #bdbdbd)"
 THEME_PANEL = "var(--jp-layout-color2, #eeeeee)"
 THEME_PAPER = "var(--jp-layout-color0, #fff)"
 THEME_WARNING = f"var(--jp-error-color1, {RED})"
+
+# An instrument in the page has each as the CSS variable `--lab-NAME`, here as (light, dark).  The
+# roles come first, and mean the same in every instrument: what is frozen, what is trained, what a
+# step keeps.  Each keeps a contrast of 3:1 on its theme's paper.  `negative` and `positive` are the
+# ends of a scale through `zero`; ink on any mix of them keeps 4.5:1.
+PAGE_COLORS: dict[str, tuple[str, str]] = {
+    "base": (GREY, "#8b949e"),
+    "adapter": ("#b37700", PALETTE[1]),
+    "gradients": (PALETTE[5], "#ea7a36"),
+    "states": (PURPLE, PALETTE[3]),
+    "activations": (PALETTE[2], "#20b388"),
+    "input": (PALETTE[0], PALETTE[4]),
+    "warning": (RED, "#ff7b72"),
+    "negative": ("#7fb8dc", "#155a94"),
+    "zero": (PAPER, "#23282e"),
+    "positive": ("#f0b54a", "#8f5400"),
+    "focus": (PALETTE[0], PALETTE[4]),
+}
+
+# Those that a theme of JupyterLab, or of a page that takes over its names, sets itself.
+PAGE_GROUNDS: dict[str, tuple[str, str, str]] = {
+    "ink": ("--jp-ui-font-color1", INK, "#e6e9ec"),
+    "faint": ("--jp-ui-font-color2", "#57606a", "#a5adb6"),
+    "line": ("--jp-border-color1", "#c5ccd3", "#4a525b"),
+    "paper": ("--jp-layout-color0", PAPER, "#16191d"),
+    "panel": ("--jp-layout-color1", "#f5f7f9", "#1e2329"),
+}
