@@ -255,6 +255,21 @@ function onTheme(draw) {
   };
 }
 
+// ---- Width
+
+/** Call `draw(width)` now and whenever the element has another width; return what ends it. */
+function onWidth(element, draw) {
+  let last = 0;
+  const look = () => {
+    const width = Math.round(element.clientWidth);
+    if (width && width !== last) draw((last = width));
+  };
+  const watcher = new ResizeObserver(look);
+  watcher.observe(element);
+  look();
+  return () => watcher.disconnect();
+}
+
 // ---- A static page
 
 /** Return a model that keeps the state in the page: what anywidget's model is in a notebook. */
