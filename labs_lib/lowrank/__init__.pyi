@@ -29,3 +29,6 @@ from .pictures import draw_effect as draw_effect
 from .pictures import draw_energy as draw_energy
 from .pictures import draw_factors as draw_factors
 from .pictures import draw_starts as draw_starts
+from .small_layer import SmallLayer as SmallLayer
+from .small_layer import example_layer as example_layer
+from .small_layer import layer_figures as layer_figures

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from labs_lib.colors import THEME_FAINT, THEME_INK, THEME_LINE
+from labs_lib.colors import INK, PAGE_COLORS, THEME_FAINT, THEME_INK, THEME_LINE
 from labs_lib.data import END_MARKS, LossView, RowTokens, loss_view, plain_tokens, templated_tokens
 from labs_lib.widgets.instrument import label, rect, svg
 from labs_lib.widgets.page import PageInstrument
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from labs_lib.data import Row
 
 _WIDTH, _CHARACTER, _ROW = 640, 7.3, 26
-_COUNTED, _COUNTED_INK = "#f0b54a", "#1F2328"
 
 
 class LossTokens(PageInstrument):
@@ -108,12 +107,12 @@ def _look(view: LossView, at: int) -> str:
 
 
 def _box(x: float, y: float, width: float, text: str, look: str) -> str:
-    fill = _COUNTED if look == "counted" else "none"
+    fill = PAGE_COLORS["positive"][0] if look == "counted" else "none"
     box = rect(x, y, width, _ROW - 6, fill, edge=THEME_LINE, radius=3)
     if look != "counted":
         box = box.replace("stroke:", "stroke-dasharray:3 2;stroke:")
     style = "font-family:monospace;font-size:12px"
     if look == "gone":
         style += ";text-decoration:line-through;opacity:0.6"
-    ink = {"counted": _COUNTED_INK, "read": THEME_INK, "gone": THEME_FAINT}[look]
+    ink = {"counted": INK, "read": THEME_INK, "gone": THEME_FAINT}[look]
     return box + label(x + width / 2, y + 14, text, anchor="middle", fill=ink, style=style)

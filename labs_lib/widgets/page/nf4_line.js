@@ -214,7 +214,7 @@ function render({ model, el }) {
     const span = 0.3 * absmax;
     controls.append(slider(model, "update", { label: "Update", min: -span, max: span, step: absmax / 1000, show: (v) => fixed(v, 4) }));
   }
-  controls.append(html("span", { class: "hint" }, "Drag the blue weight, or move it by arrow keys."));
+  controls.append(slider(model, "weight", { label: "Weight", min: -absmax, max: absmax, step, show: (v) => fixed(v, 3) }));
   let width = 640;
   const handle = svg("circle", { r: 10 });
   const back = svg("g", { "aria-hidden": "true" });
@@ -233,7 +233,7 @@ function render({ model, el }) {
   const tables = html("div", { class: "tables" }, table1, ...(merging ? [table2] : []));
   stage.append(picture, tables);
   const said = html("p");
-  notes.append(said);
+  notes.append(said, html("p", { class: "hint" }, "The blue weight can be dragged, or moved by arrow keys."));
 
   const draw = () => {
     const now = state(model);

@@ -199,12 +199,21 @@ function draggable(handle, options) {
 
 // ---- Figures
 
-/** Return a table of labels and values, and a function that renews the values. */
-function table(caption, labels) {
-  const cells = labels.map(() => html("td"));
-  const rows = labels.map((label, at) => html("tr", {}, html("th", { scope: "row" }, label), cells[at]));
-  const made = html("table", { class: "lab-figures" }, html("caption", {}, caption), html("tbody", {}, ...rows));
-  const write = (values) => values.forEach((value, at) => (cells[at].textContent = value));
+/**
+ * Return a table and a function that renews its values: one a label, or a list where the table has
+ * `columns`.
+ */
+function table(caption, labels, columns = []) {
+  const cells = labels.map(() => (columns.length ? columns : [""]).map(() => html("td")));
+  const rows = labels.map((label, at) => html("tr", {}, html("th", { scope: "row" }, label), ...cells[at]));
+  const titles = columns.map((column) => html("th", { scope: "col" }, column));
+  const head = columns.length ? [html("thead", {}, html("tr", {}, html("td"), ...titles))] : [];
+  const body = html("tbody", {}, ...rows);
+  const made = html("table", { class: "lab-figures" }, html("caption", {}, caption), ...head, body);
+  const write = (values) =>
+    values.forEach((value, at) =>
+      [value].flat().forEach((each, column) => (cells[at][column].textContent = each)),
+    );
   return [made, write];
 }
 
