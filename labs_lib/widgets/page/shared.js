@@ -179,6 +179,8 @@ function draggable(handle, options) {
     handle.focus();
     event.preventDefault();
   });
+  // Chromium scrolls the page from a part of a drawing, whatever its touch-action says.
+  handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   handle.addEventListener("pointermove", (event) => {
     if (handle.hasPointerCapture(event.pointerId)) moved(event);
   });
