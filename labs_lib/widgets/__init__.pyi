@@ -13,6 +13,7 @@ from .memory_planner import MemoryPlanner as MemoryPlanner
 from .method_chooser import MethodChooser as MethodChooser
 from .nf4_explorer import NF4Explorer as NF4Explorer
 from .nf4_line import NF4Line as NF4Line
+from .outer_products import OuterProducts as OuterProducts
 from .progress_card import ProgressCard as ProgressCard
 from .progress_card import show_progress as show_progress
 from .qlora_step import QLoRAStep as QLoRAStep

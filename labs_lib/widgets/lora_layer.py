@@ -69,7 +69,7 @@ class LoRALayer(PageInstrument):
         wires = (
             f"M{middle + half} 28V36H{4 + half}V64M{middle + half} 28V36H{last}V64"
             f"M{4 + half} 184V398V426H{middle + half}V434M{last} 418V426H{middle + half}"
-            f"M{narrow} {64 + 20 * self.rank}V398"
+            f"M{narrow} {64 + 20 * self.rank}V216M{narrow} 236V252M{narrow} 372V398"
         )
         body = f'<path d="{wires}" style="fill:none;stroke:{THEME_INK}"/>'
         body += label(middle - 20, 22, "x", anchor="end") + cells(x, middle, 8, _CELL)

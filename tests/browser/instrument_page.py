@@ -14,6 +14,18 @@ PUT = """([place, state]) => {
     return new Promise(done => setTimeout(done));
 }"""
 
+# Moves the first slider, lets the instrument draw, and waits for the frame that shows it.
+MOVE = """([place, turn]) => {
+    const input = place.querySelector('input[type=range]');
+    const [low, high] = [Number(input.min), Number(input.max)];
+    const choices = Math.round((high - low) / Number(input.step)) + 1;
+    const before = input.value;
+    input.value = low + (turn * 5) % choices * Number(input.step);
+    if (input.value === before) input.value = low;
+    input.dispatchEvent(new Event('input', {bubbles: true}));
+    return new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+}"""
+
 
 class InstrumentPage:
     """A page with one instrument; nothing on it may ask for anything or report an error."""
@@ -54,6 +66,26 @@ class InstrumentPage:
     def figures(self) -> dict[str, Any]:
         """Return the figures that the first instrument shows."""
         return self.root.evaluate("(root) => JSON.parse(root.dataset.figures)")
+
+    def frame_work(self, moves: int) -> list[float]:
+        """Move the first slider; return the milliseconds of processor time that each move took.
+
+        All that the page's main thread does counts, from the event to the painted frame.
+        """
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def spent() -> float:
+            metrics = session.send("Performance.getMetrics")["metrics"]
+            return next(1e3 * m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+        place = self.page.locator("[data-instrument]").first.element_handle()
+        times = []
+        for turn in range(moves + 3):
+            before = spent()
+            self.page.evaluate(MOVE, [place, turn])
+            times.append(spent() - before)
+        return times[3:]  # the first ones warm up
 
     def check(self) -> None:
         """Fail if the page asked for anything but itself, or reported an error."""

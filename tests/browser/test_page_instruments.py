@@ -6,10 +6,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from instrument_page import InstrumentPage
 from playwright.sync_api import Browser, Page, expect
 
+from labs_lib.widgets import OuterProducts
 from labs_lib.widgets.page import module_names, page_html
 from labs_lib.widgets.page.instrument import instrument_class
 
@@ -27,8 +29,16 @@ def lora_layer_state() -> dict[str, Any]:
     }
 
 
+def outer_products_state() -> dict[str, Any]:
+    source, most = DRAW.choice([("6 × 6", 6), ("a picture", 48)])
+    return {"source": source, "rank": DRAW.randint(0, most)}
+
+
 # Instrument → what draws one of its states.
-STATES: dict[str, Any] = {"lora_layer": lora_layer_state}
+STATES: dict[str, Any] = {
+    "lora_layer": lora_layer_state,
+    "outer_products": outer_products_state,
+}
 
 
 @pytest.fixture
@@ -66,6 +76,7 @@ def test_two_on_one_page_go_their_own_ways(shown: InstrumentPage, name: str):
     names = shown.page.locator("input[id]").evaluate_all("(inputs) => inputs.map(i => i.id)")
     assert len(names) == len(set(names))
     second = shown.page.locator(".lab-page").nth(1)
+    assert second.get_attribute("data-figures") == shown.root.get_attribute("data-figures")
     before = second.get_attribute("data-figures")
     slider = shown.root.locator("input[type=range]").first
     slider.focus()
@@ -148,3 +159,45 @@ def test_the_layer_by_touch_on_a_phone(browser: Browser, tmp_path: Path):
     assert wide <= 390
     shown.check()
     context.close()
+
+
+@pytest.fixture(scope="module")
+def updates() -> dict[str, Any]:
+    """The instrument's state with a matrix that is too large to be drawn row by row."""
+    draw = np.random.default_rng(3)
+    large = draw.normal(size=(300, 4)) @ draw.normal(size=(4, 200)) + draw.normal(size=(300, 200))
+    return OuterProducts({"an update": large}, source="an update", rank=4).page_state
+
+
+def test_terms_are_added_by_mouse_and_keyboard(shown: InstrumentPage, updates: dict[str, Any]):
+    shown.open("outer_products", updates)
+    assert same(shown.figures(), OuterProducts(**updates).figures())
+    expect(shown.root).to_contain_text("one row and one column in 7")
+    shown.page.get_by_role("button", name="+ one term").click()
+    assert shown.trait("rank") == 5
+    shown.page.get_by_role("radio", name="6 × 6").check()
+    expect(shown.page.get_by_role("radio", name="6 × 6")).to_be_checked()
+    shown.page.keyboard.press("Tab")
+    expect(shown.page.get_by_label("terms added")).to_be_focused()
+    shown.page.keyboard.press("Home")
+    assert shown.figures()["kept"] == 0
+    for _ in range(3):
+        shown.page.keyboard.press("ArrowRight")
+    expect(shown.root).to_contain_text("Nothing is left")
+    shown.check()
+
+
+def test_a_source_of_fewer_terms_lowers_the_rank(shown: InstrumentPage, updates: dict[str, Any]):
+    shown.open("outer_products", {**updates, "rank": 40})
+    shown.page.get_by_role("radio", name="6 × 6").check()
+    assert shown.trait("rank") == 6
+    assert shown.figures()["matrix_numbers"] == 36
+    shown.check()
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_a_move_is_drawn_within_a_frame(shown: InstrumentPage, name: str, updates: dict[str, Any]):
+    """By the processor time of the page's thread, which a busy machine stretches least."""
+    shown.open(name, updates if name == "outer_products" else {})
+    milliseconds = sorted(shown.frame_work(40))
+    assert milliseconds[len(milliseconds) * 95 // 100] < 2 * 16

@@ -90,81 +90,97 @@ function figuresOf(model) {
   };
 }
 
-/** Return a number in at most four characters: ".35", "−.35", "1.2", "2". */
-function short(value) {
-  const size = Math.abs(value);
-  const text = String(Number(size.toFixed(size >= 0.995 ? 1 : 2))).replace(/^0\./, ".");
-  return text !== "0" && value < 0 ? `−${text}` : text;
-}
-
-/** Return a matrix, cell by cell, with a border that says whose it is. */
-function block(matrix, x, y, owner) {
+/** Put a block of rows × columns at (x, y); return what writes a matrix of at most that size into it. */
+function block(parent, rows, columns, x, y, owner) {
   const { width, height } = CELL;
-  const cells = matrix.flatMap((row, i) =>
-    row.flatMap((value, j) => {
-      const [left, top] = [x + j * width, y + i * height];
-      const box = svg("rect", { x: left + 0.5, y: top + 0.5, width: width - 1, height: height - 1 });
-      const share = Math.round(60 * Math.min(1, Math.abs(value)));
-      box.style.fill =
-        owner.startsWith("base")
-          ? `color-mix(in srgb, var(--lab-base) ${share}%, var(--lab-zero))`
-          : heat(value, 1);
-      return [box, words(left + width / 2, top + 14, short(value), { "text-anchor": "middle" })];
-    }),
-  );
-  const [wide, high] = [matrix[0].length * width, matrix.length * height];
-  const border = { x, y, width: wide, height: high, rx: 2, class: `lab-border-${owner}` };
-  return svg("g", {}, ...cells, svg("rect", border));
+  const border = svg("rect", { x, y, rx: 2, class: `lab-border-${owner}` });
+  const cells = Array.from({ length: rows * columns }, (_, at) => {
+    const [left, top] = [x + (at % columns) * width, y + Math.floor(at / columns) * height];
+    const box = svg("rect", { x: left + 0.5, y: top + 0.5, width: width - 1, height: height - 1 });
+    const text = words(left + width / 2, top + 14, "", { "text-anchor": "middle" });
+    return { group: svg("g", {}, box, text), box, text, value: null };
+  });
+  parent.append(...cells.map((cell) => cell.group), border);
+  return (matrix, merged = false) => {
+    set(border, { width: matrix[0].length * width, height: matrix.length * height });
+    if (owner === "base") border.classList.toggle("lab-border-adapter", merged);
+    cells.forEach((cell, at) => {
+      const value = matrix[Math.floor(at / columns)]?.[at % columns];
+      if (value === cell.value) return;
+      cell.value = value;
+      set(cell.group, { display: value === undefined ? "none" : false });
+      if (value === undefined) return;
+      cell.text.textContent = short(value);
+      cell.box.style.fill = owner === "base" ? shade(value) : heat(value, 1);
+    });
+  };
 }
 
-function path(d, quiet = false) {
-  return svg("path", { d, class: quiet ? "lab-wire lab-quiet" : "lab-wire" });
+function shade(value) {
+  const share = Math.round(60 * Math.min(1, Math.abs(value)));
+  return `color-mix(in srgb, var(--lab-base) ${share}%, var(--lab-zero))`;
 }
 
-/** Return the drawing's parts: two paths from x to y, or one where the adapter is merged. */
-function parts(model, figures) {
-  const [layer, rank, merged, on] = ["layer", "rank", "merged", "on"].map((key) => model.get(key));
-  const quiet = merged || !on;
+/** Return the drawing, two paths from x to y, and what writes the present state into it. */
+function layerDrawing() {
+  const picture = drawing(360, 484, "");
+  const adapter = svg("g");
   const [left, middle] = [LEFT + WIDE / 2, MIDDLE + WIDE / 2];
-  const narrow = RIGHT + (rank * CELL.width) / 2; // the middle of what is r wide
   const last = RIGHT + WIDE - CELL.width / 2; // clear of the words over A
-  const bottomA = 66 + rank * CELL.height;
   const besides = { "text-anchor": "end" };
-  const scaled = rank < 3 ? [narrow + 8, {}] : [narrow - 8, besides];
-  const adapter = svg(
-    "g",
-    { class: quiet ? "lab-faded" : "" },
-    path(`M${middle} 28V36H${last}V66`, quiet),
-    path(`M${narrow} ${bottomA}V206`, quiet),
-    path(`M${narrow} 226V244`, quiet),
-    path(`M${narrow} 364V390`, quiet),
-    path(`M${last} 410V420H${middle}V434`, quiet),
-    words(RIGHT, 60, `A, ${rank} × 6, trained`),
-    block(figures.A, RIGHT, 66, "adapter"),
-    words(RIGHT - 7, 220, "A·x", besides),
-    block([figures.hidden], RIGHT, 206, "none"),
-    words(RIGHT - 7, 258, `B, 6 × ${rank},`, besides),
-    words(RIGHT - 7, 273, "trained", besides),
-    block(figures.B, RIGHT, 244, "adapter"),
-    words(scaled[0], 382, `${short(figures.scaling)} × B·A·x`, scaled[1]),
-    block([figures.update], RIGHT, 390, "none"),
-  );
-  return [
-    path(`M${middle} 28V36H${left}V66`),
-    path(`M${left} 186V390`),
-    path(`M${left} 410V420H${middle}V434`),
-    words(LEFT, 60, merged ? "W + α/r·B·A" : "W, frozen"),
-    block(figures.weight, LEFT, 66, merged ? "base lab-border-adapter" : "base"),
-    words(LEFT, 384, merged ? "all of y" : "W·x"),
-    block([figures.through_weight], LEFT, 390, "none"),
-    adapter,
-    words(MIDDLE - 8, 22, "x", besides),
-    block([layer.inputs[0]], MIDDLE, 8, "input"),
-    words(MIDDLE - 8, 448, "y", besides),
-    block([figures.y], MIDDLE, 434, "output"),
-    words(MIDDLE - 8, 474, "wanted", { ...besides, class: "lab-faint" }),
-    block([layer.wanted[0]], MIDDLE, 460, "none"),
-  ];
+  const wire = (parent, d) => parent.appendChild(svg("path", { d, class: "lab-wire" }));
+  const say = (parent, ...place) => parent.appendChild(words(...place));
+  wire(picture, `M${middle} 28V36H${left}V66M${left} 186V390M${left} 410V420H${middle}V434`);
+  wire(adapter, `M${middle} 28V36H${last}V66M${last} 410V420H${middle}V434`);
+  const through = wire(adapter, "");
+  const labels = {
+    weight: say(picture, LEFT, 60, ""),
+    result: say(picture, LEFT, 384, ""),
+    A: say(adapter, RIGHT, 60, ""),
+    B: say(adapter, RIGHT - 7, 258, "", besides),
+    scaled: say(adapter, RIGHT, 382, ""),
+  };
+  say(adapter, RIGHT - 7, 220, "A·x", besides);
+  say(adapter, RIGHT - 7, 273, "trained", besides);
+  say(picture, MIDDLE - 8, 22, "x", besides);
+  say(picture, MIDDLE - 8, 448, "y", besides);
+  say(picture, MIDDLE - 8, 474, "wanted", { ...besides, class: "lab-faint" });
+  const write = {
+    weight: block(picture, 6, 6, LEFT, 66, "base"),
+    through: block(picture, 1, 6, LEFT, 390, "none"),
+    A: block(adapter, 6, 6, RIGHT, 66, "adapter"),
+    hidden: block(adapter, 1, 6, RIGHT, 206, "none"),
+    B: block(adapter, 6, 6, RIGHT, 244, "adapter"),
+    update: block(adapter, 1, 6, RIGHT, 390, "none"),
+    x: block(picture, 1, 6, MIDDLE, 8, "input"),
+    y: block(picture, 1, 6, MIDDLE, 434, "output"),
+    wanted: block(picture, 1, 6, MIDDLE, 460, "none"),
+  };
+  picture.append(adapter);
+  const draw = (model, figures) => {
+    const [layer, rank, merged, on] = ["layer", "rank", "merged", "on"].map((key) => model.get(key));
+    set(adapter, { class: merged || !on ? "lab-faded" : "" });
+    const narrow = RIGHT + (rank * CELL.width) / 2; // the middle of what is r wide
+    const down = [[66 + rank * CELL.height, 206], [226, 244], [364, 390]];
+    set(through, { d: down.map(([from, to]) => `M${narrow} ${from}V${to}`).join("") });
+    labels.weight.textContent = merged ? "W + α/r·B·A" : "W, frozen";
+    labels.result.textContent = merged ? "all of y" : "W·x";
+    labels.A.textContent = `A, ${rank} × 6, trained`;
+    labels.B.textContent = `B, 6 × ${rank},`;
+    labels.scaled.textContent = `${short(figures.scaling)} × B·A·x`;
+    const right = rank < 3;
+    set(labels.scaled, { x: narrow + (right ? 8 : -8), "text-anchor": right ? "start" : "end" });
+    write.weight(figures.weight, merged);
+    write.through([figures.through_weight]);
+    write.A(figures.A);
+    write.hidden([figures.hidden]);
+    write.B(figures.B);
+    write.update([figures.update]);
+    write.x(layer.inputs.slice(0, 1));
+    write.y([figures.y]);
+    write.wanted(layer.wanted.slice(0, 1));
+  };
+  return [picture, draw];
 }
 
 /** Say in words what the present state shows. */
@@ -203,13 +219,13 @@ function render({ model, el }) {
     "gradient of A, size",
     "gradient of B, size",
   ]);
-  const picture = drawing(360, 484, "");
+  const [picture, drawLayer] = layerDrawing();
   const side = html("div", { class: "lab-side" }, notes, counts, training);
   stage.append(picture, side);
   const draw = () => {
     const figures = figuresOf(model);
     const [merged, on, steps] = ["merged", "on", "steps"].map((key) => model.get(key));
-    picture.replaceChildren(...parts(model, figures));
+    drawLayer(model, figures);
     const text = said(model, figures);
     set(picture, { "aria-label": `x passes W and, in parallel, A and B of rank ${model.get("rank")}. ${text}` });
     notes.textContent = text;

@@ -225,6 +225,13 @@ function fixed(value, digits) {
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** Return a number in at most four characters: ".35", "−.35", "1.2", "2". */
+function short(value) {
+  const size = Math.abs(value);
+  const text = String(Number(size.toFixed(size >= 0.995 ? 1 : 2))).replace(/^0\./, ".");
+  return text !== "0" && value < 0 ? `−${text}` : text;
+}
+
 /** Return a whole number with commas between thousands. */
 function count(value) {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
