@@ -15,6 +15,7 @@ from .codebooks import dynamic_codebook as dynamic_codebook
 from .codebooks import fp4_codebook as fp4_codebook
 from .codebooks import int4_codebook as int4_codebook
 from .codebooks import nf4_codebook as nf4_codebook
+from .codebooks import slice_shares as slice_shares
 from .double import DoubleQuantized as DoubleQuantized
 from .double import double_dequantize as double_dequantize
 from .double import double_quantize as double_quantize
@@ -35,8 +36,6 @@ from .paging import PagingReport as PagingReport
 from .paging import PagingStep as PagingStep
 from .paging import simulate_paging as simulate_paging
 from .paging import training_phases as training_phases
-from .pictures import bell_figure as bell_figure
-from .pictures import slice_shares as slice_shares
 from .qlora import compute_dtype_of as compute_dtype_of
 from .qlora import qlora_config as qlora_config
 from .qlora import quiet_bitsandbytes as quiet_bitsandbytes

@@ -63,7 +63,7 @@ class NF4Line(PageInstrument):
             f"restored {before.restored:.4f}"
         )
         if not self.merging:
-            return said
+            return f"{said}\n{self._slices()}"
         moved = merged.end_16 - merged.start_16
         return (
             f"{said}\nupdate {self.update:.4f}: code {merged.after.code}, moved by "
@@ -81,6 +81,16 @@ class NF4Line(PageInstrument):
     @property
     def _values(self) -> list[float]:
         return self.books[self.book]["values"]
+
+    def _slices(self) -> str:
+        shares = self.books[self.book]["shares"]
+        if self.book == "nf4":
+            return (
+                f"a bell curve cut at them: the slices above 0 have {shares[-1]:.1%} of the "
+                f"weights each, those below {shares[0]:.1%}"
+            )
+        least, most = min(shares), max(shares)
+        return f"a bell curve cut at them: from {least:.1%} to {most:.1%} of the weights each"
 
     def _merged(self) -> MergedWeight:
         update = self.update if self.merging else 0.0
