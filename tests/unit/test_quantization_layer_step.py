@@ -17,6 +17,11 @@ SHAPE = LayerShape(tokens=48, width=128, inner=320, rank=4)
 class AdaptedMLP(torch.nn.Module):
     """Two frozen 4-bit maps with an adapter each, written out."""
 
+    A_up: torch.nn.Parameter
+    B_up: torch.nn.Parameter
+    A_down: torch.nn.Parameter
+    B_down: torch.nn.Parameter
+
     def __init__(self, shape: LayerShape):
         super().__init__()
         draw = torch.Generator().manual_seed(0)
