@@ -7,7 +7,6 @@ from .interview_card import mock_interview as mock_interview
 from .knob_effects import KnobEffects as KnobEffects
 from .lora_layer import LoRALayer as LoRALayer
 from .loss_tokens import LossTokens as LossTokens
-from .low_rank_explorer import LowRankExplorer as LowRankExplorer
 from .memory_planner import ByteBar as ByteBar
 from .memory_planner import MemoryPlanner as MemoryPlanner
 from .method_chooser import MethodChooser as MethodChooser

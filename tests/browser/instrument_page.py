@@ -22,8 +22,10 @@ MOVE = """([place, turn]) => {
     const before = input.value;
     input.value = low + (turn * 5) % choices * Number(input.step);
     if (input.value === before) input.value = low;
+    const started = performance.now();
     input.dispatchEvent(new Event('input', {bubbles: true}));
-    return new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    const ended = (done) => done(performance.now() - started);
+    return new Promise(done => requestAnimationFrame(() => setTimeout(ended, 0, done)));
 }"""
 
 
@@ -67,10 +69,12 @@ class InstrumentPage:
         """Return the figures that the first instrument shows."""
         return self.root.evaluate("(root) => JSON.parse(root.dataset.figures)")
 
-    def frame_work(self, moves: int) -> list[float]:
-        """Move the first slider; return the milliseconds of processor time that each move took.
+    def frames(self, moves: int) -> list[tuple[float, float]]:
+        """Move the first slider; return (work, wait) of each move in milliseconds.
 
-        All that the page's main thread does counts, from the event to the painted frame.
+        The work is the processor time of all that the page's main thread does, from the event to
+        the painted frame; the wait is the time that passes until then, up to 17 ms of it for the
+        frame's turn.
         """
         session = self.page.context.new_cdp_session(self.page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -83,8 +87,8 @@ class InstrumentPage:
         times = []
         for turn in range(moves + 3):
             before = spent()
-            self.page.evaluate(MOVE, [place, turn])
-            times.append(spent() - before)
+            wait = self.page.evaluate(MOVE, [place, turn])
+            times.append((spent() - before, wait))
         return times[3:]  # the first ones warm up
 
     def check(self) -> None:

@@ -19,8 +19,14 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Set attributes of an element: a function is a listener, false and null take it away. */
+/**
+ * Set attributes of an element: a function is a listener, false and null take it away.
+ * What can have the focus keeps JupyterLab's shortcuts, the arrow keys among them, off itself.
+ */
 function set(element, attributes) {
+  if ("tabindex" in attributes || /^(input|button|select|textarea)$/.test(element.localName)) {
+    element.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (value === false || value === null) element.removeAttribute(name);
@@ -35,8 +41,7 @@ function frame(el, title, name) {
   const notes = html("div", { class: "lab-notes", "aria-live": "polite" });
   const root = html(
     "section",
-    // The attribute keeps JupyterLab's shortcuts, the arrow keys among them, off our controls.
-    { class: `lab-page lab-${name}`, "aria-label": title, "data-lm-suppress-shortcuts": "true" },
+    { class: `lab-page lab-${name}`, "aria-label": title },
     html("p", { class: "lab-title" }, title),
     controls,
     stage,
