@@ -49,7 +49,7 @@ class LossTokens(PageInstrument):
     def figures(self) -> dict[str, Any]:
         """Return how many tokens and terms there are, the labels, and what was lost."""
         view = self._view()
-        return {**asdict(view), "terms": view.terms}
+        return {**_as_json(view), "terms": view.terms}
 
     def line(self) -> str:
         """Return how many tokens the row has and how many the loss counts."""
@@ -96,8 +96,8 @@ def _rows(tokenizer: Any, row: Row | None) -> dict[str, Any]:
     }
 
 
-def _as_json(row: RowTokens) -> dict[str, Any]:
-    return {**asdict(row), "texts": list(row.texts), "ids": list(row.ids)}
+def _as_json(record: RowTokens | LossView) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(record).items()}
 
 
 def _look(view: LossView, at: int) -> str:
