@@ -62,7 +62,7 @@ def _flipped(content: dict[str, Any], chance: random.Random) -> bytes:
     return bytes(whole)
 
 
-def _link(content: dict[str, Any], _: random.Random) -> bytes:
+def _link(_content: dict[str, Any], _: random.Random) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         entry = zipfile.ZipInfo(NAME)
