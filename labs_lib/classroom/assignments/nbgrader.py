@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from labs_lib.classroom.assignments.needed import SKIPPED_TAG
-from labs_lib.classroom.assignments.parts import Answer, Code, Part, Marked, Text
+from labs_lib.classroom.assignments.parts import Answer, Code, Marked, Part, Text
 
 SCHEMA_VERSION = 3
 CONFIG = '''"""What nbgrader needs to know of this assignment."""

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from labs_lib.classroom.assignments.needed import SKIPPED_TAG
-from labs_lib.classroom.assignments.parts import Answer, Code, Part, Marked, Text
+from labs_lib.classroom.assignments.parts import Answer, Code, Marked, Part, Text
 
 # Otter writes no answer sheet as PDF, and leaves the environment to the instructor.
 CONFIG = """\
