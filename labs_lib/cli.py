@@ -53,6 +53,14 @@ VERBS: dict[str, tuple[str, str]] = {
         "labs_lib.commands.review",
         "Ask the questions that are due again, and record the answers.",
     ),
+    "hand-in": (
+        "labs_lib.commands.hand_in",
+        "Put your work on a class's release into one file, to be handed in.",
+    ),
+    "class": (
+        "labs_lib.commands.classes",
+        "Release lessons to a class, collect what comes back, and grade it.",
+    ),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }
 

@@ -9,6 +9,7 @@ from labs_lib.errors import LabError, nearest, shorten
 
 PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".yaml", ".yml")
+RELEASE = "release.json"  # at the top of the folder that a class is given
 BANK = "questions.yaml"  # what a lesson's folder calls its bank
 
 
@@ -38,8 +39,27 @@ def claims_dir() -> Path:
 
 
 def quizzes_dir() -> Path:
-    """Return the folder of the question banks: `LABS_QUIZZES`, or what comes with the course."""
-    return _set_by("LABS_QUIZZES") or _shipped("quizzes")
+    """Return the folder of the question banks: `LABS_QUIZZES`, a release's, or the course's own."""
+    named = _set_by("LABS_QUIZZES")
+    if named is not None:
+        return named
+    release = release_dir()
+    return _shipped("quizzes") if release is None else release / "quizzes"
+
+
+def release_dir() -> Path | None:
+    """Return the folder of a class's release that the current folder is in, or None.
+
+    It is what `labs class release` writes: `release.json` and the banks in `quizzes/`.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # the current folder was removed
+        return None
+    for folder in (here, *here.parents):
+        if (folder / RELEASE).is_file() and (folder / "quizzes").is_dir():
+            return folder
+    return None
 
 
 def lesson_dirs() -> list[Path]:

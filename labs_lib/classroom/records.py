@@ -6,6 +6,7 @@ its JSON is its file: `release.json`, `hand-in.json` in the zip, `graded.json` b
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,6 +25,7 @@ HAND_IN_FILE = "hand-in.json"
 GRADED_FILE = "graded.json"
 GRADEBOOK_FILE = "gradebook.csv"
 LARGEST_BYTES = 16 * 2**20
+DEEPEST = 40
 LARGEST_GRADED_BYTES = 512 * 2**20
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -237,7 +239,30 @@ def validated(kind: type[_Read], content: Any, name: str) -> _Read:
     """Return plain JSON as a record; LabError names the field, the value and what is legal."""
     if not isinstance(content, dict):
         raise LabError(f"{name}: it holds no fields, such as {', '.join(kind.model_fields)}")
+    if fault := _fault_in(content):
+        raise LabError(f"{name}: {fault}")
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         raise explain_validation(error, kind, name) from None
+
+
+def _fault_in(content: Any) -> str:
+    """Return why plain JSON cannot be written again as it is; "" where it can."""
+    ahead: list[tuple[Any, int]] = [(content, 0)]
+    while ahead:
+        part, depth = ahead.pop()
+        if depth > DEEPEST:
+            return f"nested more than {DEEPEST} deep"
+        if isinstance(part, str):
+            if not part.isascii() and any("\ud800" <= sign <= "\udfff" for sign in part):
+                return "half a character, which no text holds"
+        elif isinstance(part, float):
+            if not math.isfinite(part):
+                return "a number that is not finite"
+        elif isinstance(part, dict):
+            ahead += [(key, depth + 1) for key in part]
+            ahead += [(value, depth + 1) for value in part.values()]
+        elif isinstance(part, list):
+            ahead += [(value, depth + 1) for value in part]
+    return ""
