@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from labs_lib.commands.class_report import report
+
 if TYPE_CHECKING:
     from labs_lib.classroom.records import Feedback
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 @click.group("class")
 def command() -> None:
     """Release lessons to a class, collect what comes back, and grade it."""
+
+
+command.add_command(report)
 
 
 @command.command("release")

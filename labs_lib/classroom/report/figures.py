@@ -79,7 +79,7 @@ def _overview(answers: ClassAnswers) -> Overview:
         handed_in=len(answers.students),
         late=sum(student.late for student in answers.students),
         items=len(answers.items),
-        shares=tuple(shares),
+        shares=tuple(sorted(shares)),
         median_share=median(shares) if shares else None,
         alpha=cronbach_alpha(answers.first_scores()),
     )

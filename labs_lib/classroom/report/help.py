@@ -82,7 +82,8 @@ def _reasons(answers: ClassAnswers, student: GradedStudent, usual: _Usual) -> It
         yield f"{len(blank)} of {len(tries)} items have no answer."
     kept = _kept(answers, student)
     if len(kept) >= MOST_MISTAKES_KEPT and len(kept) > usual.most_kept:
-        yield f"{len(kept)} misconceptions are in the last answers, more than most have: {', '.join(kept)}."
+        named = ", ".join(kept)
+        yield f"{len(kept)} misconceptions in the last answers, more than most have: {named}."
     sure = [given[0].outcome == "correct" for given in tries.values()
             if given and given[0].confidence == SURE]  # fmt: skip
     if len(sure) >= FEWEST_TO_JUDGE and sum(sure) < SHARE_WHEN_SURE * len(sure):

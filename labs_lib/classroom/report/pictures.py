@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 60, 28, 14, 44
 
 
 def scatter(
