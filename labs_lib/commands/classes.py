@@ -19,9 +19,6 @@ def command() -> None:
     """Release lessons to a class, collect what comes back, and grade it."""
 
 
-command.add_command(report)
-
-
 @command.command("release")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--lessons", required=True, multiple=True, help="Such as 02,05; may be repeated.")
@@ -147,3 +144,6 @@ def grade(
 
 def _print(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+command.add_command(report)

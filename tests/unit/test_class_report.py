@@ -153,6 +153,16 @@ def test_misconceptions_are_counted_by_students(made, report):
     assert sum(counts) > 60
 
 
+def test_a_misconception_that_was_given_up_is_not_still_there(made):
+    row = made.graded.answers[0]
+    wrong = row.tries[0].model_copy(update={"outcome": "incorrect", "misconception": "early"})
+    tries = (wrong, wrong.model_copy(update={"misconception": "late"}))
+    rows = (row.model_copy(update={"tries": tries}), *made.graded.answers[1:])
+    found = class_report(made.graded.model_copy(update={"answers": rows})).misconceptions
+    counts = {each.name: (each.students, each.still) for each in found}
+    assert (counts["early"], counts["late"]) == ((1, 0), (1, 1))
+
+
 def test_confidence_climbs_as_it_was_drawn_and_days_add_up(made, report):
     assert [step.name for step in report.confidence] == ["guess", "unsure", "fairly sure", "sure"]
     shares = [step.share for step in report.confidence]
