@@ -25,7 +25,6 @@ from labs_lib.classroom.judged import JudgedFile
 from labs_lib.classroom.walls.benches import Bench
 from labs_lib.classroom.walls.ways import UNSAFE, Way
 
-
 # The parts of a check that may name a library.
 _LOOKS = ("cases", "reference", "probe", "observe")
 

@@ -1,4 +1,4 @@
-"""The checks of the course, and the browser that some of them need."""
+"""The checks of the course, and the browser and the walls that some of them need."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def bring_browser() -> str | None:
         encoding="utf-8", check=False,
     )  # fmt: skip
     return None if done.returncode else done.stdout.strip()
+
+
+def bring_walls() -> None:
+    """Have the walls for students' code fetched; standard error says where they can't be had.
+
+    The tests that need them are skipped then.
+    """
+    subprocess.run(
+        [str(places.venv_python()), "-m", "labs_lib.classroom.walls.bringing"], cwd=places.ROOT,
+        env=child_environment(), stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
 
 
 def test_parts(fast: bool) -> list[tuple[str, list[str]]]:

@@ -88,6 +88,7 @@ def notebooks(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """Run every check, then say which failed."""
     setting_up.set_up(places.SECTIONS["test"])
+    checks.bring_walls()
     variables = {}
     if not options.fast:
         browser = checks.bring_browser()
