@@ -31,8 +31,10 @@ def course(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def tools_home(request) -> Path:
-    return Path(request.config.cache.mkdir("graders"))
+def tools_home(request, tmp_path_factory) -> Path:
+    """The folder of the graders' environments, kept from run to run where pytest keeps anything."""
+    cache = getattr(request.config, "cache", None)
+    return Path(cache.mkdir("graders")) if cache else tmp_path_factory.mktemp("graders")
 
 
 def written_in(course: Path, form: str) -> Path:

@@ -9,13 +9,17 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from class_making import make_class
+from classroom_making import a_class, put
+from drawn_class import make_class
 from test_quiz_export import labs
 
+from labs_lib.classroom.collecting import collect
+from labs_lib.classroom.grading import grade_class
 from labs_lib.classroom.records import GRADED_FILE, Graded
 from labs_lib.classroom.report import class_report, report_page
 from labs_lib.classroom.report.classical import correlation, cronbach_alpha, discriminations
 from labs_lib.classroom.report.item_response import FEWEST_STUDENTS, item_response
+from labs_lib.classroom.senders import Member
 
 # The attitude data of Chatterjee and Price, "Regression Analysis by Example" (1977), as in R.
 ATTITUDE = [
@@ -378,3 +382,38 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+# What grading itself leaves
+
+
+def test_a_real_grading_is_reported(tmp_path):
+    """Six hand-ins of released lessons, graded: two right in all, the others wrong in some."""
+    (tmp_path / "class").mkdir()
+    with a_class(tmp_path / "class") as (course, kept):
+        for place in range(6):
+            student = f"s{place}"
+            work = {**course.perfect(student, 50 + place), "cells": []}
+            wrong = {"response": "z1"} if place == 2 else {"response": "a"}
+            work["responses"] = [
+                {**each, **wrong} if place > 1 and number % 3 == 0 else each
+                for number, each in enumerate(work["responses"])
+            ]
+            put(tmp_path / "inbox", f"hand-in-{student}.zip", work)
+        members = [Member(f"s{place}", f"Name {place}") for place in range(7)]
+        collect([tmp_path / "inbox"], course.release, tmp_path / "in", members)
+        graded = grade_class(tmp_path / "in", course.release, kept, tmp_path / "out", None)
+    report = class_report(graded)
+    assert (report.overview.students, report.overview.handed_in) == (7, 6)
+    assert report.needs[0].student == "s6"
+    questions = [item for item in report.items if item.kind != "exercise"]
+    # What cannot be read is no answer: "z1" to all, and "a" where a number is asked for.
+    changed = {item.answered for item in report.items if item.kind == "single"}
+    assert changed == {5, 6}
+    assert {item.answered for item in questions} <= {2, 5, 6}
+    assert {item.right_at_first for item in questions} >= {2, 6}
+    assert not any(item.answered for item in report.items if item.kind == "exercise")
+    letters = {o.letter for item in report.items for o in item.options if o.right}
+    assert letters >= {"a", "b"}
+    assert "Name 6" in report_page(report)
+    assert "Name 6" not in report_page(class_report(graded, names=False))
