@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
     "export": (
         "labs_lib.commands.export",
-        "Bring a run out of the course: model card, adapter, merged model, GGUF.",
+        "Bring a run out of the course, or a lesson as an assignment of nbgrader or otter.",
     ),
     "serve": (
         "labs_lib.commands.serve",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from labs_lib.commands.class_report import report
+
 if TYPE_CHECKING:
     from labs_lib.classroom.records import Feedback
 
@@ -142,3 +144,6 @@ def grade(
 
 def _print(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+command.add_command(report)
