@@ -133,9 +133,8 @@ def _controlled(root: Path, controller: str) -> Iterator[_Controlled]:
             continue
         top = root / point.lstrip("/")
         below = os.path.relpath(path, mounted_root)
-        place = (
-            top if below.startswith(os.pardir) else top / below
-        )  # a namespace shows only its top
+        # A namespace shows a process its own top alone, which then is what is mounted.
+        place = top if below.startswith(os.pardir) else top / below
         while True:
             yield _Controlled(place, version)
             if place == top:

@@ -58,9 +58,13 @@ def memory() -> Finding:
 
 def disk() -> Finding:
     """Check that the course's folders can be written and have room."""
+    from labs_lib.models.bundled import bundled_folder
     from labs_lib.paths import cache_dir, data_dir
 
-    for folder in (cache_dir(), data_dir()):
+    folders = [cache_dir(), data_dir()]
+    if bundled_folder().is_dir():  # a shared cache may be read-only
+        folders.remove(cache_dir())
+    for folder in folders:
         place = folder
         while not place.exists():
             place = place.parent
