@@ -19,16 +19,6 @@ PALETTE: tuple[str, ...] = (
     "#7F7F7F",  # grey
 )
 
-# One color for one kind of bytes, in every figure and instrument of the course.
-MEMORY_COLORS: dict[str, str] = {
-    "weights": PALETTE[0],
-    "adapter": PALETTE[1],
-    "gradients": PALETTE[5],
-    "optimizer": PALETTE[3],
-    "activations": PALETTE[2],
-    "temporary": PALETTE[4],
-}
-
 # On a printed page and in a figure, whose ground is white under either theme.
 INK = "#1F2328"
 PAPER = "#FFFFFF"
@@ -37,7 +27,18 @@ GRID = "#D8DEE4"
 # Those of the palette that keep a contrast of 3:1 on white and on JupyterLab's dark grey, two of
 # them shifted until they do.
 BLUE, ORANGE, GREEN, PURPLE = "#2b83ba", "#d55e00", "#009e73", "#b5679b"
-RED, GREY = "#c62828", "#7f7f7f"
+RED, GREY, AMBER = "#c62828", "#7f7f7f", "#c98500"
+
+# One color for one part of a training step, in every figure, instrument and in the film: the
+# frozen base is grey.  Each keeps 3:1 on white and on JupyterLab's dark ground.
+MEMORY_COLORS: dict[str, str] = {
+    "weights": GREY,
+    "adapter": AMBER,
+    "gradients": RED,
+    "optimizer": PURPLE,
+    "activations": GREEN,
+    "temporary": PALETTE[0],
+}
 
 THEME_INK = "var(--jp-ui-font-color1, #212121)"
 THEME_FAINT = "var(--jp-ui-font-color2, #616161)"
