@@ -1,21 +1,24 @@
 """The course's colors: one meaning, one color, in figures, instruments, cards and messages.
 
-Okabe and Ito, "Color Universal Design" (2008): told apart under every common color blindness.
+After Okabe and Ito, "Color Universal Design" (2008): told apart under every common color
+blindness, the light ones darkened until they keep a contrast of 3:1 on white.
 Black is left to text.  On a page that has a light and a dark theme, ink and lines are the
 theme's own variables, each with a color for where there is no theme.
 """
 
 from __future__ import annotations
 
+import re
+
 # The most distinct hues first.
 PALETTE: tuple[str, ...] = (
     "#0072B2",  # blue
-    "#E69F00",  # orange
+    "#C98500",  # amber
     "#009E73",  # green
-    "#CC79A7",  # pink
-    "#56B4E9",  # sky
+    "#B5679B",  # purple
+    "#3B93CB",  # sky
     "#D55E00",  # vermilion
-    "#F0E442",  # yellow
+    "#8F7F00",  # olive
     "#7F7F7F",  # grey
 )
 
@@ -40,9 +43,28 @@ MEMORY_COLORS: dict[str, str] = {
     "temporary": PALETTE[0],
 }
 
+# One color for one method, wherever methods are compared; a model without an adapter is grey.
+METHOD_COLORS: dict[str, str] = {"full": PALETTE[0], "lora": AMBER, "qlora": GREEN}
+
 THEME_INK = "var(--jp-ui-font-color1, #212121)"
 THEME_FAINT = "var(--jp-ui-font-color2, #616161)"
 THEME_LINE = "var(--jp-border-color1, #bdbdbd)"
 THEME_PANEL = "var(--jp-layout-color2, #eeeeee)"
 THEME_PAPER = "var(--jp-layout-color0, #fff)"
 THEME_WARNING = f"var(--jp-error-color1, {RED})"
+
+
+def of_method(label: str, otherwise: str = INK) -> str:
+    """Return the color of the method that a label names: "full", "lora" or "qlora", in any case.
+
+    "QLoRA, checkpointing" and "llama-2-7b, qlora" are QLoRA's; a label that names none of them
+    gets `otherwise`.
+    """
+    words = re.findall(r"[a-z]+", label.lower())
+    return next((METHOD_COLORS[word] for word in words if word in METHOD_COLORS), otherwise)
+
+
+def tint(color: str, strength: float = 0.45) -> str:
+    """Return a color mixed with white by a share, 0 to 1, so that ink on it is read well."""
+    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in parts)

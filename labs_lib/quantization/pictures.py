@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from labs_lib.figures import INK, PALETTE, new_figure, show
+from labs_lib.colors import GREY, INK, ORANGE
+from labs_lib.figures import new_figure, show
 from labs_lib.quantization.codebooks import NF4_OUTERMOST, nf4_codebook
 
 
@@ -31,11 +32,11 @@ def bell_figure() -> Any:
     cuts = (book * torch.special.ndtri(torch.tensor(NF4_OUTERMOST))).tolist()
     for number, (left, right) in enumerate(pairwise(cuts)):
         across = torch.linspace(left, right, 40)
-        color = PALETTE[4] if number % 2 else PALETTE[0]
-        axes.fill_between(across, _density(across), color=color, alpha=0.55, linewidth=0)
+        strength = 0.4 if number % 2 else 0.75
+        axes.fill_between(across, _density(across), color=GREY, alpha=strength, linewidth=0)
     across = torch.linspace(-3.2, 3.2, 300)
     axes.plot(across, _density(across), color=INK, linewidth=1.5)
-    axes.plot(cuts, [-0.015] * len(cuts), "^", color=PALETTE[5], label="the 16 values")
+    axes.plot(cuts, [-0.015] * len(cuts), "^", color=ORANGE, label="the 16 values")
     axes.legend(loc="upper right")
     alt = f"A bell curve cut at 16 values, close together near zero. {title}."
     return show(fig, alt=alt)

@@ -10,6 +10,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 from labs_lib.colors import INK, PAPER
+from labs_lib.colors import tint as tint
 
 WIDTH, HEIGHT = 1280, 720
 CAPTION_ZONE = 112
@@ -75,12 +76,6 @@ def box(
     """Return a rectangle by its lower left corner."""
     corners = ((x, y), (x + wide, y), (x + wide, y + high), (x, y + high))
     return Area(corners, fill, edge, **more)
-
-
-def tint(color: str, strength: float = 0.45) -> str:
-    """Return a color mixed with the page's white, so that ink on it is read well."""
-    parts = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(255 - strength * (255 - part)):02x}" for part in parts)
 
 
 def ease(now: float, start: float, seconds: float = 0.8) -> float:
