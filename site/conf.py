@@ -31,6 +31,7 @@ html_theme_options = {
     "toc_title": "On this page",
     "extra_footer": "The course's code and text: Apache-2.0.",
     "footer_content_items": ["extra-footer.html"],
+    "navbar_persistent": [],  # the search has its place in the sidebar
 }
 html_use_index = False
 html_domain_indices = False

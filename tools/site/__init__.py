@@ -1,1 +1,1 @@
-"""The reading edition: a static site of the lessons as they were executed, the ledger and the film."""
+"""The reading edition: a static site of the executed lessons, the ledger and the film."""

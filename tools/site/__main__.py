@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,8 +14,10 @@ from tools.site.building import OUTPUT, build, settings
 def main(arguments: list[str]) -> int:
     """Build the site and say where it is; return the exit status."""
     parser = argparse.ArgumentParser(prog="site", description="Build the reading edition.")
-    parser.add_argument("--repository", metavar="ADDRESS", help="where lessons can be opened from")
-    parser.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--repository", metavar="ADDRESS", help="where the course is kept")
+    parser.add_argument(
+        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help="build/site, if none is named"
+    )
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     try:

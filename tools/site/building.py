@@ -1,4 +1,4 @@
-"""From notebooks, ledger and README to a folder of pages: laid as sources, built by Sphinx, checked."""
+"""From notebooks, ledger and README to a folder of pages: laid out, built by Sphinx, checked."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def lay(folder: Path, chosen: Mapping[str, str]) -> None:
         texts["film"] = film
         shutil.copytree(SITE / "film", folder / "_static" / "film")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    texts["index"] = pages.start_page(readme, [*names, *(name for name in texts)])
+    texts["index"] = pages.start_page(readme, [*names, *texts])
     for name, text in texts.items():
         write_text(folder / f"{name}.md", text)
 
@@ -117,5 +117,6 @@ def run_sphinx(source: Path, built: Path) -> None:
         stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
     )  # fmt: skip
     if done.returncode:
-        lines = [line.replace(f"{source}/", "") for line in done.stdout.splitlines() if line.strip()]
+        told = done.stdout.replace(f"{source}/", "").splitlines()
+        lines = [line for line in told if line.strip()]
         raise LabError("Sphinx: " + "\n  ".join(lines[:MOST_FAULTS]))

@@ -1,4 +1,4 @@
-"""What a page of a finished site may not have: a broken link, a picture without words, a foreign part."""
+"""What a finished page may not have: a broken link, a picture without words, a foreign part."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the ledger's checks found, kept for pages that compute nothing.
 
-`python -m tools.site.findings` runs every check, which takes half a minute, and records the figures.
+`python -m tools.site.findings` runs every check, which takes half a minute, and records them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ def recorded_findings() -> dict[str, Finding]:
     """Return claim → evidence, as it was recorded or as the ledger itself states it."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     return {
-        each.id: Finding(**record[each.id]) if each.check else finding_of(each)
-        for each in claims()
+        each.id: Finding(**record[each.id]) if each.check else finding_of(each) for each in claims()
     }
 
 

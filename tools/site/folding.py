@@ -1,4 +1,4 @@
-"""Which cells of a lesson a reader opens: outcomes behind their prediction, verdicts behind a claim."""
+"""What a lesson folds: an outcome behind its prediction, a verdict behind its claim."""
 
 from __future__ import annotations
 
@@ -47,13 +47,12 @@ def folds(kinds: Sequence[Kind]) -> list[Fold]:
 def _end(kinds: Sequence[Kind], compare: int) -> int:
     """Return where the explanation of an outcome ends.
 
-    That is the next heading, task or prediction; a paragraph that leads up to one of the latter
-    two is no part of it.
+    That is the next heading, task or prediction; the paragraph before a prediction is its question.
     """
     end = compare + 1
     while end < len(kinds) and kinds[end] not in _OPEN:
         end += 1
-    if end < len(kinds) and kinds[end] != "heading" and kinds[end - 1] == "prose":
+    if end < len(kinds) and kinds[end] == "predict" and kinds[end - 1] == "prose":
         end -= 1
     return end
 

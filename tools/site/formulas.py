@@ -1,4 +1,4 @@
-"""A Sphinx extension: formulas as MathML, made when the page is built, so that no script draws them."""
+"""A Sphinx extension: formulas as MathML, made at build time, so that no script draws them."""
 
 from __future__ import annotations
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import html
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tools.site.cells import Cell, is_bare_call, kind_of, last_call
+from tools.site.cells import Cell, Kind, is_bare_call, kind_of
 from tools.site.folding import Fold, folds
 
 INSTRUMENT = "application/vnd.lora-lab.instrument+json"
@@ -25,8 +27,6 @@ def reading_page(notebook: Any, badges: str, fragment: Fragment) -> Any:
     `badges` is HTML that stands under the title; `fragment(name, state)` returns the HTML of an
     instrument that runs in the page.
     """
-    import copy
-
     page = copy.deepcopy(notebook)
     cells = _for_readers(page.cells)
     kinds = [kind_of(cell) for cell in cells]
@@ -38,7 +38,10 @@ def reading_page(notebook: Any, badges: str, fragment: Fragment) -> Any:
             page.cells.append(_markdown("</details>"))
         if index in opened:
             page.cells.append(_markdown(_opening(opened[index])))
-        page.cells.append(_markdown(_field(cell)) if kind == "predict" else _shown(cell, fragment))
+        if kind == "predict":
+            page.cells.append(_markdown(_field(cell, _number(index, kinds))))
+        else:
+            page.cells.append(_shown(cell, fragment))
     if len(cells) in closed:
         page.cells.append(_markdown("</details>"))
     title, _, rest = page.cells[0].source.partition("\n")
@@ -47,7 +50,7 @@ def reading_page(notebook: Any, badges: str, fragment: Fragment) -> Any:
 
 
 def _for_readers(cells: list[Cell]) -> list[Cell]:
-    """Return the cells without those that only a kernel answers, and without what announces them."""
+    """Return the cells without those that only a kernel answers, and what announces them."""
     kept: list[Cell] = []
     for cell in cells:
         if kind_of(cell) != "kernel only":
@@ -70,20 +73,24 @@ def _opening(fold: Fold) -> str:
     )
 
 
-def _field(cell: Cell) -> str:
-    """Return a field for a prediction; it stays in the reader's page and goes nowhere."""
-    call = last_call(cell)
-    name = html.escape(re.sub(r"^\w+\.", "", _first_text(call)).replace("-", " "))
+def _field(cell: Cell, number: int) -> str:
+    """Return a field for a prediction; what is typed stays in the page.
+
+    Of several that follow each other, as their questions do, each has a number from 1; 0 is alone.
+    """
     choices = cell.source.rpartition("#")[2].strip() if "#" in cell.source else ""
     hint = f' <span class="lab-choices">{html.escape(choices)}</span>' if choices else ""
     return (
-        f'<label class="lab-prediction">Your prediction: {name} '
+        f'<label class="lab-prediction">Your prediction{f" {number}" if number else ""} '
         f'<input type="text" autocomplete="off">{hint}</label>'
     )
 
 
-def _first_text(call: Any) -> str:
-    return str(getattr(call.args[0], "value", "")) if call and call.args else ""
+def _number(index: int, kinds: Sequence[Kind]) -> int:
+    """Return a prediction's place among those that follow each other, 0 for a single one."""
+    before = len(list(itertools.takewhile(lambda kind: kind == "predict", kinds[index - 1 :: -1])))
+    followed = index + 1 < len(kinds) and kinds[index + 1] == "predict"
+    return before + 1 if before or followed else 0
 
 
 def _shown(cell: Cell, fragment: Fragment) -> Cell:

@@ -11,6 +11,7 @@ from pathlib import Path
 from labs_lib.ledger.card import ClaimCard
 from labs_lib.ledger.finding import Finding
 from labs_lib.ledger.reading import claims
+from labs_lib.ledger.schema import Claim
 from labs_lib.yamls import read_yaml
 
 # The README's first part, for readers, ends where the reference begins.
@@ -29,7 +30,8 @@ def start_page(readme: str, pages: Sequence[str]) -> str:
     """Return the first page: the README's first part, and the order of the pages."""
     text = readme.partition(AFTER_START)[0]
     text = re.sub(r"<!-- .*? -->\n*", "", text)
-    text = text.replace("](notebooks/images/", "](images/").replace("](notebooks/", "](")
+    text = re.sub(r"^!\[.*\n+", "", text, flags=re.MULTILINE)  # a picture of what these pages are
+    text = text.replace("](notebooks/", "](")
     contents = "\n".join(["```{toctree}", ":hidden:", "", *pages, "```"])
     return f"{text}\n{HOW_TO_READ}\n{contents}\n"
 
@@ -37,7 +39,7 @@ def start_page(readme: str, pages: Sequence[str]) -> str:
 class RecordedCard(ClaimCard):
     """A claim's card that shows evidence as it was recorded, so that nothing is computed."""
 
-    def __init__(self, claim, recorded: Finding):
+    def __init__(self, claim: Claim, recorded: Finding):
         super().__init__(claim)
         self.recorded = recorded
 
@@ -56,8 +58,8 @@ def ledger_page(folder: Path, findings: dict[str, Finding]) -> str:
     """Return the ledger: each claim folded over its verdict, by topic."""
     parts = [
         "# The ledger of claims",
-        "What courses, documentation and blog posts say about LoRA and QLoRA. Decide whether a claim "
-        "is true, then open it: the card shows the verdict, the figure and the source.",
+        "What courses, documentation and blog posts say about LoRA and QLoRA. Decide whether a "
+        "claim is true, then open it: the card shows the verdict, the figure and the source.",
     ]
     for topic, group in groupby(claims(), key=lambda each: each.topic):
         parts.append(f"## {read_yaml(folder / f'{topic}.yaml')['title']}")
@@ -80,7 +82,7 @@ def film_page(folder: Path) -> str | None:
 
 LoRA and QLoRA in four and a half minutes. It needs no sound.
 
-<video class="lab-film" controls preload="metadata" aria-label="LoRA and QLoRA, a film with captions">
+<video class="lab-film" controls preload="metadata" aria-label="Film on LoRA and QLoRA">
 <source src="_static/film/{FILM[0]}" type="video/webm">
 <track kind="captions" srclang="en" label="English" src="_static/film/{FILM[1]}" default>
 </video>
