@@ -16,6 +16,7 @@ from labs_lib.yamls import read_yaml
 
 # The README's first part, for readers, ends where the reference begins.
 AFTER_START = "\n## What it can do from a terminal\n"
+_OF_ITSELF = re.compile(r"^### The reading edition\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 HOW_TO_READ = """
 ## How to read this edition
 
@@ -29,7 +30,7 @@ FILM = ("lora.webm", "lora.vtt", "transcript.md")
 def start_page(readme: str, pages: Sequence[str]) -> str:
     """Return the first page: the README's first part, and the order of the pages."""
     text = readme.partition(AFTER_START)[0]
-    text = re.sub(r"<!-- .*? -->\n*", "", text)
+    text = re.sub(r"<!-- .*? -->\n*", "", _OF_ITSELF.sub("", text))
     text = re.sub(r"^!\[.*\n+", "", text, flags=re.MULTILINE)  # a picture of what these pages are
     text = text.replace("](notebooks/", "](")
     contents = "\n".join(["```{toctree}", ":hidden:", "", *pages, "```"])
