@@ -3,7 +3,6 @@
 project = "LoRA Lab"
 html_title = "LoRA Lab"
 extensions = ["myst_nb", "tools.site.formulas"]
-exclude_patterns = ["film/*"]
 
 # Notebooks are shown as they were stored.
 nb_execution_mode = "off"

@@ -12,14 +12,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tools import notebooks
-from tools.site.building import SITE, build, settings
-from tools.site.pages import FILM
+from tools.site.building import FILM, build, settings
 
 MOST_SECONDS = 120
 PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 THEMES = ("light", "dark")
 LESSONS = [source.stem for source in notebooks.sources()]
-PAGES = ["index", *LESSONS, "ledger", "search", *(["film"] if (SITE / "film").exists() else [])]
+PAGES = ["index", *LESSONS, "ledger", "search", *(["film"] if FILM.exists() else [])]
 # The cards of claims are alike: of these, some stand for all.
 OPEN = """document.querySelectorAll('details:not(.lab-claim), .lab-claim:nth-of-type(5n)')
     .forEach((each) => { each.open = true; })"""
@@ -141,11 +140,10 @@ def test_a_lesson_opens_in_a_hosted_notebook(page: Page, built: tuple[Path, floa
     assert address.endswith("workbook/05_qlora.ipynb")
 
 
-@pytest.mark.skipif(not (SITE / "film").exists(), reason="the film is not here")
+@pytest.mark.skipif(not FILM.exists(), reason="the film is not here")
 def test_the_film_plays_with_its_captions(page: Page, built: tuple[Path, float]):
     assert opened(page, built, "film") == []
-    assert {path.name for path in (built[0] / "_static" / "film").iterdir()} >= set(FILM)
     film = page.locator("video")
     film.evaluate("(film) => { film.muted = true; return film.play(); }")
     page.wait_for_function("document.querySelector('video').currentTime > 0.2")
-    assert film.evaluate("(film) => film.textTracks[0].mode") == "showing"
+    assert film.evaluate("(film) => film.textTracks[0].cues.length") > 10

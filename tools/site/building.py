@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from labs_lib.errors import LabError
 from labs_lib.files import write_text
@@ -22,6 +22,7 @@ from tools.site.lessons import reading_page
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "site"
+FILM = ROOT / "film"
 OUTPUT = ROOT / "build" / "site"
 MOST_FAULTS = 20  # told of one build
 
@@ -33,9 +34,10 @@ def settings(repository: str | None = None) -> dict[str, str]:
     """
     read = {key: str(value or "") for key, value in read_yaml(SITE / "settings.yaml").items()}
     read["repository"] = read["repository"] if repository is None else repository
-    if read["repository"] and not read["repository"].startswith("https://"):
+    address = urlsplit(read["repository"])
+    if read["repository"] and not (address.scheme == "https" and address.netloc):
         raise LabError(
-            f"repository: {read['repository']!r} is no address; legal: https://HOST/OWNER/NAME"
+            f"repository: {read['repository']!r} is no address; legal: one that begins with https:"
         )
     return read
 
@@ -90,9 +92,10 @@ def lay(folder: Path, chosen: Mapping[str, str]) -> None:
         write_text(folder / path.name, nbformat.writes(page))
         names.append(path.stem)
     texts = {"ledger": pages.ledger_page(ROOT / "claims", recorded_findings())}
-    if film := pages.film_page(SITE / "film"):
+    if film := pages.film_page(FILM):
         texts["film"] = film
-        shutil.copytree(SITE / "film", folder / "_static" / "film")
+        (folder / "_static" / "film").mkdir()
+        shutil.copy(FILM / pages.FILM[0], folder / "_static" / "film")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     texts["index"] = pages.start_page(readme, [*names, *texts])
     for name, text in texts.items():

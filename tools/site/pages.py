@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Sequence
@@ -74,18 +75,22 @@ def ledger_page(folder: Path, findings: dict[str, Finding]) -> str:
 
 
 def film_page(folder: Path) -> str | None:
-    """Return the page of the film in `folder`, with its transcript; None where there is no film."""
+    """Return the page of the film in `folder`, with its transcript; None where there is no film.
+
+    The captions stand in the page, since a browser takes none from a file beside an opened file.
+    """
     if not all((folder / name).is_file() for name in FILM):
         return None
-    transcript = re.sub(r"\A# .*\n", "", (folder / FILM[2]).read_text(encoding="utf-8"))
-    transcript = re.sub(r"^#(?=#* )", "##", transcript, flags=re.MULTILINE)
+    captions = base64.b64encode((folder / FILM[1]).read_bytes()).decode()
+    transcript = (folder / FILM[2]).read_text(encoding="utf-8")
+    transcript = re.sub(r"\A# .*\n", "", transcript)
+    transcript = re.sub(r"^(?=#+ )", "#", transcript, flags=re.MULTILINE)
+    transcript = transcript.replace(f"[{FILM[0]}]({FILM[0]})", "above")
     return f"""# The film
-
-LoRA and QLoRA in four and a half minutes. It needs no sound.
 
 <video class="lab-film" controls preload="metadata" aria-label="Film on LoRA and QLoRA">
 <source src="_static/film/{FILM[0]}" type="video/webm">
-<track kind="captions" srclang="en" label="English" src="_static/film/{FILM[1]}" default>
+<track kind="captions" srclang="en" label="English" default src="data:text/vtt;base64,{captions}">
 </video>
 
 ## Transcript
