@@ -178,3 +178,11 @@ def test_after_the_lessons_the_readmes_tables_are_renewed(
     monkeypatch.setattr(programs, "run_in_environment", run)
     assert main(["notebooks", "00_first", *flags]) == 1
     assert calls == [("-m", "tools.notebooks", *flags, "00_first"), ("-m", "tools.readme")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--repository", "https://example.org/OWNER/NAME"]])
+def test_the_reading_edition_is_built_in_the_environment(
+    set_up_steps: list[str], calls: list[tuple[str, ...]], flags: list[str]
+):
+    main(["site", *flags])
+    assert calls == [("-m", "tools.site", *flags)]

@@ -1,4 +1,4 @@
-"""What the launcher does: setup, start, lesson, demo, notebooks, test."""
+"""What the launcher does: setup, start, lesson, demo, notebooks, site, test."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ def notebooks(options: argparse.Namespace) -> int:
     flags = ["--record-times"] if options.record_times else []
     status = programs.run_in_environment("-m", "tools.notebooks", *flags, *options.names)
     return programs.run_in_environment("-m", "tools.readme") or status
+
+
+def site(options: argparse.Namespace) -> int:
+    """Build the reading edition from the stored notebooks; nothing is executed."""
+    setting_up.set_up(places.SECTIONS["test"])
+    address = ["--repository", options.repository] if options.repository is not None else []
+    return programs.run_in_environment("-m", "tools.site", *address)
 
 
 def test(options: argparse.Namespace) -> int:
