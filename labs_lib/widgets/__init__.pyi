@@ -6,13 +6,16 @@ from .interview_card import InterviewCard as InterviewCard
 from .interview_card import mock_interview as mock_interview
 from .knob_effects import KnobEffects as KnobEffects
 from .lora_layer import LoRALayer as LoRALayer
+from .loss_tokens import LossTokens as LossTokens
 from .memory_planner import ByteBar as ByteBar
 from .memory_planner import MemoryPlanner as MemoryPlanner
 from .method_chooser import MethodChooser as MethodChooser
 from .nf4_explorer import NF4Explorer as NF4Explorer
+from .nf4_line import NF4Line as NF4Line
 from .outer_products import OuterProducts as OuterProducts
 from .progress_card import ProgressCard as ProgressCard
 from .progress_card import show_progress as show_progress
+from .qlora_step import QLoRAStep as QLoRAStep
 from .question_card import QuestionCard as QuestionCard
 from .question_card import ask as ask
 from .rank_alpha import RankAlpha as RankAlpha

@@ -184,6 +184,8 @@ function draggable(handle, options) {
     handle.focus();
     event.preventDefault();
   });
+  // Chromium scrolls the page from a part of a drawing, whatever its touch-action says.
+  handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   handle.addEventListener("pointermove", (event) => {
     if (handle.hasPointerCapture(event.pointerId)) moved(event);
   });
@@ -274,6 +276,21 @@ function onTheme(draw) {
     watcher.disconnect();
     media.removeEventListener("change", draw);
   };
+}
+
+// ---- Width
+
+/** Call `draw(width)` now and whenever the element has another width; return what ends it. */
+function onWidth(element, draw) {
+  let last = 0;
+  const look = () => {
+    const width = Math.round(element.clientWidth);
+    if (width && width !== last) draw((last = width));
+  };
+  const watcher = new ResizeObserver(look);
+  watcher.observe(element);
+  look();
+  return () => watcher.disconnect();
 }
 
 // ---- A static page
