@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Attack(NamedTuple):
-    """Code, what is expected to stop it, and the outcome's note where that is one of ours."""
+    """Code, what is expected to stop it, and a word that the outcome then has in it."""
 
     name: str
     code: str
@@ -37,30 +37,34 @@ ATTACKS = (
     Attack("flood", "while True:\n    print('x' * 9999)", "output limit", "flooded"),
     Attack("flood of errors", "import sys\nwhile True:\n    sys.stderr.write('x' * 9999)",
            "output limit", "flooded"),
-    Attack("fork", "import os\nos.fork()", "system-call filter"),
-    Attack("fork bomb", "import os\nwhile True:\n    os.fork()", "system-call filter"),
+    Attack("fork", "import os\nos.fork()", "system-call filter", "PermissionError"),
+    Attack("fork bomb", "import os\nwhile True:\n    os.fork()",
+           "system-call filter", "PermissionError"),
     Attack("processes", "import multiprocessing as m\nm.Process(target=print).start()",
-           "system-call filter"),
-    Attack("memory", "held = [bytearray(2**28) for _ in range(400)]", "memory limit"),
+           "system-call filter", "PermissionError"),
+    Attack("memory", "held = [bytearray(2**28) for _ in range(400)]",
+           "memory limit", "MemoryError"),
     Attack("threads", "import threading, time\nwhile True:\n"
            "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
-           "memory limit"),
+           "memory limit", "RuntimeError"),
     Attack("full disk", "import tempfile, pathlib\nd = pathlib.Path(tempfile.mkdtemp())\n"
-           "for n in range(10**6):\n    (d / str(n)).write_bytes(b'x' * 2**24)", "scratch limit"),
+           "for n in range(10**6):\n    (d / str(n)).write_bytes(b'x' * 2**24)", "scratch limit",
+           "No space left"),
     Attack("large file", "import tempfile\nwith tempfile.TemporaryFile() as f:\n"
-           "    while True:\n        f.write(b'x' * 2**24)", "scratch limit"),
-    Attack("recursion", "def down(n):\n    return down(n + 1)\ndown(0)", "error noticed"),
-    Attack("no Python", "this is ( no Python", "error noticed"),
+           "    while True:\n        f.write(b'x' * 2**24)", "scratch limit", "OSError"),
+    Attack("recursion", "def down(n):\n    return down(n + 1)\ndown(0)",
+           "error noticed", "RecursionError"),
+    Attack("no Python", "this is ( no Python", "error noticed", "SyntaxError"),
     Attack("null byte", "x = '\0'", "error noticed"),
-    Attack("magic", "%time 1", "error noticed"),
-    Attack("input", "input()", "error noticed"),
-    Attack("raise", "raise KeyboardInterrupt", "error noticed"),
+    Attack("magic", "%time 1", "error noticed", "SyntaxError"),
+    Attack("input", "input()", "error noticed", "RuntimeError"),
+    Attack("raise", "raise KeyboardInterrupt", "error noticed", "KeyboardInterrupt"),
     Attack("forged report", "import os\nfor f in range(3, 64):\n    try:\n"
            "        os.write(f, b'{\"ending\": \"returned\", \"value\": 1, \"grade\": 1}\\n')\n"
-           "    except OSError:\n        pass\nos._exit(0)", "report held to a form"),
+           "    except OSError:\n        pass\nos._exit(0)", "report held to a form", "garbled"),
     Attack("forged garbage", "import os\nfor f in range(3, 64):\n    try:\n"
            "        os.write(f, os.urandom(999) + b'\\n')\n"
-           "    except OSError:\n        pass\nos._exit(0)", "report held to a form"),
+           "    except OSError:\n        pass\nos._exit(0)", "report held to a form", "garbled"),
 )  # fmt: skip
 
 _GONE = "raise OSError('nothing there')"

@@ -19,7 +19,7 @@ from labs_lib import paths
 from labs_lib.assessment.banks import load_banks
 from labs_lib.classroom.collecting import Collected, collect
 from labs_lib.classroom.grading import grade_class
-from labs_lib.classroom.records import Graded, Release
+from labs_lib.classroom.records import Graded, GradedAnswer, Release
 from labs_lib.classroom.releasing import find_release, make_release
 from labs_lib.classroom.senders import Member
 from labs_lib.classroom.walls.ways import Way
@@ -109,9 +109,9 @@ def check_class(
 
 def _wrong(made: list[Mutant], graded: Graded, collected: Collected) -> Generator[str]:
     """Yield what is not as it must be, a line each."""
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, list[GradedAnswer]] = {}
     for answer in graded.answers:
-        rows.setdefault(answer.student, {})[answer.item] = answer.outcome
+        rows.setdefault(answer.student, []).append(answer)
     students = {each.student: each for each in collected.students}
     for mutant in made:
         student = students[mutant.student]
@@ -121,11 +121,20 @@ def _wrong(made: list[Mutant], graded: Graded, collected: Collected) -> Generato
             yield f"{mutant.student} {mutant.name}: nobody is told"
         if mutant.remark and not any(mutant.remark in each for each in student.remarks):
             yield f"{mutant.student} {mutant.name}: no remark {mutant.remark!r}"
-        for item, outcome in rows[mutant.student].items():
-            wanted = mutant.expected.get(item, "correct")
-            legal = ("incorrect", "error") if wanted == "wrong" else (wanted,)
-            if outcome not in legal:
-                yield f"{mutant.student} {mutant.name}: {item} is {outcome}, not {wanted}"
+        for row in rows[mutant.student]:
+            if fault := _fault(mutant, row):
+                yield f"{mutant.student} {mutant.name}: {row.item} {fault}"
+
+
+def _fault(mutant: Mutant, row: GradedAnswer) -> str:
+    """Return what is wrong with a row of a mutant's; "" where nothing is."""
+    wanted = mutant.expected.get(row.item, "correct")
+    if row.outcome not in (("incorrect", "error") if wanted == "wrong" else (wanted,)):
+        return f"is {row.outcome}, not {wanted}"
+    said = f"{row.misconception} {row.message}"
+    if row.item in mutant.expected and mutant.word not in said:
+        return f"does not say {mutant.word} but {said}"
+    return ""
 
 
 def _told(mutant: Mutant, collected: Collected) -> bool:

@@ -36,8 +36,9 @@ _STYLES = ("# my own words\n{}", "{}\n\n\n# done", "pass\n{}", "spare = 0\n{}\nd
 class Mutant:
     """A file of a class's, and what must become of it.
 
-    `expected` holds the items whose outcome is not "correct"; `graded` is False where the file is
-    nobody's hand-in; `remark` is what must be said of its student.
+    `expected` holds the items whose outcome is not "correct", and `word` what their outcomes must
+    say; `graded` is False where the file is nobody's hand-in; `remark` is what must be said of its
+    student.
     """
 
     student: str
@@ -49,6 +50,7 @@ class Mutant:
     expected: dict[str, str] = field(default_factory=dict)
     graded: bool = True
     remark: str = ""
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,10 @@ def _attacks(
     attack: Attack = ATTACKS[turn % len(ATTACKS)]
     name, cell = _exercise_cell(course, content, chance)
     cell["source"] = f"# exercise: {name}\n{attack.code}\n{find_exercise(name).solution}"
-    return _mutant(student, "attacks", attack.name, attack.caught_by, content, {name: "error"})
+    expected = {name: "error"}
+    mutant = _mutant(student, "attacks", attack.name, attack.caught_by, content, expected)
+    mutant.word = attack.note
+    return mutant
 
 
 def _reaches(
