@@ -48,7 +48,8 @@ ATTACKS = (
            "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
            "memory limit", "RuntimeError"),
     Attack("full disk", "import tempfile, pathlib\nd = pathlib.Path(tempfile.mkdtemp())\n"
-           "for n in range(10**6):\n    (d / str(n)).write_bytes(b'x' * 2**24)", "scratch limit", "No space left"),
+           "for n in range(10**6):\n    (d / str(n)).write_bytes(b'x' * 2**24)", "scratch limit",
+           "No space left"),
     Attack("large file", "import tempfile\nwith tempfile.TemporaryFile() as f:\n"
            "    while True:\n        f.write(b'x' * 2**24)", "scratch limit", "OSError"),
     Attack("recursion", "def down(n):\n    return down(n + 1)\ndown(0)",

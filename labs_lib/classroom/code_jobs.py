@@ -79,7 +79,9 @@ def judge_all(
         done(len(ahead[key]))
 
     firsts = {key: alike[0] for key, alike in ahead.items()}
-    _SideBySide(firsts, way, found).run(min(len(firsts), side_by_side or processors()))
+    # Without walls this process itself forks and imports: one at a time.
+    most = 1 if way is None else side_by_side or processors()
+    _SideBySide(firsts, way, found).run(min(len(firsts), most))
     return outcomes
 
 

@@ -6,7 +6,9 @@ A cell that begins like a formula gets an apostrophe before it: a student's name
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from labs_lib.classroom.records import GRADEBOOK_FILE, Graded, GradedStudent
 from labs_lib.files import write_text
 
 CANVAS_FILE, MOODLE_FILE = "canvas.csv", "moodle.csv"
+FEEDBACK_FOLDER = "feedback"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -40,6 +43,21 @@ def write_gradebook(graded: Graded, collected: Collected, out: Path) -> None:
         moodle.append((student.student, name, member.email, points, remarks))
     write_text(out / CANVAS_FILE, _table(canvas))
     write_text(out / MOODLE_FILE, _table(moodle))
+
+
+def write_feedback(graded: Graded, out: Path) -> None:
+    """Write a page a student into `feedback/`: each item, what it was worth, and why."""
+    count = len(graded.release.items)
+    for place, student in enumerate(graded.students):
+        if not student.handed_in:
+            continue
+        points = f"{_number(student.points)} of {_number(student.possible)} points"
+        lines = [f"# {student.student}: {points}", ""]
+        for row in graded.answers[place * count : (place + 1) * count]:
+            lines += [f"## {row.item}: {row.outcome}", "", row.message or "No answer.", ""]
+        identity = hashlib.sha256(student.student.encode()).hexdigest()[:8]
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", student.student)[:80].strip(".")
+        write_text(out / FEEDBACK_FOLDER / f"{plain}-{identity}.md", "\n".join(lines))
 
 
 def _own(graded: Graded) -> Iterable[Sequence[object]]:

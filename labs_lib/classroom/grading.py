@@ -10,7 +10,7 @@ from labs_lib.assessment.banks import load_banks
 from labs_lib.classroom.answers import Work, graded_answer, work_of
 from labs_lib.classroom.code_jobs import CodeJob, judge_all
 from labs_lib.classroom.collecting import Collected, CollectedStudent, read_collected
-from labs_lib.classroom.gradebook import write_gradebook
+from labs_lib.classroom.gradebook import write_feedback, write_gradebook
 from labs_lib.classroom.judged import JudgedFile
 from labs_lib.classroom.records import (
     GRADED_FILE,
@@ -64,6 +64,8 @@ def grade_class(
     graded = _graded(found, works, release, outcomes, UNSAFE if way is None else way.name)
     graded.write(out / GRADED_FILE)
     write_gradebook(graded, found, out)
+    if release.feedback == "after":
+        write_feedback(graded, out)
     return graded
 
 

@@ -98,18 +98,23 @@ def test_otter_hands_out_and_grades_the_lesson(course, tools_home):
     assert "assert_correct" not in handed_out
     (grader,) = (out / "dist" / "autograder").glob("*.zip")
     solved = out / "dist" / "autograder" / f"{NAME}.ipynb"
-    submissions = {
-        "right": (nbformat.read(solved, 4), 3),
-        "wrong": (with_wrong_answers(solved), 0),
-        "blank": (nbformat.read(student, 4), 0),
-    }
-    for name, (notebook, points) in submissions.items():
+    # In the second, the first answer is wrong, the next is blank, and the last is right.
+    mixed, right = with_wrong_answers(solved), nbformat.read(solved, 4)
+    blank = {cell.source.split("\n")[0]: cell.source for cell in nbformat.read(student, 4).cells}
+    for cell, solution in zip(mixed.cells, right.cells, strict=True):
+        first = cell.source.split("\n")[0]
+        if first == "# question: 97.adapter.scaling":
+            cell.source = blank[first]
+        elif first == "# question: 97.adapter.file":
+            cell.source = solution.source
+    for name, notebook, points in (("right", right, [1, 1, 1]), ("mixed", mixed, [1, 0, 0])):
         nbformat.write(notebook, out / f"{name}.ipynb")
         (out / name).mkdir()
         run_in(out, programs, "otter", "run", "-a", str(grader), "-o", name, f"{name}.ipynb")
         tests = json.loads((out / name / "results.json").read_text())["tests"]
-        scores = [each["score"] for each in tests if "score" in each]
-        assert (sum(scores), len(scores)) == (points, 3)
+        scores = {each["name"]: each["score"] for each in tests if "score" in each}
+        names = ("q_97_adapter_file", "q_97_adapter_scaling", "q_97_adapter_size")
+        assert scores == dict(zip(names, points, strict=True))
 
 
 # Every lesson

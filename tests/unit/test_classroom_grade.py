@@ -97,6 +97,8 @@ def test_a_name_is_no_formula_of_the_gradebooks(class_of: tuple[Course, Path], t
     )
     collect([tmp_path / "inbox"], course.release, tmp_path / "in")
     graded_in(class_of, tmp_path, None)
+    page = next((tmp_path / "out" / "feedback").iterdir()).read_text("utf-8")
+    assert "## 02.private.number: correct\n\nForty-two." in page
     for name in (GRADEBOOK_FILE, CANVAS_FILE, MOODLE_FILE):
         text = (tmp_path / "out" / name).read_text("utf-8")
         assert "'=1+1" in text

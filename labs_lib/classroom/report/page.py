@@ -129,10 +129,11 @@ def _confidence(report: ClassReport) -> str:
         for each in report.confidence
     ]  # fmt: skip
     heads = ("said", "first answers", "right", "share (95 %)")
-    return figure(
-        pictures.intervals(bars, label, "right"), "Share of right first answers by confidence."
-    ) + table("A class that knows what it knows climbs from left to right.", heads, rows,
-              numbers={1, 2, 3})  # fmt: skip
+    drawn = pictures.intervals(bars, label, "right")
+    caption = "In a class that knows how sure it may be, the share rises from guess to sure."
+    return figure(drawn, "Share of right first answers by confidence.") + table(
+        caption, heads, rows, numbers={1, 2, 3}
+    )
 
 
 def _days(report: ClassReport) -> str:

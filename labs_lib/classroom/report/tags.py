@@ -64,7 +64,11 @@ def with_interval(estimate: Estimate | None) -> str:
     """Return "0.42 (0.31 to 0.52)", or a dash where there is no figure."""
     if estimate is None:
         return "–"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    # Adding 0.0 takes the sign from a zero.
+    value, low, high = (
+        round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def bar(share: float) -> str:
