@@ -96,7 +96,7 @@ def measure_pages(changes: int) -> dict[str, dict[str, Any]]:
 
     path = browser.find()
     try:
-        from instrument_page import InstrumentPage
+        from instrument_page import InstrumentPage  # pyright: ignore[reportMissingImports]
         from playwright.sync_api import sync_playwright
     except ImportError:
         path = None

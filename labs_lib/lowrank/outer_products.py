@@ -17,14 +17,15 @@ _NOISE = 1e-10  # of the largest σ: rounding alone
 
 
 def outer_terms(matrix: Any, *, picture: bool = False) -> dict[str, Any]:
-    """Return the first terms σ·u·vᵀ of a matrix (d_out, d_in), as lists that JSON holds.
+    """Return the first terms σ·u·vᵀ of a matrix (d_out, d_in), as words and numbers for JSON.
 
     `columns` (k, rows drawn) and `rows` (k, columns drawn) each take √σ, for k of at most 64 terms;
     a matrix of more than 64 rows or columns is seen through one row and column in `step`.
     `spectrum` holds every σ, so that energy and error are those of the whole matrix. `grid` is the
     matrix on the drawn rows and columns, or empty where the terms add up to it. `mean_kept` is the
-    share of the energy that a matrix of the mean value keeps. Numbers have four digits, the
-    spectrum seven.
+    share of the energy that a matrix of the mean value keeps. A row of numbers is one string, with
+    spaces between: a notebook's file has a line for each entry of a list. They have three digits,
+    the spectrum seven; `numbers` reads them.
 
     Raises `LabError` for what is no matrix.
     """
@@ -43,10 +44,10 @@ def outer_terms(matrix: Any, *, picture: bool = False) -> dict[str, Any]:
         "shape": list(values.shape),
         "step": step,
         "picture": picture,
-        "columns": _digits((lora_B * signs).T[:, ::step], 4),
-        "rows": _digits((lora_A * signs[:, None])[:, ::step], 4),
-        "spectrum": _digits(np.where(real, parts.spectrum, 0.0), 7),
-        "grid": [] if whole else _digits(values[::step, ::step], 4),
+        "columns": [_words(each) for each in (lora_B * signs).T[:, ::step]],
+        "rows": [_words(each) for each in (lora_A * signs[:, None])[:, ::step]],
+        "spectrum": _words(np.where(real, parts.spectrum, 0.0), 7),
+        "grid": [] if whole else [_words(each) for each in values[::step, ::step]],
         "mean_kept": values.size * float(values.mean()) ** 2 / energy if energy else 0.0,
     }
 
@@ -62,7 +63,7 @@ def outer_figures(terms: Mapping[str, Any], rank: int) -> dict[str, float]:
     most = len(terms["columns"])
     if isinstance(rank, bool) or not 0 <= rank <= most:
         raise LabError(f"{shorten(rank)} is not legal; a whole number from 0 to {most}", "rank")
-    squares = np.square(np.array(terms["spectrum"]))
+    squares = np.square(numbers(terms["spectrum"]))
     total = float(squares.sum())
     lost = float(squares[rank:].sum()) / total if total else 0.0
     flat = 1 - terms["mean_kept"]
@@ -99,8 +100,13 @@ def sample_picture(rows: int = 120) -> np.ndarray:
     return picture
 
 
-def _digits(values: np.ndarray, digits: int) -> list[Any]:
-    """Return nested lists of the values, each to so many significant digits."""
-    if values.ndim > 1:
-        return [_digits(row, digits) for row in values]
-    return [float(f"{value:.{digits}g}") for value in values]
+def numbers(words: str | list[str]) -> np.ndarray:
+    """Return the numbers in a string of `outer_terms` (n,), or in a list of them (m, n)."""
+    if isinstance(words, str):
+        return np.array([float(word) for word in words.split()])
+    return np.array([numbers(each) for each in words])
+
+
+def _words(values: np.ndarray, digits: int = 3) -> str:
+    """Return the values in one string, each to so many significant digits."""
+    return " ".join(f"{value:.{digits}g}" for value in values)

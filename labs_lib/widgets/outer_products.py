@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from labs_lib.errors import LabError, choice_error
 from labs_lib.lowrank.outer_products import (
+    numbers,
     outer_figures,
     outer_terms,
     sample_matrix,
@@ -53,9 +54,10 @@ class OuterProducts(PageInstrument):
     def line(self) -> str:
         figures, terms = self.figures(), self.sources[self.source]
         d_out, d_in = terms["shape"]
+        shape = "" if self.source == SMALL else f" ({d_out} × {d_in})"
         return (
-            f"{self.source} ({d_out} × {d_in}), the first {self.rank} of {len(terms['spectrum'])} "
-            f"terms: {figures['kept']:.2%} of the energy, relative error {figures['error']:.4f}; "
+            f"{self.source}{shape}, {self.rank} of {min(d_out, d_in)} terms: "
+            f"{figures['kept']:.2%} of the energy, relative error {figures['error']:.4f}; "
             f"the mean value alone keeps {figures['mean_kept']:.2%}"
         )
 
@@ -63,9 +65,9 @@ class OuterProducts(PageInstrument):
     def picture(self) -> str:
         self.figures()
         terms = self.sources[self.source]
-        columns, rows = np.array(terms["columns"]), np.array(terms["rows"])
+        columns, rows = numbers(terms["columns"]), numbers(terms["rows"])
         sums = columns[: self.rank].T @ rows[: self.rank]
-        full = np.array(terms["grid"]) if terms["grid"] else columns.T @ rows
+        full = numbers(terms["grid"]) if terms["grid"] else columns.T @ rows
         limit = float(np.abs(full).max()) or 1.0
         png = grey_png if terms["picture"] else (lambda grid: heat_png(grid, limit))
         high, wide = full.shape

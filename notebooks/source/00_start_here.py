@@ -354,6 +354,17 @@ ask("00.course.rhythm")
 show_progress()
 
 # %% [markdown]
+# ## The film
+#
+# Four and a half minutes on what comes next: where the bytes go, how the layer works, what QLoRA
+# adds, and when to use which. It has no sound. Everything is on the screen and in the captions.
+#
+# <video controls preload="metadata" width="100%" src="../film/lora.webm"><track default kind="captions" srclang="en" label="English" src="../film/lora.vtt"></video>
+#
+# If it does not play here, open [the film](../film/lora.webm) by itself, or read
+# [the transcript](../film/transcript.md).
+
+# %% [markdown]
 # ## What the course holds
 #
 # | lesson | what it is about |

@@ -50,7 +50,7 @@ def same(page: Any, python: Any) -> bool:
     """Tell whether two figures agree to what rounding in another order of terms changes."""
     if isinstance(python, dict):
         return page.keys() == python.keys() and all(same(page[k], python[k]) for k in python)
-    if isinstance(python, list):
+    if isinstance(python, (list, tuple)):
         return len(page) == len(python) and all(map(same, page, python))
     if isinstance(python, (int, float)) and not isinstance(python, bool):
         return page == pytest.approx(python, rel=1e-6, abs=1e-8)

@@ -58,7 +58,7 @@ def test_start_is_the_default_verb():
 def test_fast_leaves_out_training_and_the_browser():
     names = [name for name, _ in checks.test_parts(fast=True)]
     assert names == ["lint", "format", "types", "unit tests", "gpu", "notebooks"]
-    assert [name for name, _ in checks.test_parts(fast=False)] == [*names, "browser"]
+    assert [name for name, _ in checks.test_parts(fast=False)] == [*names, "hub", "browser"]
     assert all("not slow" in arguments for _, arguments in checks.test_parts(fast=True)[3:])
 
 
@@ -178,3 +178,11 @@ def test_after_the_lessons_the_readmes_tables_are_renewed(
     monkeypatch.setattr(programs, "run_in_environment", run)
     assert main(["notebooks", "00_first", *flags]) == 1
     assert calls == [("-m", "tools.notebooks", *flags, "00_first"), ("-m", "tools.readme")]
+
+
+@pytest.mark.parametrize("flags", [[], ["--repository", "https://example.org/OWNER/NAME"]])
+def test_the_reading_edition_is_built_in_the_environment(
+    set_up_steps: list[str], calls: list[tuple[str, ...]], flags: list[str]
+):
+    main(["site", *flags])
+    assert calls == [("-m", "tools.site", *flags)]

@@ -8,6 +8,7 @@ import torch
 
 from labs_lib.errors import LabError
 from labs_lib.lowrank import factorise, outer_figures, outer_terms, sample_matrix, sample_picture
+from labs_lib.lowrank.outer_products import numbers
 from labs_lib.widgets import OuterProducts
 
 LARGE = np.random.default_rng(1).normal(size=(130, 90)) + 0.2
@@ -18,15 +19,15 @@ def test_all_terms_add_up_to_a_small_matrix(matrix):
     terms = outer_terms(matrix)
     assert terms["step"] == 1
     assert terms["grid"] == []
-    total = np.array(terms["columns"]).T @ np.array(terms["rows"])
-    assert np.allclose(total, matrix, atol=2e-3 * np.abs(matrix).max())
+    total = numbers(terms["columns"]).T @ numbers(terms["rows"])
+    assert np.allclose(total, matrix, atol=0.01 * np.abs(matrix).max())
     assert outer_figures(terms, len(terms["columns"]))["error"] == 0
 
 
 def test_a_large_matrix_is_seen_through_a_grid_and_measured_in_full():
     terms = outer_terms(LARGE)
-    assert (terms["step"], len(terms["columns"]), len(terms["spectrum"])) == (3, 64, 90)
-    assert np.allclose(terms["grid"], LARGE[::3, ::3], rtol=1e-3)
+    assert (terms["step"], len(terms["columns"]), len(numbers(terms["spectrum"]))) == (3, 64, 90)
+    assert np.allclose(numbers(terms["grid"]), LARGE[::3, ::3], rtol=1e-2)
     parts = factorise(LARGE)
     for rank in (0, 1, 8, 64):
         figures = outer_figures(terms, rank)
@@ -35,8 +36,8 @@ def test_a_large_matrix_is_seen_through_a_grid_and_measured_in_full():
         assert figures["error"] == pytest.approx(error, rel=1e-5)
         assert figures["kept"] == pytest.approx(1 - error**2, abs=1e-5)
         if rank:
-            columns, rows = (np.array(terms[name][:rank]) for name in ("columns", "rows"))
-            assert np.allclose(columns.T @ rows, parts.approximation(rank)[::3, ::3], atol=0.01)
+            columns, rows = (numbers(terms[name][:rank]) for name in ("columns", "rows"))
+            assert np.allclose(columns.T @ rows, parts.approximation(rank)[::3, ::3], atol=0.05)
         assert (figures["term_numbers"], figures["matrix_numbers"]) == (rank * 220, 11_700)
 
 
@@ -51,7 +52,8 @@ def test_the_mean_alone_is_measured_by_hand():
 
 def test_the_small_matrix_has_rank_three():
     terms = outer_terms(sample_matrix())
-    assert terms["spectrum"][2] > 0 == terms["spectrum"][3]
+    spectrum = numbers(terms["spectrum"])
+    assert spectrum[2] > 0 == spectrum[3]
     assert [outer_figures(terms, rank)["error"] < 1e-9 for rank in (2, 3)] == [False, True]
 
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from labs_lib.errors import LabError
+from labs_lib.widgets import LoRALayer
 from labs_lib.widgets.page import INSTRUMENT, module_names, module_text, page_html, style_text
 from labs_lib.widgets.page.instrument import instrument_class
 from labs_lib.widgets.page.modules import EXPORT
@@ -63,7 +64,6 @@ def test_a_module_ends_with_its_export_and_names_no_color(name: str):
 
 
 def test_a_name_or_a_value_that_is_not_legal_is_refused_in_one_line():
-    kind = instrument_class("lora_layer")
     for state, expected in (
         ({"rnk": 1}, "LoRALayer: 'rnk' is not one of .*; did you mean 'rank'"),
         ({"rank": "two"}, "rank: 'two' is not legal; a whole number from 1 to 6"),
@@ -71,13 +71,13 @@ def test_a_name_or_a_value_that_is_not_legal_is_refused_in_one_line():
         ({"width": 2}, "width: 2 is not legal"),
     ):
         with pytest.raises(LabError, match=expected):
-            kind(**state)
+            LoRALayer(**state)
     with pytest.raises(LabError, match="did you mean 'lora_layer'"):
         page_html("lora_lyer", {})
 
 
 def test_a_value_that_is_refused_later_leaves_the_old_one():
-    shown = instrument_class("lora_layer")(rank=2)
+    shown = LoRALayer(rank=2)
     with pytest.raises(LabError, match="rank: 9 is above 6"):
         shown.rank = 9
     assert shown.rank == 2
@@ -86,9 +86,7 @@ def test_a_value_that_is_refused_later_leaves_the_old_one():
 
 
 def test_a_state_cannot_end_its_own_element():
-    shown = page_html(
-        "lora_layer", {"layer": {**instrument_class("lora_layer")().layer, "note": "</script>"}}
-    )
+    shown = page_html("lora_layer", {"layer": {**LoRALayer().layer, "note": "</script>"}})
     assert shown.count("</script>") == 2
 
 

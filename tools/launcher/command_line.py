@@ -55,6 +55,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--record-times", action="store_true", help="record the seconds that they took"
     )
     executing.set_defaults(run=verbs.notebooks)
+    publishing = commands.add_parser("site", help="build the lessons as pages to read")
+    publishing.add_argument(
+        "--repository", metavar="ADDRESS", help="where the course is kept, for the lessons' badges"
+    )
+    publishing.set_defaults(run=verbs.site)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["start", *arguments]
     return parser.parse_args(arguments)

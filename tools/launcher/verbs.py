@@ -1,4 +1,4 @@
-"""What the launcher does: setup, start, lesson, demo, notebooks, test."""
+"""What the launcher does: setup, start, lesson, demo, notebooks, site, test."""
 
 from __future__ import annotations
 
@@ -85,15 +85,23 @@ def notebooks(options: argparse.Namespace) -> int:
     return programs.run_in_environment("-m", "tools.readme") or status
 
 
+def site(options: argparse.Namespace) -> int:
+    """Build the reading edition from the stored notebooks; nothing is executed."""
+    setting_up.set_up(places.SECTIONS["test"])
+    address = ["--repository", options.repository] if options.repository is not None else []
+    return programs.run_in_environment("-m", "tools.site", *address)
+
+
 def test(options: argparse.Namespace) -> int:
     """Run every check, then say which failed."""
     setting_up.set_up(places.SECTIONS["test"])
+    checks.bring_walls()
     variables = {}
     if not options.fast:
-        browser = checks.bring_browser()
-        if browser is None:
-            return 2
-        variables["LABS_BROWSER"] = browser
+        for variable, module in checks.NEEDED.items():
+            if (program := checks.bring(module)) is None:
+                return 2
+            variables[variable] = program
     failed = []
     total = time.monotonic()
     for name, arguments in checks.test_parts(options.fast):

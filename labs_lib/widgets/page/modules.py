@@ -14,7 +14,7 @@ from labs_lib.colors import PAGE_COLORS, PAGE_GROUNDS
 from labs_lib.errors import choice_error
 
 EXPORT = "export default { render };"
-_SHARED = "shared"
+_ROOM, _SHARED = "labs_lib.widgets.page", "shared"
 # JupyterLab, VS Code, Colab, and a static page whose reader has chosen.
 _DARK = (
     'body[data-jp-theme-light="false"]',
@@ -31,7 +31,7 @@ _NO_THEME = (
 
 def module_names() -> list[str]:
     """Return the names of the instruments that have a module, in alphabetical order."""
-    names = [file.name for file in resources.files(__package__).iterdir()]
+    names = [file.name for file in resources.files(_ROOM).iterdir()]
     stems = [name.removesuffix(".js") for name in names if name.endswith(".js")]
     return sorted(stem for stem in stems if stem != _SHARED)
 
@@ -50,7 +50,7 @@ def module_text(name: str) -> str:
 @functools.cache
 def style_text(name: str) -> str:
     """Return the styles of an instrument: the colors of both themes, the shared rules, its own."""
-    own = resources.files(__package__) / f"{name}.css"
+    own = resources.files(_ROOM) / f"{name}.css"
     rules = own.read_text(encoding="utf-8") if own.is_file() else ""
     return f"{_variables()}\n{_text(f'{_SHARED}.css')}\n{rules}"
 
@@ -77,4 +77,4 @@ def _variables() -> str:
 
 
 def _text(file: str) -> str:
-    return (resources.files(__package__) / file).read_text(encoding="utf-8")
+    return (resources.files(_ROOM) / file).read_text(encoding="utf-8")

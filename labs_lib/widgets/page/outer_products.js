@@ -7,6 +7,19 @@ const SIDE = 170; // of a panel's drawing, in units
 const STRIP = 14; // how thick a column and a row are drawn beside it
 const CHART = { width: 350, height: 150, left: 46, right: 342, top: 24, bottom: 116 };
 
+const unpacked = new WeakMap();
+
+/** Return the terms of a source with their numbers read, each source once. */
+function termsOf(model) {
+  const packed = model.get("sources")[model.get("source")];
+  if (!unpacked.has(packed)) {
+    const read = (text) => text.split(" ").map(Number);
+    const lists = Object.fromEntries(["columns", "rows", "grid"].map((key) => [key, packed[key].map(read)]));
+    unpacked.set(packed, { ...packed, ...lists, spectrum: read(packed.spectrum) });
+  }
+  return unpacked.get(packed);
+}
+
 function figuresOf(terms, rank) {
   const squares = terms.spectrum.map((value) => value * value);
   const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -196,7 +209,7 @@ function render({ model, el }) {
   let made, moves;
   let colors = scaleOf(root);
   const draw = () => {
-    const terms = model.get("sources")[model.get("source")];
+    const terms = termsOf(model);
     const at = Math.min(model.get("rank"), terms.columns.length);
     const redrawn = made?.terms !== terms;
     if (redrawn) {
