@@ -11,7 +11,7 @@ from typing import Any
 import traitlets
 
 from labs_lib.colors import BLUE, GREY, ORANGE, THEME_FAINT, THEME_INK, THEME_LINE
-from labs_lib.quantization import MergedWeight, codebook, merge_update, slice_shares
+from labs_lib.quantization import MergedWeight, merge_update
 from labs_lib.widgets.instrument import label, svg
 from labs_lib.widgets.page import PageInstrument
 
@@ -40,14 +40,11 @@ class NF4Line(PageInstrument):
     merging: Any = traitlets.Bool(False, help="whether an update is merged").tag(sync=True)
     books: Any = traitlets.Dict(help="the code books by name: values and shares").tag(sync=True)
 
-    @traitlets.default("books")
-    def _books(self) -> dict[str, Any]:
-        made = {}
-        for name in BOOKS:
-            book = codebook(name)
-            shares = [round(share, 6) for share in slice_shares(book)]
-            made[name] = {"values": book.tolist(), "shares": shares}
-        return made
+    def __init__(self, **state: Any):
+        """Take the state by trait name, and the course's code books unless it brings them."""
+        if "books" not in state:
+            state["books"] = _books()
+        super().__init__(**state)
 
     def figures(self) -> dict[str, Any]:
         """Return code, value and borders before and after the update; infinity is None."""
@@ -95,6 +92,17 @@ class NF4Line(PageInstrument):
     def _merged(self) -> MergedWeight:
         update = self.update if self.merging else 0.0
         return merge_update(self.weight, update, self.absmax, self._values)
+
+
+def _books() -> dict[str, Any]:
+    from labs_lib.quantization import codebook, slice_shares  # they load torch
+
+    made = {}
+    for name in BOOKS:
+        book = codebook(name)
+        shares = [round(share, 6) for share in slice_shares(book)]
+        made[name] = {"values": book.tolist(), "shares": shares}
+    return made
 
 
 def _finite(value: Any) -> Any:
