@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def predictions_of(student: Student) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_three_students_take_the_lesson_at_once_with_progress_apart(
-    class_hub: Hub, record_property: pytest.RecordProperty
+    class_hub: Hub, record_property: Callable[[str, object], None]
 ):
     shared = files_of(paths.cache_dir())
     with ThreadPoolExecutor(4) as pool:

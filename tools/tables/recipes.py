@@ -13,23 +13,31 @@ METRICS = {
     "exactly_right": "exactly right",
     "valid_json": "valid JSON",
 }
-HEADER = ("recipe", "live tensors, GiB", "held-out rows", "before → after training")
+# The heading and the record's field of each amount of memory; RSS is what a container must hold.
+MEMORY = {"live tensors, GiB": "peak_bytes", "process (RSS), GiB": "process_peak_bytes"}
 
 
 def recipes() -> str:
     """Return the table of the recipes; what they took in seconds stays in the record."""
     values = record("recipes")
+    # Older records know the live tensors alone.
+    sizes = {
+        heading: field
+        for heading, field in MEMORY.items()
+        if all(field in row for row in values["recipes"])
+    }
     rows = [
         (
             f"`recipes/{row['recipe']}.yaml`, {row['steps']} steps of {row['batch_size']} rows",
-            f"{row['peak_bytes'] / 2**30:.2f}",
+            *(f"{row[field] / 2**30:.2f}" for field in sizes.values()),
             str(row["held_out_rows"]),
             changes(row["scores"]),
         )
         for row in values["recipes"]
     ]
+    header = ("recipe", *sizes, "held-out rows", "before → after training")
     return "\n\n".join(
-        [paragraph(f"Measured: {provenance(values)}."), table(HEADER, rows)],
+        [paragraph(f"Measured: {provenance(values)}."), table(header, rows)],
     )
 
 
