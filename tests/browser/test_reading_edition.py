@@ -66,11 +66,12 @@ def width_beyond(page: Page, size: dict[str, Any]) -> int:
 
 def serious(page: Page, theme: str, colors_left_out: list[list[str]]) -> list[str]:
     """Return axe's serious and critical faults; what does not depend on a theme is asked once."""
-    contrast: dict[str, Any] = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
+    common: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    contrast = {**common, "runOnly": ["color-contrast"]}
     context = {"exclude": colors_left_out} if colors_left_out else None
     found = Axe().run(page, context=context, options=contrast).response["violations"]
     if theme == THEMES[0]:
-        rest = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
+        rest = {**common, "rules": {"color-contrast": {"enabled": False}}}
         found += Axe().run(page, options=rest).response["violations"]
     return [
         f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"

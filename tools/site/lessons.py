@@ -104,11 +104,11 @@ def _shown(cell: Cell, fragment: Fragment) -> Cell:
     elif kind_of(cell) in ("compare", "claim", "task") and is_bare_call(cell):
         tags.append(REMOVE_INPUT)
     cell.metadata["tags"] = tags
-    cell.source = _NBVAL.sub("", cell.source)
+    cell.source = _NOTES_TO_TOOLS.sub("", cell.source)
     return cell
 
 
-_NBVAL = re.compile(r"^# NBVAL_\w+\n", re.MULTILINE)
+_NOTES_TO_TOOLS = re.compile(r"^# NBVAL_\w+\n|  # fmt: skip$", re.MULTILINE)
 
 
 def _output(output: Any, fragment: Fragment) -> Any:
