@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, ViewportSize, expect
 
 from tools import notebooks
 from tools.site.building import FILM, build, settings
 
 MOST_SECONDS = 120
-PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 THEMES = ("light", "dark")
 LESSONS = [source.stem for source in notebooks.sources()]
 PAGES = ["index", *LESSONS, "ledger", "search", *(["film"] if FILM.exists() else [])]
@@ -58,9 +59,9 @@ def opened(page: Page, built: tuple[Path, float], name: str) -> list[str]:
     return wrong
 
 
-def width_beyond(page: Page, size: dict[str, Any]) -> int:
+def width_beyond(page: Page, size: ViewportSize) -> int:
     """Return by how many pixels a page is wider than its window."""
-    page.set_viewport_size(size)  # type: ignore[arg-type]
+    page.set_viewport_size(size)
     return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
 
 

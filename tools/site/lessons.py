@@ -29,7 +29,7 @@ def reading_page(notebook: Any, badges: str, fragment: Fragment) -> Any:
     """
     page = copy.deepcopy(notebook)
     cells = _for_readers(page.cells)
-    kinds = [kind_of(cell) for cell in cells]
+    kinds: list[Kind] = [kind_of(cell) for cell in cells]
     opened = {fold.start: fold for fold in folds(kinds)}
     closed = {fold.end for fold in opened.values()}
     page.cells = []
