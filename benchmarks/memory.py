@@ -4,8 +4,8 @@
 
 1. A trace of a 70B model takes the time of a 7B one, and both take under a second or so.
 2. A closed-form forecast takes under a millisecond.
-3. Side by side with `accelerate estimate-memory` (its own functions, run on the catalogue's
-   configurations): what each tells, and both errors against published peaks.
+3. Side by side with FitCheck (PyPI `fitcheck-llm`, where it is installed) and with `accelerate
+   estimate-memory`, by their own functions on the same rows: errors against every published peak.
 
 Takes about 2 minutes.
 """
@@ -19,8 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from labs_lib.memory import MemoryRequest, forecast, published, request_of, trace
-from labs_lib.memory.architecture import config_of
+from labs_lib.memory import MemoryRequest, forecast, report, request_of, trace
+from labs_lib.memory.architecture import architecture, config_of, targets_of
+from labs_lib.step.adapters import LORA
+from labs_lib.step.families import family_of
 
 REPEATS = 5
 
@@ -70,22 +72,89 @@ def accelerate_estimates(model: str) -> dict[str, int]:
     return {"weights": size // 2, "int4 weights": size // 8, "training": max(usage.values())}
 
 
+def fitcheck_estimate(request: MemoryRequest) -> tuple[int, int] | None:
+    """Return (tensors, all that it expects in use) by FitCheck, in bytes.
+
+    None where it is not installed, or refuses what is asked: an architecture without a gated MLP,
+    targets that it has no name for.
+    """
+    try:
+        from fitcheck.config_parser import ModelConfig  # pyright: ignore[reportMissingImports]
+        from fitcheck.estimator import (  # pyright: ignore[reportMissingImports]
+            TrainingConfig,
+            estimate,
+        )
+        from fitcheck.gpu_db import get_gpu  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    shapes = architecture(request.model)
+    if not family_of(shapes.family.model_type).gated or request.adapter not in (None, LORA):
+        return None
+    config: Any = ModelConfig(
+        name=request.model,
+        num_params=shapes.parameters,
+        hidden_size=shapes.hidden_size,
+        num_layers=shapes.layers,
+        num_attention_heads=shapes.heads,
+        num_kv_heads=shapes.key_value_heads,
+        intermediate_size=shapes.intermediate_size,
+        vocab_size=shapes.vocab_size,
+        head_dim=shapes.head_size,
+        tie_word_embeddings=shapes.tie_word_embeddings,
+    )
+    training: Any = TrainingConfig(
+        precision="bf16" if not request.prepare_kbit else "fp16",
+        quantization="nf4" if request.quantizes else "none",
+        double_quant=request.quantizes and request.double_quant,
+        batch_size=request.batch,
+        seq_len=request.seq_len,
+        lora_rank=None if request.trains_all else request.rank,
+        lora_targets=[each.name for each in targets_by_name(request)],
+        grad_checkpoint=request.checkpointing,
+        flash_attn=request.attention == "sdpa",
+    )
+    try:
+        found: Any = estimate(config, training, get_gpu("t4"))
+    except ValueError:
+        return None
+    mib = 2**20
+    return round((found.total_mib - found.overhead_mib) * mib), round(found.total_mib * mib)
+
+
+def targets_by_name(request: MemoryRequest) -> list[Any]:
+    """Return the linear maps that the request's adapter is on."""
+    shapes = architecture(request.model)
+    names = () if request.trains_all else targets_of(shapes, request)
+    return [each for each in shapes.linears if each.name in names]
+
+
 def side_by_side() -> list[dict[str, Any]]:
-    """Return both tools' figures for each published single-GPU row, with their errors."""
+    """Return each tool's figures for each published single-GPU row, with their errors."""
     estimates: dict[str, dict[str, int]] = {}
     rows: list[dict[str, Any]] = []
-    for row in published():
+    for compared in report():
+        row = compared.row
         model = row.request.model
         estimate = estimates.setdefault(model, accelerate_estimates(model))
-        ours = forecast(row.request).peak_bytes
+        fitcheck = fitcheck_estimate(row.request)
+        start = time.perf_counter()
+        forecast(row.request)
+        ours_seconds = time.perf_counter() - start
         rows.append(
             {
                 "model": model,
                 "method": row.request.method,
                 "tokens": f"{row.request.batch} x {row.request.seq_len}",
+                "role": row.role,
+                "counts": row.counts,
                 "measured_bytes": row.measured_bytes,
-                "forecast_bytes": ours,
-                "forecast_error": ours / row.measured_bytes - 1,
+                "measured_reserved_bytes": row.reserved_bytes,
+                "forecast_bytes": compared.forecast_bytes,
+                "forecast_seconds": ours_seconds,
+                "forecast_error": compared.difference,
+                "explained_error": compared.explained_difference,
+                "fitcheck_bytes": fitcheck[0] if fitcheck else None,
+                "fitcheck_error": fitcheck[0] / row.measured_bytes - 1 if fitcheck else None,
                 "accelerate_weights_bytes": estimate["weights"],
                 "accelerate_training_bytes": estimate["training"],
                 "accelerate_error": estimate["training"] / row.measured_bytes - 1,
@@ -94,6 +163,35 @@ def side_by_side() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+TOOLS = {
+    "forecast_error": "ours, a plain PEFT step",
+    "explained_error": "ours, with the row's mechanisms",
+    "fitcheck_error": "FitCheck, its tensors",
+    "accelerate_error": "accelerate estimate-memory",
+}
+
+
+def summary(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, int, float, float]]:
+    """Return (source, role, tool, rows that it answers, mean and worst absolute error)."""
+    found: list[tuple[str, str, str, int, float, float]] = []
+    groups = dict.fromkeys((row["source"].split(",")[0].split(" ")[0], row["role"]) for row in rows)
+    for source, role in groups:
+        ours = [row for row in rows if row["source"].startswith(source) and row["role"] == role]
+        for field, tool in TOOLS.items():
+            errors = [abs(row[field]) for row in ours if row[field] is not None]
+            if errors:
+                mean = statistics.mean(errors)
+                found.append((source, role, tool, len(errors), mean, max(errors)))
+    return found
+
+
+CANNOT = """What each cannot say
+- ours: what a kernel takes inside, what NCCL and CUDA take, frameworks other than transformers.
+- FitCheck: models without a gated MLP or with experts, most of our optimizers, logits that are not
+  kept, several GPUs; its figures hold for the harness that they were fitted to.
+- accelerate: LoRA, 4-bit training, batch, length, checkpointing, optimizer, where the peak is."""
 
 
 def main() -> None:
@@ -108,23 +206,10 @@ def main() -> None:
             f"{row['model']:14}{row['method']:8}{row['trace_seconds']:10.2f}"
             f"{row['closed_form_seconds'] * 1e3:12.2f}"
         )
-    print(
-        f"\n{'GB (10^9 bytes)':15}{'method':7}{'tokens':>9}{'measured':>10}{'forecast':>10}"
-        f"{'error':>8}{'accelerate':>12}{'error':>9}"
-    )
-    for row in rows:
-        print(
-            f"{row['model']:15}{row['method']:7}{row['tokens']:>9}"
-            f"{row['measured_bytes'] / 1e9:10.2f}{row['forecast_bytes'] / 1e9:10.2f}"
-            f"{row['forecast_error']:+8.1%}{row['accelerate_training_bytes'] / 1e9:12.2f}"
-            f"{row['accelerate_error']:+9.0%}{'' if row['comparable'] else '  *'}"
-        )
-    print(
-        "* the run differs by a mechanism named in labs_lib/memory/published.yaml\n"
-        "accelerate estimate-memory tells weights by precision and full training with Adam in\n"
-        "mixed precision at batch 1, without activations; LoRA, QLoRA, length, batch,\n"
-        "checkpointing, optimizer and where the peak lies are not its subject."
-    )
+    print(f"\n{'source':12}{'role':13}{'tool':34}{'rows':>5}{'mean':>8}{'worst':>8}")
+    for source, role, tool, count, mean, worst in summary(rows):
+        print(f"{source:12}{role:13}{tool:34}{count:5}{mean:8.1%}{worst:8.1%}")
+    print(CANNOT)
     if arguments.json:
         from labs_lib.files import write_json
 

@@ -23,6 +23,7 @@ NAMES = (
     "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
     "microsoft-edge", "microsoft-edge-stable", "msedge",
 )  # fmt: skip
+FONTS = "fonts-dejavu-core"
 MAC = ("Google Chrome", "Chromium", "Microsoft Edge")
 WINDOWS = ("Google/Chrome/Application/chrome.exe", "Microsoft/Edge/Application/msedge.exe")
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
@@ -107,7 +108,9 @@ def bring() -> Path:
     """
     path = find()
     reasons = []
-    for fetch, name in ((by_playwright, "Playwright's download"), (by_apt, "apt-get")):
+    packages = ("chromium", FONTS)
+    ways = ((by_playwright, "Playwright's download"), (lambda: by_apt(*packages), "apt-get"))
+    for fetch, name in ways:
         if path is not None:
             break
         reason = fetch()
@@ -119,7 +122,7 @@ def bring() -> Path:
             f"no Chromium, Chrome or Edge here ({'; '.join(reasons)}); install one, or name one "
             f"with {VARIABLE}; `course.py test --fast` needs none"
         )
-    if sys.platform.startswith("linux") and not has_fonts() and (reason := by_apt(fonts_only=True)):
+    if sys.platform.startswith("linux") and not has_fonts() and (reason := by_apt(FONTS)):
         say(f"no fonts here, so pages may show boxes for letters (apt-get: {reason})")
     return path
 
@@ -130,8 +133,8 @@ def by_playwright() -> str:
     return run([sys.executable, "-m", "playwright", "install", "--no-shell", "chromium"])
 
 
-def by_apt(fonts_only: bool = False) -> str:
-    """Install Debian's packages; return why it could not, or an empty string."""
+def by_apt(*packages: str) -> str:
+    """Install packages of Debian's; return why it could not, or an empty string."""
     apt = shutil.which("apt-get")
     if apt is None:
         return "not on this machine"
@@ -142,7 +145,6 @@ def by_apt(fonts_only: bool = False) -> str:
             return "needs an administrator"
     # sudo hands variables on only as arguments.
     command = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", apt, "-q"]
-    packages = ["fonts-dejavu-core"] if fonts_only else ["chromium", "fonts-dejavu-core"]
     say(f"Fetching {' and '.join(packages)} with apt-get")
     run([*command, "update"])  # an old list may do; the installation tells
     return run([*command, "install", "-y", "--no-install-recommends", *packages])

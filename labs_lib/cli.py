@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "merge": ("labs_lib.commands.merge", "Merge an adapter into its base model."),
     "export": (
         "labs_lib.commands.export",
-        "Bring a run out of the course: model card, adapter, merged model, GGUF.",
+        "Bring a run out of the course, or a lesson as an assignment of nbgrader or otter.",
     ),
     "serve": (
         "labs_lib.commands.serve",
@@ -52,6 +52,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "review": (
         "labs_lib.commands.review",
         "Ask the questions that are due again, and record the answers.",
+    ),
+    "hand-in": (
+        "labs_lib.commands.hand_in",
+        "Put your work on a class's release into one file, to be handed in.",
+    ),
+    "class": (
+        "labs_lib.commands.classes",
+        "Release lessons to a class, collect what comes back, and grade it.",
     ),
     "progress": ("labs_lib.commands.progress", "Show what is done and what is worth another look."),
 }

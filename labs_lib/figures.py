@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.colors import GRID as GRID
 from labs_lib.colors import INK as INK
 from labs_lib.colors import MEMORY_COLORS as MEMORY_COLORS
+from labs_lib.colors import METHOD_COLORS as METHOD_COLORS
 from labs_lib.colors import PALETTE as PALETTE
 from labs_lib.colors import PAPER as PAPER
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 # A notebook's output area is about 9 inches wide at matplotlib's 100 dots an inch.
 WIDTH_INCHES = 8.5
 DOTS_PER_INCH = 100
+_TITLE_MARGIN = 4  # pixels
 
 _STYLE: dict[str, Any] = {
     "figure.figsize": (WIDTH_INCHES, 3.8),
@@ -128,10 +131,39 @@ def show(fig: Figure, *, alt: str) -> Picture:
 
 
 def png_bytes(fig: Figure) -> bytes:
-    """Return the figure drawn as PNG, on a solid page."""
+    """Return the figure drawn as PNG on a solid page, with titles that fit."""
+    fit_titles(fig)
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def fit_titles(fig: Figure) -> None:
+    """Break every title that is wider than its place: its panel, or the figure if it has one panel.
+
+    A title that sticks out would make the whole picture smaller on the page.
+    """
+    fig.draw_without_rendering()  # the layout says where the panels are
+    shown: list[tuple[Any, float]] = [
+        (ax._left_title, fig.bbox.x1 if len(fig.axes) == 1 else ax.bbox.x1) for ax in fig.axes
+    ]
+    if fig._suptitle is not None:
+        shown.append((fig._suptitle, fig.bbox.x1))
+    for title, right in shown:
+        box = title.get_window_extent()
+        room = right - box.x0 - _TITLE_MARGIN
+        if not title.get_text() or box.width <= room:
+            continue
+        lines = title.get_text().split("\n")
+        letters = max(int(max(map(len, lines)) * room / box.width), 8)
+        title.set_text("\n".join(_broken(line, letters) for line in lines))
+
+
+def _broken(line: str, letters: int) -> str:
+    """Return a line as few lines of at most so many letters, all about as long."""
+    fewest = len(textwrap.wrap(line, letters))
+    width = next(w for w in range(1, letters + 1) if len(textwrap.wrap(line, w)) <= fewest)
+    return textwrap.fill(line, width)
 
 
 def save(fig: Figure, path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from labs_lib import allotment
+
 
 @dataclass(frozen=True)
 class Hardware:
-    """The machine as training sees it; memory in bytes.
+    """What training has of this machine; memory in bytes.
 
-    `precision` is the fastest one this machine trains well in: "bf16" or "fp32".
+    `precision` is the fastest one this machine trains well in: "bf16" or "fp32". `cores` and
+    `memory_bytes` are what this process may use, a part of a core counting as one;
+    `cores_limited_by` and `memory_limited_by` name the setting that says so. `threads` is how many
+    torch computes with.
     """
 
     device: str
@@ -23,6 +27,9 @@ class Hardware:
     memory_bytes: int
     device_memory_bytes: int
     system: str
+    threads: int
+    cores_limited_by: str
+    memory_limited_by: str
 
     def as_dict(self) -> dict[str, object]:
         """Return the fields as plain values, for `run.json`."""
@@ -32,10 +39,10 @@ class Hardware:
 @functools.cache
 def detect() -> Hardware:
     """Look once at this machine: CUDA before Apple MPS before the CPU."""
-    import psutil
     import torch
 
-    memory_bytes = psutil.virtual_memory().total
+    cores, memory = allotment.threads(), memory_limit()
+    memory_bytes = int(memory.amount)
     device, name, device_memory_bytes = "cpu", cpu_name(), memory_bytes
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
@@ -49,13 +56,22 @@ def detect() -> Hardware:
         device=device,
         device_name=name,
         precision=precision,
-        cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        cores=int(cores.amount),
         memory_bytes=memory_bytes,
         device_memory_bytes=device_memory_bytes,
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        threads=torch.get_num_threads(),
+        cores_limited_by=cores.setting,
+        memory_limited_by=memory.setting,
     )
+
+
+def memory_limit() -> allotment.Limit:
+    """Return the memory that this process may use, in bytes, and the setting that says so."""
+    import psutil
+
+    machine = allotment.Limit(psutil.virtual_memory().total, "the machine's memory")
+    return allotment.tightest([machine, *allotment.memory_limits()])
 
 
 def cpu_multiplies_bf16() -> bool:

@@ -9,12 +9,17 @@ from labs_lib.errors import LabError, nearest, shorten
 
 PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".yaml", ".yml")
+RELEASE = "release.json"  # at the top of the folder that a class is given
+WORKBOOK = "workbook"  # the folder of the student's copies, in the course's
 BANK = "questions.yaml"  # what a lesson's folder calls its bank
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be made again: converted models, traces."""
-    return _folder("cache")
+    """Return the folder of what can be made again, converted models: `LABS_CACHE`, or the home's.
+
+    Students of one machine may share it, and it may be read-only once the bundled model is there.
+    """
+    return _set_by("LABS_CACHE") or _folder("cache")
 
 
 def data_dir() -> Path:
@@ -25,6 +30,16 @@ def data_dir() -> Path:
 def runs_dir() -> Path:
     """Return the folder of training runs that were given no folder of their own."""
     return data_dir() / "runs"
+
+
+def workbook_dir(course: Path) -> Path:
+    """Return the folder of the student's copies: `LABS_WORKBOOK`, or `workbook` in the course's."""
+    return _set_by("LABS_WORKBOOK") or course / WORKBOOK
+
+
+def named_course() -> Path | None:
+    """Return the course's folder that `LABS_COURSE` names; None where it names none."""
+    return _set_by("LABS_COURSE")
 
 
 def recipes_dir() -> Path:
@@ -38,8 +53,27 @@ def claims_dir() -> Path:
 
 
 def quizzes_dir() -> Path:
-    """Return the folder of the question banks: `LABS_QUIZZES`, or what comes with the course."""
-    return _set_by("LABS_QUIZZES") or _shipped("quizzes")
+    """Return the folder of the question banks: `LABS_QUIZZES`, a release's, or the course's own."""
+    named = _set_by("LABS_QUIZZES")
+    if named is not None:
+        return named
+    release = release_dir()
+    return _shipped("quizzes") if release is None else release / "quizzes"
+
+
+def release_dir() -> Path | None:
+    """Return the folder of a class's release that the current folder is in, or None.
+
+    It is what `labs class release` writes: `release.json` and the banks in `quizzes/`.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # the current folder was removed
+        return None
+    for folder in (here, *here.parents):
+        if (folder / RELEASE).is_file() and (folder / "quizzes").is_dir():
+            return folder
+    return None
 
 
 def lesson_dirs() -> list[Path]:

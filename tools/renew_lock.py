@@ -25,7 +25,8 @@ HEADER = """\
 # Exact versions for Python 3.10 to 3.13 on Linux, macOS and Windows.
 # Made from pyproject.toml by tools/renew_lock.py; do not edit by hand.
 """
-SECTIONS = {"course": [], "test": ["test", "site"], "dev": ["test", "site", "dev"]}
+TESTED = ["test", "hub", "site"]
+SECTIONS = {"course": [], "test": TESTED, "dev": [*TESTED, "dev"]}
 
 
 def resolve(extras: list[str], known: str, options: list[str]) -> list[str]:

@@ -1,3 +1,5 @@
+from .asserting import assert_correct as assert_correct
+from .asserting import assert_readable as assert_readable
 from .banks import Bank as Bank
 from .banks import find_question as find_question
 from .banks import load_bank as load_bank

@@ -65,9 +65,19 @@ class Order:
             (*right[1:], right[0]): False,
             (right[1], right[0], *right[2:]): False,
         }
-        offers = [Offer(", ".join(order), correct) for order, correct in orders.items()]
+        offers = [
+            Offer(", ".join(order), correct, "" if correct else self._first_out_of_place(order))
+            for order, correct in orders.items()
+        ]
         offers.sort(key=lambda offer: hashlib.sha256(offer.text.encode()).hexdigest())
         return Choice(tuple(offers))
+
+    def _first_out_of_place(self, order: tuple[str, ...]) -> str:
+        """Return the feedback of the first item that a wrong order has out of place."""
+        places = enumerate(zip(order, self.right_letters, strict=True), start=1)
+        place, given = next((place, given) for place, (given, right) in places if given != right)
+        feedback = self.offers[LETTERS.index(given)].feedback
+        return f"Place {place} ({given}) is not right. {feedback}"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from labs_lib.assessment import progress
 from labs_lib.assessment.confidence import confidence_calibration
 from labs_lib.assessment.exercises import find_exercise
 from labs_lib.assessment.exercises.base import Exercise, judge
+from labs_lib.assessment.held import LATER, feedback_is_held, recorded
 from labs_lib.assessment.outcomes import ERROR, INCORRECT, NOT_ATTEMPTED, Outcome, is_blank
 from labs_lib.assessment.predictions import (
     Comparison,
@@ -41,7 +42,8 @@ def judge_and_record(exercise_id: str, answer: Any) -> Outcome:
 
 
 def _judged_and_recorded(exercise: Exercise, answer: Any) -> tuple[Outcome, str]:
-    outcome = judge(exercise, answer)
+    held = feedback_is_held() and not is_blank(answer)
+    outcome = recorded() if held else judge(exercise, answer)
     if outcome.status == NOT_ATTEMPTED:
         return outcome, ""
     note = progress.record_answer(
@@ -83,6 +85,9 @@ def hint(exercise_id: str) -> None:
 def solution(exercise_id: str) -> None:
     """Show an exercise's solution, and record that it was looked at."""
     exercise = find_exercise(exercise_id)
+    if feedback_is_held():
+        show(Panel("Solution", f"Not now: {LATER}."))
+        return
     note = progress.try_to_record("solution", exercise.id)
     show(Panel("One solution", with_note(f"```python\n{exercise.solution}```", note)))
 

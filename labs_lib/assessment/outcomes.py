@@ -9,7 +9,9 @@ CORRECT = "correct"
 INCORRECT = "incorrect"
 NOT_ATTEMPTED = "not attempted"
 ERROR = "error"
-Status = Literal["correct", "incorrect", "not attempted", "error"]
+# Of an answer whose judgement stays with an instructor.
+RECORDED = "recorded"
+Status = Literal["correct", "incorrect", "not attempted", "error", "recorded"]
 
 LONGEST_MESSAGE = 4000
 LONGEST_NAME = 200
@@ -29,7 +31,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a response: one of four, and why.
+    """What became of a response: one of four, or that it was recorded, and why.
 
     `misconception` names the mistake that was recognized, for reports; empty if none was.
     """

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from labs_lib.assessment.answers import kept_answer, plain
 from labs_lib.assessment.confidence import SURE
@@ -21,6 +21,7 @@ from labs_lib.assessment.events import (
     record,
     reset_progress,
 )
+from labs_lib.assessment.outcomes import NOT_ATTEMPTED, RECORDED, Status
 from labs_lib.errors import LabError, shorten
 from labs_lib.files import write_text
 from labs_lib.paths import data_dir
@@ -158,7 +159,7 @@ class ItemState:
     """Where a student stands with one question or exercise."""
 
     id: str
-    status: Literal["correct", "incorrect", "not attempted", "error"] = "not attempted"
+    status: Status = NOT_ATTEMPTED
     ever_correct: bool = False
     attempts: int = 0
     wrong: int = 0
@@ -176,6 +177,8 @@ class ItemState:
     def revisit(self) -> bool:
         """Return whether it is worth another look: wrong at last, or right only with much help."""
         attempted = self.attempts > 0
+        if self.status == RECORDED:
+            return False
         return attempted and (not self.ever_correct or self.wrong >= 2 or self.saw_solution)
 
     @property
@@ -292,7 +295,7 @@ def _state(item_id: str, events: Iterable[Event]) -> ItemState:
             saw_solution = saw_solution or not ever_correct
         elif kind == "arranged":
             arranged = arranged or outcome == "correct"
-        elif outcome in ("correct", "incorrect", "error"):
+        elif outcome in ("correct", "incorrect", "error", "recorded"):
             last = event
             if outcome != "error" and not event.get("repeat"):
                 attempts += 1

@@ -95,11 +95,13 @@ def report_of(
 ) -> dict[str, Any]:
     """Call `work` and return the report: its plain result, or the error and its line.
 
-    `started()` is called just before it. `folder` is the only place where the work may write.
+    `started()` is called just before it, and before that, in this process, the work's
+    `make_ready()` if it has one. `folder` is the only place where the work may write.
     """
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     raise_walls(folder)
     _replace_ways_out()
+    getattr(work, "make_ready", lambda: None)()
     tuples = bool(getattr(work, "tuples", False))
     started()
     try:

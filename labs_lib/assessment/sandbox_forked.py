@@ -16,17 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.assessment.sandbox_clock import Clock
-from labs_lib.assessment.sandbox_report import (
-    RESULT_BYTES,
-    Apart,
-    exit_note,
-    printed_text,
-    read_report,
-    too_large,
-)
+from labs_lib.assessment.sandbox_report import MOST_PROCESSES, RESULT_BYTES, Apart, Ended
 
 START_SECONDS = 60.0
-MOST_PROCESSES = 100
 _STARTED = b"started\n"
 
 
@@ -51,9 +43,21 @@ def run_forked_in(
     output_bytes: int,
 ) -> Apart:
     """Call `work` in a fork that may write into `folder`, and return how it ended."""
+    ended = watch_fork(folder, work, student_files, seconds, output_bytes)
+    return ended.verdict(student_files, seconds, output_bytes)
+
+
+def watch_fork(
+    folder: Path,
+    work: Callable[[], Any],
+    student_files: tuple[str, ...],
+    seconds: float,
+    output_bytes: int,
+) -> Ended:
+    """Call `work` in a fork that may write into `folder`, and return what was seen of its end."""
     with _Child(work, student_files, folder) as child:
         child.watch(seconds, output_bytes)
-    return child.verdict(student_files, seconds, output_bytes)
+    return child.ended()
 
 
 class _Child:
@@ -156,28 +160,18 @@ class _Child:
             self.late, self.idle = True, self.clock.is_idle()
         return self.late or os.waitid(os.P_PID, self.pid, _LOOK) is not None
 
-    def verdict(self, student_files: tuple[str, ...], seconds: float, output_bytes: int) -> Apart:
-        """Return how the process ended."""
-        printed = printed_text(self.printed)
-        if self.flooded:
-            limit = f"{output_bytes // 1000} kB"
-            message = f"Your code printed more than {limit} and was stopped."
-            return Apart("flooded", message=message, printed=printed[:400])
-        if self.swarmed:
-            message = f"Your code started more than {MOST_PROCESSES} processes and was stopped."
-            return Apart("flooded", message=message, printed=printed[:400])
-        if self.late:
-            message = f"Your code ran for more than {seconds:g} s and was stopped."
-            return Apart("too long", message=message, printed=printed, idle=self.idle)
-        if self.overfull:
-            return too_large(printed)
-        line = bytes(self.result).removeprefix(_STARTED).partition(b"\n")[0]
-        reported = read_report(line, student_files, printed)
-        if reported is not None:
-            return reported
-        note = exit_note(os.waitstatus_to_exitcode(self.status))
-        message = f"Your code ended the process it ran in{note}."
-        return Apart("exited", message=message, printed=printed)
+    def ended(self) -> Ended:
+        """Return how the process ended, once it has."""
+        return Ended(
+            bytes(self.result).removeprefix(_STARTED).partition(b"\n")[0],
+            bytes(self.printed),
+            os.waitstatus_to_exitcode(self.status),
+            self.late,
+            self.idle,
+            self.flooded,
+            self.swarmed,
+            self.overfull,
+        )
 
 
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if hasattr(os, "WNOWAIT") else 0

@@ -15,6 +15,7 @@ from labs_lib.assessment.plain import ForgedError, decode, plain_text
 
 RESULT_BYTES = 64 * 2**20
 LARGEST_SOURCE_BYTES = 2**20
+MOST_PROCESSES = 100
 
 Ending = Literal[
     "returned", "raised", "too long", "flooded", "exited", "too large", "garbled", "not started"
@@ -41,6 +42,41 @@ class Apart:
     wrong_form: bool = False
     uncopied: bool = False
     idle: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a forked process ended, as the process that watched it saw it; nothing is read yet."""
+
+    result: bytes = b""
+    printed: bytes = b""
+    exit_code: int = 0
+    late: bool = False
+    idle: bool = False
+    flooded: bool = False
+    swarmed: bool = False
+    overfull: bool = False
+
+    def verdict(self, student_files: tuple[str, ...], seconds: float, output_bytes: int) -> Apart:
+        """Return how the student's code ended."""
+        printed = printed_text(self.printed)
+        if self.flooded:
+            limit = f"{output_bytes // 1000} kB"
+            message = f"Your code printed more than {limit} and was stopped."
+            return Apart("flooded", message=message, printed=printed[:400])
+        if self.swarmed:
+            message = f"Your code started more than {MOST_PROCESSES} processes and was stopped."
+            return Apart("flooded", message=message, printed=printed[:400])
+        if self.late:
+            message = f"Your code ran for more than {seconds:g} s and was stopped."
+            return Apart("too long", message=message, printed=printed, idle=self.idle)
+        if self.overfull:
+            return too_large(printed)
+        reported = read_report(self.result, student_files, printed)
+        if reported is not None:
+            return reported
+        message = f"Your code ended the process it ran in{exit_note(self.exit_code)}."
+        return Apart("exited", message=message, printed=printed)
 
 
 class Report(BaseModel):

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from labs_lib.assessment.confidence import GUESS, SURE
-from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED
+from labs_lib.assessment.outcomes import CORRECT, ERROR, INCORRECT, NOT_ATTEMPTED, RECORDED
 from labs_lib.colors import BLUE, GREEN, GREY, ORANGE, RED
 
 _LOOKS = {
@@ -16,6 +16,7 @@ _LOOKS = {
     INCORRECT: ("Not yet", "✗", ORANGE),
     NOT_ATTEMPTED: ("Not attempted", "○", GREY),
     ERROR: ("Error", "!", RED),
+    RECORDED: ("Recorded", "●", BLUE),
     "note": ("", "", BLUE),
 }
 # What a stated confidence adds to the word, where the outcome should surprise the student.

@@ -52,7 +52,7 @@ def command(lesson: str | None, again: bool, update: bool, as_json: bool) -> Non
 
 def _list(course: Path, chosen: Lesson | None, as_json: bool) -> None:
     """Lay the lessons; print each one's number, file and state, or those of the chosen one."""
-    from labs_lib.workbook import FOLDER, lay
+    from labs_lib.workbook import lay
 
     laid = [each for each in lay(course) if chosen in (None, each.lesson)]
     if as_json:
@@ -69,4 +69,5 @@ def _list(course: Path, chosen: Lesson | None, as_json: bool) -> None:
         return
     for each in laid:
         newer = "; the author has a newer text (--update)" if each.update else ""
-        click.echo(f"{FOLDER}/{each.lesson.file.name}: {each.state.value}{newer}")
+        file = each.lesson.file
+        click.echo(f"{file.parent.name}/{file.name}: {each.state.value}{newer}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,13 +14,26 @@ from labs_lib.commands import course_file
 from labs_lib.commands.numbers import DECIMAL, WHOLE
 from labs_lib.errors import LabError
 from labs_lib.memory.estimating import estimate, traced
-from labs_lib.memory.fitting import Fit, cards, describe, fit
+from labs_lib.memory.fitting import (
+    EXIT_STATUS,
+    By,
+    Card,
+    Fit,
+    FitOfEach,
+    cards,
+    describe,
+    fit,
+    fit_of_each,
+)
 from labs_lib.memory.fitting import card as find_card
 from labs_lib.memory.result import KINDS, Forecast, format_bytes
 from labs_lib.step.bases import QUANTIZED
 from labs_lib.step.methods import METHODS
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.step.plan import ATTENTIONS, PRECISIONS, Step, step_of
+
+if TYPE_CHECKING:
+    from labs_lib.memory.sharding import Sharded
 
 _RECIPES = (".yaml", ".yml")
 
@@ -52,6 +65,10 @@ def _option(name: str, **how: Any) -> Any:
 @click.option("--checkpointing", is_flag=True, help="Recompute activations layer by layer.")
 @click.option("--trace", "by_trace", is_flag=True, help="Run the real code on shapes.")
 @click.option("--reserved", is_flag=True, help="Trace every layer and torch's allocator too.")
+@click.option("--gpus", default=1, type=WHOLE, help="Devices; batch is that of each.")
+@click.option("--sharding", default="fsdp", help="fsdp | ddp, for more than one GPU.")
+@click.option("--offload", is_flag=True, help="FSDP: shards in the computer's memory.")
+@click.option("--serve", "served", is_flag=True, help="Also what answering takes, with its cache.")
 @click.option("--measure", "measured", is_flag=True, help="Also run one real step here.")
 @click.option("--card", default=None, help="Does it fit this GPU, and what to turn.")
 @click.option("--timeline", type=click.Path(path_type=Path), help="Draw the step to this PNG.")
@@ -62,6 +79,10 @@ def command(
     model: str,
     by_trace: bool,
     reserved: bool,
+    gpus: int,
+    sharding: str,
+    offload: bool,
+    served: bool,
     measured: bool,
     card: str | None,
     timeline: Path | None,
@@ -72,7 +93,8 @@ def command(
 
     A recipe (NAME.yaml) says all of the step itself; options that are given change it. Without
     --trace the answer is a formula's, at once; a model that the formula does not know is traced.
-    Figures for people are in GiB (2³⁰ bytes); JSON holds bytes.
+    Figures for people are in GiB (2³⁰ bytes); JSON holds bytes. With --card the exit status is 0
+    where it fits, 1 where it does not, and 3 where what the allocator reserves decides.
     """
     request = _step(model, fields, context)
     on = find_card(card) if card is not None else None
@@ -85,9 +107,16 @@ def command(
     else:
         result = traced(request) if by_trace or measured else estimate(request)
     content = result.as_dict()
-    fitted = fit(request, on, by=traced if by_trace else estimate) if on else None
+    several = _several(request, context, gpus=gpus, strategy=sharding, offload=offload)
+    fitted = _fitted(result, on, traced if by_trace else estimate, several) if on else None
+    if several:
+        content["on_each_gpu"] = several.as_dict()
     if fitted:
         content["fit"] = fitted.as_dict()
+    if served:
+        from labs_lib.memory.inference import serve
+
+        content["serving"] = serve(request).as_dict()
     if measured:
         from labs_lib.memory.measuring import measure
 
@@ -100,8 +129,29 @@ def command(
         content["timeline"] = str(timeline)
     if as_json:
         click.echo(json.dumps(content, indent=2, allow_nan=False))
-        return
-    _print(result, content, fitted)
+    else:
+        _print(result, content, fitted)
+    if fitted:
+        context.exit(EXIT_STATUS[fitted.verdict])
+
+
+def _several(request: Step, context: click.Context, **how: Any) -> Sharded | None:
+    """Return the forecast for several GPUs, if they are asked for."""
+    given = [
+        name
+        for name in ("gpus", "sharding", "offload")
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if not given:
+        return None
+    from labs_lib.memory.sharding import shard
+
+    return shard(request, **how)
+
+
+def _fitted(result: Forecast, on: Card, by: By, several: Sharded | None) -> Fit | FitOfEach:
+    """Return whether it fits the card, or each of several."""
+    return fit_of_each(several, on) if several else fit(result.request, on, by=by)
 
 
 def _step(model: str, fields: dict[str, Any], context: click.Context) -> Step:
@@ -126,7 +176,7 @@ def _check_picture(path: Path) -> None:
         raise LabError(f"timeline: {str(path)!r}: {reason}; give the name of a PNG file")
 
 
-def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> None:
+def _print(result: Forecast, content: dict[str, Any], fitted: Fit | FitOfEach | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -162,15 +212,8 @@ def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> Non
         )
     for note in result.notes:
         console.print(f"Note: {note}")
-    if fitted:
-        for line in describe(fitted):
-            console.print(line)
-        console.print(
-            f"Largest here: batch {fitted.largest_batch}, seq_len {fitted.largest_seq_len}, "
-            f"rank {fitted.largest_rank}, model {fitted.largest_model or 'none'}."
-        )
-    else:
-        console.print(f"--card says whether it fits: {', '.join(cards())}.")
+    for line in [*_lines_on_more(content), *_lines_on_the_card(fitted)]:
+        console.print(line)
     if "measured" in content:
         found = content["measured"]
         console.print(
@@ -180,3 +223,43 @@ def _print(result: Forecast, content: dict[str, Any], fitted: Fit | None) -> Non
         )
     if "timeline" in content:
         console.print(f"Timeline: {content['timeline']}")
+
+
+def _lines_on_the_card(fitted: Fit | FitOfEach | None) -> list[str]:
+    """Return whether it fits, and what is the most that does."""
+    if fitted is None:
+        return [f"--card says whether it fits: {', '.join(cards())}."]
+    if isinstance(fitted, FitOfEach):
+        return [str(fitted)]
+    return [
+        *describe(fitted),
+        f"Largest here: batch {fitted.largest_batch}, seq_len {fitted.largest_seq_len}, "
+        f"rank {fitted.largest_rank}, model {fitted.largest_model or 'none'}.",
+    ]
+
+
+def _lines_on_more(content: dict[str, Any]) -> list[str]:
+    """Return what is said of several GPUs and of answering, if they were asked for."""
+    lines: list[str] = []
+    if "on_each_gpu" in content:
+        each = content["on_each_gpu"]
+        parts = sorted(each["at_peak"].items(), key=lambda item: -item[1])
+        named = ", ".join(f"{kind} {size / 2**30:.2f}" for kind, size in parts if size)
+        off = ", shards in the computer's memory" if each["offload"] else ""
+        moment = each["peak_moment"].removeprefix("the ")
+        lines.append(
+            f"On each of {each['gpus']} GPUs ({each['strategy'].upper()}{off}): peak "
+            f"{format_bytes(each['peak_bytes'])} in the {moment}: {named}. "
+            f"It holds {format_bytes(each['held_bytes'])} between steps and sends "
+            f"{format_bytes(each['sent_bytes'])} in one."
+        )
+        if each["offload"]:
+            lines.append(f"The computer's memory holds {format_bytes(each['host_bytes'])}.")
+    if "serving" in content:
+        made = content["serving"]
+        lines.append(
+            f"Answering the same batch: peak {format_bytes(made['peak_bytes'])}, of it "
+            f"{format_bytes(made['cache_bytes'])} cache "
+            f"({made['cache_bytes_per_token'] / 2**10:.1f} KiB a token)."
+        )
+    return lines

@@ -96,7 +96,7 @@ def export(
 ) -> None:
     """Write the banks' questions and answers for another system; an older file is replaced."""
     from labs_lib.assessment.banks import load_banks
-    from labs_lib.assessment.export import export_banks, left_out
+    from labs_lib.assessment.export import export_banks, left_out, lost
 
     if form not in SUFFIXES:
         raise choice_error("format", form, SUFFIXES)
@@ -112,12 +112,17 @@ def export(
         replaced = path.is_file()
     count = export_banks(chosen, form, path, seed, ordering_as_choice=ordering_as_choice)
     without = left_out(chosen, form, seed)
+    losses = lost(chosen, form, seed, ordering_as_choice=ordering_as_choice)
     if as_json:
         content = {"file": str(path), "format": form, "questions": count, "left_out": without,
-                   "replaced": replaced}  # fmt: skip
+                   "losses": [each._asdict() for each in losses], "replaced": replaced}  # fmt: skip
         click.echo(json.dumps(content, ensure_ascii=False))
     else:
         before = "; the file that stood there is replaced" if replaced else ""
         click.echo(f"{path}: {count} questions, with their answers{before}")
         if without:
             click.echo(f"left out, since {form} cannot hold them: {', '.join(without)}")
+        if losses:
+            click.echo(f"not in {form} as in the course:")
+        for each in losses:
+            click.echo(f"  {each}")

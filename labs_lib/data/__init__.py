@@ -1,6 +1,14 @@
 """The course's own small instruction sets, and how to bring your own."""
 
 from labs_lib.data.bundled import SETS, card, general_text, load_set, scorers
+from labs_lib.data.loss_view import (
+    END_MARKS,
+    LossView,
+    RowTokens,
+    loss_view,
+    plain_tokens,
+    templated_tokens,
+)
 from labs_lib.data.own import (
     Advice,
     Look,
@@ -29,13 +37,16 @@ from labs_lib.data.texts import TEXTS, load_text, longest_copy
 from labs_lib.data.token_row import TokenRow
 
 __all__ = [
+    "END_MARKS",
     "SETS",
     "TEXTS",
     "Advice",
     "DataSet",
     "Look",
+    "LossView",
     "OwnData",
     "Row",
+    "RowTokens",
     "TokenRow",
     "card",
     "exact_match",
@@ -50,7 +61,9 @@ __all__ = [
     "load_text",
     "longest_copy",
     "look",
+    "loss_view",
     "parsed_json",
+    "plain_tokens",
     "read_own",
     "resolve",
     "save_data_set",
@@ -59,6 +72,7 @@ __all__ = [
     "starter",
     "starter_card",
     "starters",
+    "templated_tokens",
     "to_hf",
     "to_jsonl",
     "valid_json",

@@ -42,7 +42,7 @@ class TokenRow:
         if len(input_ids) != len(labels):
             raise ValueError(f"{len(input_ids)} input_ids and {len(labels)} labels: one a token")
         self.tokens = tuple(
-            LabeledToken(_visible(tokenizer.decode([token_id])), int(token_id), int(label))
+            LabeledToken(visible(tokenizer.decode([token_id])), int(token_id), int(label))
             for token_id, label in zip(input_ids, labels, strict=True)
         )
 
@@ -71,7 +71,8 @@ class TokenRow:
         return f"{len(self.tokens)} tokens, of which the loss counts {self.counted}."
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Return the text with its white space as signs: · for a blank, ↵ a line end, → a tab."""
     return "".join(_SIGNS.get(letter, letter) for letter in text)
 
 

@@ -10,16 +10,22 @@ from labs_lib.health.findings import Finding
 
 GB = 10**9
 MEMORY_BYTES = 4 * GB
+LESSON_00_BYTES = 2 * 2**30
 DISK_BYTES = 1 * GB
 
 
 def device() -> Finding:
-    """Import torch and say what it computes on."""
+    """Import torch and say what it computes on, with how many threads, and why so many."""
+    from labs_lib.allotment import why_so_many
     from labs_lib.hardware import detect
 
     hardware = detect()
     detail = f"{hardware.device} ({hardware.device_name}), {hardware.precision}"
-    return Finding("ok", f"{detail}, {hardware.cores} cores, torch {metadata.version('torch')}")
+    many = f"{hardware.threads} thread{'s' * (hardware.threads != 1)}"
+    return Finding(
+        "ok",
+        f"{detail}, {many} ({why_so_many(hardware.threads)}), torch {metadata.version('torch')}",
+    )
 
 
 def four_bit_kernel() -> Finding:
@@ -33,21 +39,32 @@ def four_bit_kernel() -> Finding:
 
 
 def memory() -> Finding:
-    """Check the memory of the machine."""
+    """Check the memory that this process may use: the machine's, or a smaller limit."""
     import psutil
 
-    state = psutil.virtual_memory()
-    detail = f"{state.available / GB:.1f} GB free of {state.total / GB:.1f} GB"
-    if state.total < MEMORY_BYTES:
-        return Finding("missing", detail, "use a machine with 4 GB of memory or more")
+    from labs_lib.hardware import memory_limit
+
+    state, limit = psutil.virtual_memory(), memory_limit()
+    if limit.amount < state.total:
+        detail = f"{limit.amount / GB:.1f} GB of {state.total / GB:.1f} GB ({limit.setting})"
+    else:
+        detail = f"{state.available / GB:.1f} GB free of {state.total / GB:.1f} GB"
+    if limit.amount < LESSON_00_BYTES:
+        return Finding("missing", detail, "2 GiB do for lesson 00, 4 GB for the course")
+    if limit.amount < MEMORY_BYTES:
+        return Finding("optional", detail, "lesson 00 fits; all lessons need 4 GB")
     return Finding("ok", detail)
 
 
 def disk() -> Finding:
     """Check that the course's folders can be written and have room."""
+    from labs_lib.models.bundled import bundled_folder
     from labs_lib.paths import cache_dir, data_dir
 
-    for folder in (cache_dir(), data_dir()):
+    folders = [cache_dir(), data_dir()]
+    if bundled_folder().is_dir():  # a shared cache may be read-only
+        folders.remove(cache_dir())
+    for folder in folders:
         place = folder
         while not place.exists():
             place = place.parent

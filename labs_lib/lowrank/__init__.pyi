@@ -23,9 +23,16 @@ from .knobs import check_dropout as check_dropout
 from .knobs import check_rank as check_rank
 from .knobs import scaling_of as scaling_of
 from .layer import LoRALinear as LoRALinear
+from .outer_products import outer_figures as outer_figures
+from .outer_products import outer_terms as outer_terms
+from .outer_products import sample_matrix as sample_matrix
+from .outer_products import sample_picture as sample_picture
 from .pictures import draw_at_ranks as draw_at_ranks
 from .pictures import draw_descent as draw_descent
 from .pictures import draw_effect as draw_effect
 from .pictures import draw_energy as draw_energy
 from .pictures import draw_factors as draw_factors
 from .pictures import draw_starts as draw_starts
+from .small_layer import SmallLayer as SmallLayer
+from .small_layer import example_layer as example_layer
+from .small_layer import layer_figures as layer_figures

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labs_lib import figures
+from labs_lib.colors import tint
 from labs_lib.lowrank.knobs import check_rank
 
 # The block's boxes as (x, y, words), and the wires between them.
@@ -29,6 +30,9 @@ _METHODS = {
     "prefix tuning": ((45, 38, "prefix"),),
 }
 _CENTERED = {"ha": "center", "va": "center"}
+# Frozen and trained, as everywhere in the course.
+_PARTS = figures.MEMORY_COLORS["weights"], figures.MEMORY_COLORS["adapter"]
+_METHODS_COLORS = (_PARTS[1], *(figures.PALETTE[at] for at in (0, 2, 3, 5)))
 
 
 def draw_layer(d_in: int, d_out: int, rank: int) -> figures.Picture:
@@ -43,15 +47,15 @@ def draw_layer(d_in: int, d_out: int, rank: int) -> figures.Picture:
     fig, axes = _canvas(title, (0, 110), (-2, 56), height_inches=3.8)
     tall = 19 / max(d_in, d_out)
     narrow = max(tall * rank, 1.6)
-    gray, orange = (figures.GRID, figures.INK), ("white", figures.PALETTE[1])
+    base, adapter = ((tint(color), color) for color in _PARTS)
     for ys in (43, 14):
         axes.plot(
             [9, 16, 16, 92, 92], [29, 29, ys, ys, 29], color=figures.INK, linewidth=1.4, zorder=0
         )
     axes.plot([92, 103], [29, 29], color=figures.INK, linewidth=1.4, zorder=0)
-    _between(axes, (28, 64), 43, (tall * d_in, tall * d_out), gray)
-    _between(axes, (24, 43), 14, (tall * d_in, narrow), orange)
-    _between(axes, (53, 72), 14, (narrow, tall * d_out), orange)
+    _between(axes, (28, 64), 43, (tall * d_in, tall * d_out), base)
+    _between(axes, (24, 43), 14, (tall * d_in, narrow), adapter)
+    _between(axes, (53, 72), 14, (narrow, tall * d_out), adapter)
     axes.text(46, 43, f"W  ({d_out} × {d_in})\nfrozen", **_CENTERED)
     captions = (f"A  ({rank} × {d_in})\ntrained", f"B  ({d_out} × {rank})\ntrained, starts at 0")
     for x, caption in zip((33.5, 62.5), captions, strict=True):
@@ -78,9 +82,9 @@ def draw_methods() -> figures.Picture:
     for wire in _WIRES:
         axes.plot(*zip(*wire, strict=True), color=figures.INK, linewidth=1, zorder=0)
     for x, y, words in _BLOCK:
-        box = {"boxstyle": "round,pad=0.5", "fc": figures.GRID, "ec": figures.INK}
+        box = {"boxstyle": "round,pad=0.5", "fc": tint(_PARTS[0]), "ec": _PARTS[0]}
         axes.text(x, y, words, size=9, bbox=box, **_CENTERED)
-    for color, (method, places) in zip(figures.PALETTE, _METHODS.items(), strict=False):
+    for color, (method, places) in zip(_METHODS_COLORS, _METHODS.items(), strict=True):
         axes.plot([], [], "s", markersize=9, markerfacecolor="white", markeredgecolor=color,
                   markeredgewidth=2.5, label=method)  # fmt: skip
         for x, y, words in places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labs_lib import figures
+from labs_lib.colors import tint
 
 _PLACES = {
     "x": (0, 0.6), "W": (0.5, 0.9), "drop": (0.17, 0.3), "A": (0.38, 0.3), "B": (0.56, 0.3),
@@ -24,10 +25,16 @@ def draw_knobs() -> figures.Picture:
     fig, axes = figures.new_figure(title, "", "")
     axes.set_axis_off()
     box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": figures.INK}
+    base, adapter = figures.MEMORY_COLORS["weights"], figures.MEMORY_COLORS["adapter"]
+    looks = {"W": base, "A": adapter, "B": adapter}
     drawn = {
-        name[0]: axes.text(*place, name, ha="center", va="center", bbox=box)
+        name[0]: axes.text(
+            *place, name, ha="center", va="center",
+            bbox=box | {"facecolor": tint(looks[name]), "edgecolor": looks[name]}
+            if name in looks else box,
+        )
         for name, place in _PLACES.items()
-    }
+    }  # fmt: skip
     for start, end in _ARROWS:
         one, two = drawn[start], drawn[end]
         style = {
@@ -36,7 +43,7 @@ def draw_knobs() -> figures.Picture:
         }  # fmt: skip
         axes.annotate("", two.get_position(), one.get_position(), arrowprops=style)
     for place, words in _NOTES.items():
-        axes.text(*place, words, ha="center", color=figures.PALETTE[0])
+        axes.text(*place, words, ha="center", color=figures.INK)
     axes.set_ylim(-0.08, 1)
     return figures.show(
         fig,

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from labs_lib.figures import PALETTE, Picture, new_figure, show
+from labs_lib.colors import tint
+from labs_lib.figures import INK, MEMORY_COLORS, PALETTE, Picture, new_figure, show
 from labs_lib.lowrank.decomposition import factorise
 
 _STYLES = ("-", "--", ":")
+_ADAPTER = MEMORY_COLORS["adapter"]
 _LEARNS = 0.1  # nats per token by which the loss must fall
 
 
@@ -25,8 +27,10 @@ def draw_factors(d_out: int, d_in: int, rank: int) -> Picture:
         "B": (d_in + gap, 0.0, rank, d_out),
         "A": (d_in + 2 * gap, d_out / 2, d_in, rank),
     }
-    for (name, (x, y, wide, high)), color in zip(corners.items(), PALETTE, strict=False):
-        axes.fill([x, x + wide, x + wide, x], [y, y, y + high, y + high], color=color, ec=color)
+    for name, (x, y, wide, high) in corners.items():
+        # All three are the adapter's: ΔW is what B and A multiply to.
+        fill = tint(_ADAPTER) if name == "ΔW" else _ADAPTER
+        axes.fill([x, x + wide, x + wide, x], [y, y, y + high, y + high], fc=fill, ec=_ADAPTER)
         axes.text(x + wide / 2, y + high + d_out / 40, f"{name}: {high} × {wide}", ha="center")
     axes.set_aspect("equal")
     axes.set_ylim(0, 1.15 * d_out)
@@ -82,12 +86,14 @@ def draw_energy(energies: Sequence[Mapping[str, np.ndarray]], rank: int = 8) -> 
     spans = [f"{kind} {min(kept):.0%} to {max(kept):.0%}" for kind, kept in at_rank.items()]
     title = f"Energy kept at rank {rank}: {', '.join(spans)}"
     fig, axes = new_figure(title, "rank (log scale)", "share of energy kept")
-    for kind, color, style in zip(kinds, PALETTE, _STYLES, strict=False):
+    # The adapter's color for the update, the base's for W.
+    colors = _ADAPTER, MEMORY_COLORS["weights"], PALETTE[0]
+    for kind, color, style in zip(kinds, colors, _STYLES, strict=False):
         for number, each in enumerate(energies):
             kept = each[kind]
             label = "" if number else kind
             axes.plot(range(1, len(kept) + 1), kept, style, color=color, linewidth=1.4, label=label)
-    axes.axvline(rank, color=PALETTE[-1], linewidth=1)
+    axes.axvline(rank, color=INK, linewidth=1)
     axes.set_xscale("log")
     axes.legend()
     return show(fig, alt=f"{title}. Curves of {len(energies)} matrices of each kind over the rank.")
@@ -98,8 +104,8 @@ def draw_descent(errors: Sequence[float], best: float, rank: int) -> Picture:
     gap = errors[-1] / best - 1
     title = f"B·A trained for {len(errors)} steps ends {gap:.1%} above the truncated SVD's error"
     fig, axes = new_figure(title, "step", f"relative error at rank {rank} (log scale)")
-    axes.plot(range(1, len(errors) + 1), errors, label="B·A trained by Adam")
-    axes.axhline(best, color=PALETTE[1], linestyle="--", label="truncated SVD")
+    axes.plot(range(1, len(errors) + 1), errors, color=_ADAPTER, label="B·A trained by Adam")
+    axes.axhline(best, color=INK, linestyle="--", label="truncated SVD")
     axes.set_yscale("log")
     axes.legend()
     return show(fig, alt=f"{title}, {best:.4f}.")

@@ -115,7 +115,7 @@ def replayed(recorder: StepRecorder, kept: Collection[int] = ()) -> CachingAlloc
     forward, backward = (_begin(recorder, phase) for phase in ("forward", "backward"))
     end = len(recorder.events)
     allocator.take(WORKSPACE_BYTES)  # of the thread that goes forward
-    _run(allocator, recorder, blocks, range(forward), kept)
+    _load(allocator, recorder, blocks, forward)
     loaded = set(blocks)
     for step in range(_STEPS):
         for index in blocks.keys() - loaded:
@@ -125,6 +125,43 @@ def replayed(recorder: StepRecorder, kept: Collection[int] = ()) -> CachingAlloc
             allocator.take(WORKSPACE_BYTES)  # of autograd's thread
         _run(allocator, recorder, blocks, range(backward, end), kept)
     return allocator
+
+
+def _load(
+    allocator: CachingAllocator, recorder: StepRecorder, blocks: dict[int, Block], end: int
+) -> None:
+    """Take the model as it is loaded, with what is made on the way and leaves its segments.
+
+    A 4-bit matrix comes in 16 bits and is quantized on the GPU. `prepare_model_for_kbit_training`
+    then turns into fp32 what stayed in 16 bits, one tensor after the other.
+    """
+    whole: dict[int, Block] = {}
+    for index in (index for what, index in recorder.events[:end] if what == 1):
+        size = recorder.allocations[index].size_bytes
+        if _is_packed(recorder, index):
+            in_16_bits = allocator.take(4 * size)
+            blocks[index] = allocator.take(size)
+            allocator.give_back(in_16_bits)
+        elif _is_prepared(recorder, index):
+            whole[index] = allocator.take(size // 2)
+        else:
+            blocks[index] = allocator.take(size)
+    for index, in_16_bits in whole.items():
+        blocks[index] = allocator.take(recorder.allocations[index].size_bytes)
+        allocator.give_back(in_16_bits)
+
+
+def _is_packed(recorder: StepRecorder, index: int) -> bool:
+    """Return whether a loaded tensor holds the codes of a 4-bit matrix."""
+    found = recorder.allocations[index]
+    return found.dtype == "uint8" and len(found.shape) == 2 and found.shape[1] == 1
+
+
+def _is_prepared(recorder: StepRecorder, index: int) -> bool:
+    """Return whether it is a matrix in fp32 over a 4-bit base: an embedding or a head."""
+    found = recorder.allocations[index]
+    of_base = recorder.kinds.get(index) == "weights"
+    return of_base and found.dtype == "float32" and len(found.shape) == 2
 
 
 def _begin(recorder: StepRecorder, phase: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from labs_lib import figures
+from labs_lib.colors import of_method
 from labs_lib.memory.fitting import Card
 from labs_lib.memory.result import GIB
 
@@ -42,13 +43,16 @@ def draw_peaks(
     `curves` maps a name to its peaks in bytes, one for each number in `tokens`.
     """
     fig, axes = figures.new_figure(title, "tokens in one step", "peak (GiB)")
-    for color, (name, peaks) in zip(figures.PALETTE, curves.items(), strict=False):
+    used: list[str] = []
+    for name, peaks in curves.items():
         heights = [peak / GIB for peak in peaks]
-        axes.plot(tokens, heights, color=color)
+        color = of_method(name)
+        axes.plot(tokens, heights, "--" if color in used else "-", color=color)
+        used.append(color)
         end = (tokens[-1], heights[-1])
         axes.annotate(name, end, (6, 0), textcoords="offset points", va="center")
     usable = room.usable_bytes / GIB
-    axes.axhline(usable, color=figures.INK, linestyle="--")
+    axes.axhline(usable, color=figures.INK, linestyle=":")
     words = f"{room.name}, usable"
     axes.annotate(words, (tokens[0], usable), (0, 5), textcoords="offset points")
     axes.set_ylim(bottom=0)
@@ -64,9 +68,9 @@ def draw_ranges(
     `ranges` maps a name to its lowest and highest peak in bytes.
     """
     fig, axes = figures.new_figure(title, "peak of one step (GiB)", "", height_inches=4.2)
-    for row, span in enumerate(ranges.values()):
+    for row, (name, span) in enumerate(ranges.items()):
         ends = [peak / GIB for peak in span]
-        axes.plot(ends, [row, row], "o-", color=figures.PALETTE[row % 2], linewidth=4)
+        axes.plot(ends, [row, row], "o-", color=of_method(name), linewidth=4)
     white = {"ha": "center", "fontsize": 9, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
     for number, card in enumerate(cards):
         usable = card.usable_bytes / GIB

@@ -7,20 +7,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError, choice_error, shorten
 from labs_lib.memory.architecture import positions
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.estimating import estimate
 from labs_lib.memory.request import MemoryRequest
+from labs_lib.memory.reserving import Reserved, reserved_for, reserved_of
 from labs_lib.memory.result import GIB, Forecast, format_bytes
 from labs_lib.models.catalogue import catalogue
 from labs_lib.step.savings import SAVINGS
 from labs_lib.yamls import read_yaml
 
-# What the driver, the CUDA context, the allocator's rounding and fragmentation take.
+if TYPE_CHECKING:
+    from labs_lib.memory.sharding import Sharded
+
+# What the driver and the CUDA context take: at least, and at most of any card.
+CONTEXT_BYTES = 256 * 2**20
 OVERHEAD_SHARE = 0.06
+
+FITS, DOES_NOT_FIT, UNCERTAIN = "fits", "does not fit", "uncertain"
+EXIT_STATUS = {FITS: 0, DOES_NOT_FIT: 1, UNCERTAIN: 3}
+"""What `labs memory … --card` ends with; 2 is bad input, as everywhere."""
 _LONGEST_SEARCHED = 32_768
 
 By = Callable[[MemoryRequest], Forecast]
@@ -38,6 +47,18 @@ class Card:
         """Return what a process can allocate: 6 % less than is built in."""
         return int(self.memory_bytes * (1 - OVERHEAD_SHARE))
 
+    def verdict(self, reserved: Reserved) -> str:
+        """Return "fits", "does not fit", or "uncertain" where the range holds both.
+
+        It fits if the most that the allocator may reserve is usable, and does not if the tensors
+        alone are more than is built in, less the smallest context.
+        """
+        if reserved.most_bytes <= self.usable_bytes:
+            return FITS
+        if reserved.least_bytes > self.memory_bytes - CONTEXT_BYTES:
+            return DOES_NOT_FIT
+        return UNCERTAIN
+
 
 @dataclass(frozen=True)
 class Change:
@@ -53,14 +74,18 @@ class Change:
 class Fit:
     """Whether a request fits a card.
 
-    `spare_bytes` is negative where it doesn't. `largest` maps batch, seq_len and rank to the
-    largest value that fits with all else unchanged (0: not even the smallest), `model` to the
-    largest catalogue model (or ""). `changes` lists what to turn, in order, until it fits.
+    `fits` compares the tensors at the peak with what is usable; `spare_bytes` is negative where
+    they don't fit. `verdict` takes in what the allocator reserves beyond them, as a range.
+    `largest` maps batch, seq_len and rank to the largest value that fits with all else unchanged
+    (0: not even the smallest), `model` to the largest catalogue model (or ""). `changes` lists what
+    to turn, in order, until it fits.
     """
 
     forecast: Forecast
     card: Card
     fits: bool
+    verdict: str
+    reserved: Reserved
     spare_bytes: int
     largest_batch: int
     largest_seq_len: int
@@ -75,6 +100,8 @@ class Fit:
             "card_bytes": self.card.memory_bytes,
             "usable_bytes": self.card.usable_bytes,
             "fits": self.fits,
+            "verdict": self.verdict,
+            "reserved": self.reserved.as_dict(),
             "spare_bytes": self.spare_bytes,
             "largest": {
                 "batch": self.largest_batch,
@@ -84,6 +111,44 @@ class Fit:
             },
             "changes": [vars(change) for change in self.changes],
         }
+
+
+@dataclass(frozen=True)
+class FitOfEach:
+    """Whether a step fits each of several cards alike."""
+
+    card: Card
+    gpus: int
+    verdict: str
+    reserved: Reserved
+    spare_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "card": self.card.name,
+            "gpus": self.gpus,
+            "usable_bytes": self.card.usable_bytes,
+            "fits": self.spare_bytes >= 0,
+            "verdict": self.verdict,
+            "reserved": self.reserved.as_dict(),
+            "spare_bytes": self.spare_bytes,
+        }
+
+    def __str__(self) -> str:
+        least, most = (format_bytes(each) for each in self.reserved.range_bytes)
+        usable = format_bytes(self.card.usable_bytes)
+        return (
+            f"{self.verdict.capitalize()} on {self.gpus} × {self.card.name} ({usable} usable on "
+            f"each): with what torch's allocator reserves a GPU takes {least} to {most}."
+        )
+
+
+def fit_of_each(step: Sharded, on: Card) -> FitOfEach:
+    """Say whether a step fits each of several cards."""
+    reserved = reserved_for(step.request, step.peak_bytes)
+    spare = on.usable_bytes - step.peak_bytes
+    return FitOfEach(on, step.gpus, on.verdict(reserved), reserved, spare)
 
 
 @functools.cache
@@ -129,6 +194,7 @@ def fit(request: MemoryRequest, on: Card | str, by: By = estimate) -> Fit:
     on = card(on) if isinstance(on, str) else on
     room = on.usable_bytes
     now = by(request)
+    reserved = reserved_of(now)
 
     def largest(setting: str, most: int, least: int = 1) -> int:
         return _largest(lambda v: by(request.but(**{setting: v})).peak_bytes, room, least, most)
@@ -138,6 +204,8 @@ def fit(request: MemoryRequest, on: Card | str, by: By = estimate) -> Fit:
         forecast=now,
         card=on,
         fits=now.peak_bytes <= room,
+        verdict=on.verdict(reserved),
+        reserved=reserved,
         spare_bytes=room - now.peak_bytes,
         largest_batch=largest("batch", 4096),
         largest_seq_len=longest_sequence(request, on, by),
@@ -234,8 +302,12 @@ def describe(result: Fit) -> list[str]:
     """Return the answer in sentences, for a terminal or an instrument."""
     name, spare = result.card.name, result.spare_bytes
     usable = format_bytes(result.card.usable_bytes)
-    if result.fits:
-        lines = [f"Fits {name} ({usable} usable) with {format_bytes(spare)} to spare."]
+    least, most = (format_bytes(each) for each in result.reserved.range_bytes)
+    between = f"with what torch's allocator reserves it takes {least} to {most}"
+    if result.verdict == UNCERTAIN:
+        lines = [f"Uncertain on {name} ({usable} usable): {between}."]
+    elif result.verdict == FITS:
+        lines = [f"Fits {name} ({usable} usable) with {format_bytes(spare)} to spare; {between}."]
     else:
         lines = [f"Does not fit {name} ({usable} usable): {format_bytes(-spare)} too much."]
     for number, change in enumerate(result.changes, 1):

@@ -12,6 +12,7 @@ from labs_lib.memory.allocator import WORKSPACE_BYTES
 from labs_lib.memory.architecture import architecture
 from labs_lib.memory.closed_form import OF_ATTENTION, forecast
 from labs_lib.memory.request import MemoryRequest, request_of
+from labs_lib.memory.reserving import reserved_for
 from labs_lib.memory.result import Forecast
 from labs_lib.tables import Table
 from labs_lib.yamls import read_yaml
@@ -20,7 +21,7 @@ _UNITS = {"gb": 10**9, "gib": 2**30, "mib": 2**20}
 # What a row or its table may say and mostly does not.
 _OPTIONAL = (
     "mechanism", "loss_chunks", "keeps_inputs", "fused_scores", "keeps_logits", "half",
-    "workspaces", "role", "counts",
+    "workspaces", "role", "counts", "untied", "last_tokens", "reserves",
 )  # fmt: skip
 
 
@@ -53,15 +54,20 @@ class PublishedRow:
     role: str = "holdout"
     counts: str = "not stated"
     reserved_bytes: int | None = None
+    untied: bool = False
+    last_tokens: int = 0
+    reserves: bool = False
 
 
 @dataclass(frozen=True)
 class Compared:
     """A published row and its forecast; `difference` is forecast / measured − 1.
 
+    The forecast is that of the peak, or of the moment after the step for a row that was read there.
+
     `explained_bytes` is the forecast with the row's own mechanism worked in, where it can be
-    computed (`loss_chunks`, `keeps_inputs`, `fused_scores`, `keeps_logits`, `half`, `workspaces`);
-    `explained_difference` goes with it.
+    computed (`loss_chunks`, `keeps_inputs`, `fused_scores`, `keeps_logits`, `half`, `workspaces`,
+    `untied`, `last_tokens`, `reserves`); `explained_difference` goes with it.
     """
 
     row: PublishedRow
@@ -108,8 +114,8 @@ def report() -> list[Compared]:
     compared: list[Compared] = []
     for row in published():
         found = forecast(row.request)
-        peak = found.peak_bytes
-        explained = peak + _mechanism(row, found)
+        peak = _after_step(found) if row.last_tokens else found.peak_bytes
+        explained = _explained(row, found)
         compared.append(
             Compared(
                 row,
@@ -120,6 +126,22 @@ def report() -> list[Compared]:
             )
         )
     return compared
+
+
+def _explained(row: PublishedRow, found: Forecast) -> int:
+    """Return the bytes that the source would have read, by the row's own mechanisms."""
+    if row.last_tokens:
+        logits = row.request.compute_itemsize * row.last_tokens
+        logits *= architecture(row.request.model).vocab_size
+        return _after_step(found) + logits
+    peak = found.peak_bytes + _mechanism(row, found)
+    return reserved_for(row.request, peak).likely_bytes if row.reserves else peak
+
+
+def _after_step(found: Forecast) -> int:
+    """Return the bytes that are alive between the optimizer's step and the gradients' end."""
+    held = found.weights_bytes + found.adapter_bytes + found.optimizer_bytes
+    return held + found.gradients_bytes
 
 
 def _mechanism(row: PublishedRow, found: Forecast) -> int:
@@ -133,6 +155,9 @@ def _mechanism(row: PublishedRow, found: Forecast) -> int:
     # A base prepared for training has its head in fp32.
     logit = 4 if request.prepare_kbit else request.compute_itemsize
     logits = logit * request.tokens * shapes.vocab_size
+    # A second table of words, with its gradient and states where it is trained.
+    copies = 4 if request.trains_all else 1
+    head = copies * request.weight_itemsize * shapes.vocab_size * shapes.hidden_size
     narrower = 0
     if row.half and logit == 2 and found.peak_moment == OF_ATTENTION:
         # As far as another moment does not become the highest, which fused attention has too.
@@ -145,6 +170,7 @@ def _mechanism(row: PublishedRow, found: Forecast) -> int:
         + logits * row.keeps_logits
         - narrower
         + WORKSPACE_BYTES * row.workspaces
+        + head * row.untied
     )
 
 

@@ -8,9 +8,11 @@ Where layers do not repeat, all of them are traced.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
@@ -18,6 +20,7 @@ from labs_lib.memory.allocator import CachingAllocator, logits_of, replayed
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
+from labs_lib.memory.extrapolating import Bytes, Group, Key, extrapolated
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
@@ -28,14 +31,9 @@ from labs_lib.step.families import family_of
 if TYPE_CHECKING:
     from labs_lib.memory.building import Plan
     from labs_lib.memory.recorder import StepRecorder
-    from labs_lib.memory.stacks import Pattern
 
 # Tracing stands in for some of torch's functions meanwhile, in all threads at once.
 _ONE_AT_A_TIME = threading.RLock()
-
-Bytes = dict[str, int]
-Key = tuple[str, ...]
-Group = tuple[str, str, tuple[int, ...], str, str]
 
 
 def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> Forecast:
@@ -50,11 +48,29 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     buffers inside a kernel.
     """
     request = request_of(model, **fields)
-    with _ONE_AT_A_TIME, quiet():
+    with tracing_alone():
         return _traced(request, whole)
 
 
-def _traced(request: MemoryRequest, whole: bool) -> Forecast:
+@contextlib.contextmanager
+def tracing_alone() -> Iterator[None]:
+    """Hold off other threads' traces, and keep the libraries quiet."""
+    with _ONE_AT_A_TIME, quiet():
+        yield
+
+
+def shot_of(request: MemoryRequest) -> tuple[dict[str, Any], MemoryRequest]:
+    """Return a trace in plain numbers, as `snapshot` gives it, and the request filled in.
+
+    Errors as `trace`.
+    """
+    with tracing_alone():
+        config, plan, _ = planned(request)
+        return snapshot_of_plan(config, plan), plan.request
+
+
+def planned(request: MemoryRequest) -> tuple[Any, Plan, tuple[str, ...]]:
+    """Return the configuration, how it is traced, and what a reader should know of that."""
     from labs_lib.memory.building import plan_of
 
     config = config_of(request.model, request)
@@ -66,14 +82,23 @@ def _traced(request: MemoryRequest, whole: bool) -> Forecast:
             "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
             "which shapes alone do not have; the formula (without --trace) forecasts it"
         )
-    plan = plan_of(config, with_targets(request))
-    if plan.pattern is not None and not whole:
+    return config, plan_of(config, with_targets(request)), remarks
+
+
+def _traced(request: MemoryRequest, whole: bool) -> Forecast:
+    config, plan, remarks = planned(request)
+    shot = snapshot(config, plan.request) if whole else snapshot_of_plan(config, plan)
+    return _forecast(plan, shot, config.model_type, remarks, shot["timeline"] if whole else None)
+
+
+def snapshot_of_plan(config: Any, plan: Plan) -> dict[str, Any]:
+    """Trace a model of any depth, as `snapshot` does; where its layers repeat, two shallow ones."""
+    if plan.pattern is not None:
         low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
-        deep = _extrapolate(low, high, plan.pattern)
+        deep = extrapolated(low, high, plan.pattern)
         if deep is not None:
-            return _forecast(plan, deep, kind, remarks)
-    shot = snapshot(config, plan.request)
-    return _forecast(plan, shot, kind, remarks, shot["timeline"] if whole else None)
+            return deep
+    return snapshot(config, plan.request)
 
 
 def reservation(request: MemoryRequest, *, keeps_logits: bool = False) -> CachingAllocator:
@@ -82,7 +107,7 @@ def reservation(request: MemoryRequest, *, keeps_logits: bool = False) -> Cachin
     With `keeps_logits` the training loop holds on to the model's output in the backward pass.
     Errors as `trace`.
     """
-    with _ONE_AT_A_TIME, quiet():
+    with tracing_alone():
         config = config_of(request.model, request)
         recorder = snapshot(config, with_targets(request))["recorder"]
     vocabulary = config.get_text_config().vocab_size
@@ -125,6 +150,7 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     from labs_lib.memory import building, fakes, optimizers, placing, step, tensors
     from labs_lib.memory.recorder import StepRecorder
     from labs_lib.memory.stacks import main_stack
+    from labs_lib.memory.units import units_of
 
     with quiet():
         model = building.meta_model(config, request, depth)
@@ -148,11 +174,13 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
                     p.numel() * p.element_size() for p in model.parameters() if p.requires_grad
                 ),
             }
+            units = units_of(model)
     return summarize(recorder) | {
         "layers": depth or len(main_stack(model).layers),
         "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
         "recorder": recorder,
+        "units": units,
         "trainable": trainable,
         "total": total,
     }
@@ -256,65 +284,6 @@ def _groups(
     return {key: (count, size) for key, (count, size) in groups.items()}
 
 
-def _extrapolate(
-    low: dict[str, Any], high: dict[str, Any], pattern: Pattern
-) -> dict[str, Any] | None:
-    """Return the deep model's figures; None where the shallow ones did not run alike."""
-    steps = (pattern.layers - low["layers"]) // pattern.period
-
-    def line(at_low: int, at_high: int) -> int:
-        return at_low + (at_high - at_low) * steps
-
-    def by_kind(at_low: Bytes, at_high: Bytes) -> Bytes:
-        return {kind: line(at_low[kind], at_high[kind]) for kind in at_low}
-
-    low_peaks, high_peaks = _by_place(low, pattern), _by_place(high, pattern)
-    if not low_peaks.keys() <= high_peaks.keys():
-        return None
-    peaks: dict[Key, dict[str, Any]] = {}
-    groups: dict[Key, dict[Group, tuple[int, int]]] = {}
-    for key in low_peaks:
-        (low_key, low_peak), (high_key, high_peak) = low_peaks[key], high_peaks[key]
-        kinds = by_kind(low_peak["kinds"], high_peak["kinds"])
-        peaks[key] = {"total": sum(kinds.values()), "kinds": kinds}
-        ones, others = low["groups"][low_key], high["groups"][high_key]
-        groups[key] = {
-            group: (line(ones.get(group, (0, 0))[0], count), line(ones.get(group, (0, 0))[1], size))
-            for group, (count, size) in others.items()
-        }
-    return {
-        "layers": pattern.layers,
-        "idle": low["idle"],
-        "peaks": peaks,
-        "groups": groups,
-        "ends": {
-            key: by_kind(low["ends"][key], high["ends"][key])
-            for key in low["ends"]
-            if key in high["ends"] and not key[1].startswith("layer")
-        },
-        "sizes": {name: line(low["sizes"][name], high["sizes"][name]) for name in low["sizes"]},
-        "trainable": line(low["trainable"], high["trainable"]),
-        "total": line(low["total"], high["total"]),
-    }
-
-
-def _by_place(shot: dict[str, Any], pattern: Pattern) -> dict[Key, tuple[Key, dict[str, Any]]]:
-    """Name each layer's moments by its place: before the pattern, in its first period, or last."""
-    prefix, period, layers = pattern.prefix, pattern.period, shot["layers"]
-    places: dict[Key, tuple[Key, dict[str, Any]]] = {}
-    for key, peak in shot["peaks"].items():
-        phase, where, micro = key
-        if not where.startswith("layer "):
-            places[key] = (key, peak)
-            continue
-        index = int(where.removeprefix("layer "))
-        if index < prefix + 2 * period:
-            places[(phase, f"layer {index}", micro)] = (key, peak)
-        if index >= layers - period:
-            places[(phase, f"layer last{index - layers + 1 or ''}", micro)] = (key, peak)
-    return places
-
-
 def _forecast(
     plan: Plan,
     shot: dict[str, Any],
@@ -343,7 +312,7 @@ def _forecast(
         trainable_parameters=shot["trainable"],
         total_parameters=shot["total"],
         at_peak=peak["kinds"],
-        peak_moment=_moment_name(key),
+        peak_moment=moment_name(key),
         moments={
             "after load": loaded,
             "after forward": forward,
@@ -376,7 +345,8 @@ def _live_groups(groups: dict[Group, tuple[int, int]]) -> tuple[LiveGroup, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.size_bytes, row)))
 
 
-def _moment_name(key: Key) -> str:
+def moment_name(key: Key) -> str:
+    """Return a moment in words, such as "backward of the layer last"."""
     phase, where, _ = key
     return {
         ("backward", "head"): "backward of the loss and the output head",

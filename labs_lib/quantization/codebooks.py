@@ -7,6 +7,7 @@ A code book is a one-dimensional fp32 tensor; a code is a position in it.  All v
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 
 import torch
 
@@ -45,6 +46,17 @@ def _from_quantiles(negatives: int, positives: int) -> torch.Tensor:
         [-side(negatives), torch.zeros(1, dtype=torch.float32), side(positives).flip(0)]
     )
     return values / values.max()
+
+
+def slice_shares(book: torch.Tensor, outermost: float = NF4_OUTERMOST) -> list[float]:
+    """Return the share of normal weights between each two neighbors of a normal code book.
+
+    `book` is ascending with largest value 1, which represents the quantile of `outermost`, a
+    probability. One share fewer than values; the tails beyond both ends are left out.
+    """
+    quantiles = book.double() * torch.special.ndtri(torch.tensor(outermost, dtype=torch.float64))
+    below = torch.special.ndtr(quantiles).tolist()
+    return [right - left for left, right in pairwise(below)]
 
 
 def fp4_codebook() -> torch.Tensor:

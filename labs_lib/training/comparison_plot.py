@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from labs_lib import figures
+from labs_lib.colors import of_method
 from labs_lib.training.comparison import PARTS, Comparison
 
 
@@ -31,8 +32,9 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
     memory.legend(fontsize=8, loc="upper right", ncols=2, reverse=True)
     memory.set_title("memory", fontsize=11)
     speed.bar(
-        methods, [comparison.mean(m, "seconds_per_step") for m in methods], color=figures.PALETTE[4]
-    )
+        methods, [comparison.mean(m, "seconds_per_step") for m in methods],
+        color=[of_method(m) for m in methods],
+    )  # fmt: skip
     speed.set_ylabel("seconds a step")
     speed.set_title("time", fontsize=11)
     wide = 0.38
@@ -46,10 +48,10 @@ def comparison_figure(comparison: Comparison) -> tuple[Any, str]:
         ]
         score.bar(
             [at + shift * wide for at in range(len(methods))], means, width=wide, yerr=reach,
-            label=label, color=figures.PALETTE[2 if shift < 0 else 1], capsize=3,
+            label=label, color=figures.PALETTE[4 if shift < 0 else 5], capsize=3,
         )  # fmt: skip
     score.set_xticks(range(len(methods)), methods)
-    score.set_ylabel("%")
+    score.set_ylabel("share (%)")
     score.set_ylim(0, 135)
     score.set_yticks(range(0, 101, 20))
     score.legend(fontsize=8, loc="upper center", ncols=2)
@@ -70,8 +72,8 @@ def draw_seeds(values: Mapping[str, Sequence[float]], *, title: str, label: str)
     `values` maps a method to one number a seed; `label` says on the axis what it is, in percent.
     """
     fig, axes = figures.new_figure(title, label, "", height_inches=1.2 + 0.6 * len(values))
-    for row, (color, numbers) in enumerate(zip(figures.PALETTE, values.values(), strict=False)):
-        axes.plot(numbers, [row] * len(numbers), "o", color=color, markersize=10, alpha=0.7)
+    for row, (method, numbers) in enumerate(values.items()):
+        axes.plot(numbers, [row] * len(numbers), "o", color=of_method(method), markersize=10)
         mean = statistics.fmean(numbers)
         axes.plot(mean, row, "|", color=figures.INK, markersize=28, markeredgewidth=2)
     axes.set_yticks(range(len(values)), values)

@@ -15,6 +15,7 @@ from labs_lib.models.chat import chat_texts
 from labs_lib.models.windows import check_tokens, room_for
 from labs_lib.step.families import family_of
 from labs_lib.training.engine.evaluating import evaluating
+from labs_lib.training.engine.last_token import head_in_one_product
 from labs_lib.training.records import Record
 
 if TYPE_CHECKING:
@@ -121,17 +122,18 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
         cache = model(input_ids=beginning[:1], use_cache=True, logits_to_keep=1).past_key_values
         cache.batch_repeat_interleave(len(texts))
         cached["past_key_values"] = cache
-    output = model.generate(
-        input_ids=ids,
-        attention_mask=torch.cat([torch.ones_like(beginning), own["attention_mask"]], dim=1),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        pad_token_id=tokenizer.pad_token_id,
-        **cached,
-    )
+    with head_in_one_product(model):
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=torch.cat([torch.ones_like(beginning), own["attention_mask"]], dim=1),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=tokenizer.pad_token_id,
+            **cached,
+        )
     new = output[:, ids.shape[1] :]
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 

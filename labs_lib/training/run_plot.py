@@ -26,7 +26,9 @@ def draw_scores(run: Run, labels: Mapping[str, str]) -> figures.Picture:
     ]
     title = "Held-out answers " + ", ".join(findings)
     fig, axes = figures.new_figure(title, "", f"held-out answers (% of {len(run.after.prompts)})")
-    for shift, color, when in zip((-0.2, 0.2), figures.PALETTE, ("before", "after"), strict=False):
+    # Before training the model is the base alone; afterwards an adapter is on it.
+    colors = figures.MEMORY_COLORS["weights"], figures.MEMORY_COLORS["adapter"]
+    for shift, color, when in zip((-0.2, 0.2), colors, ("before", "after"), strict=True):
         heights = [each[when] for each in shares.values()]
         places = [at + shift for at in range(len(shares))]
         bars = axes.bar(places, heights, width=0.38, label=when, color=color)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labs_lib import figures
+from labs_lib.colors import of_method
 from labs_lib.training.sweep_points import Spread
 
 LOSS = "held-out loss (nats per token)"
@@ -36,7 +37,8 @@ def draw_lines(
             [mean - spread.low for mean, spread in zip(means, line.values(), strict=True)],
             [spread.high - mean for mean, spread in zip(means, line.values(), strict=True)],
         ]
-        axes.errorbar(list(line), means, reach, label=label, color=color, marker=marker, capsize=4)
+        own = of_method(label, otherwise=color)
+        axes.errorbar(list(line), means, reach, label=label, color=own, marker=marker, capsize=4)
     if before is not None:
         axes.axhline(before, color=figures.INK, linestyle=":", label="before training")
     places = sorted({x for line in lines.values() for x in line})

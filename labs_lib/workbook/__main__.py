@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 
 from labs_lib.endings import one_line_errors
-from labs_lib.workbook.laying import FOLDER, Laid, State, lay
+from labs_lib.workbook.laying import Laid, State, lay
 
 
 def news(laid: list[Laid]) -> list[str]:
     """Return what a student should know: where the work is, and which lessons have a newer text."""
     lines = []
     if any(each.state is State.LAID for each in laid):
-        lines.append(f"Your lessons are in {FOLDER}/; what you change there is never overwritten.")
+        folder = laid[0].lesson.file.parent.name
+        lines.append(f"Your lessons are in {folder}/; what you change there is never overwritten.")
     if newer := [each.lesson.number for each in laid if each.update]:
         call = "python3 course.py lesson NUMBER --update"
         lines.append(

@@ -1,7 +1,8 @@
 """Lay the student's copies of the lessons into `workbook/`, and never over a student's work.
 
-Beside the copies, `workbook/.laid` keeps what was laid there last. A copy that still holds the same
-cells is the author's, and follows the author's text; any other file is the student's, and stays.
+`LABS_WORKBOOK` names another folder. Beside the copies, `.laid` keeps what was laid there last. A
+copy that still holds the same cells is the author's, and follows the author's text; any other file
+is the student's, and stays.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from labs_lib.texts import UnreadableError
 from labs_lib.workbook.copies import copy_text, files_shown
 from labs_lib.workbook.documents import parse_notebook, work_in
 
-FOLDER = "workbook"
+FOLDER = paths.WORKBOOK
 _RECORD = ".laid"
 
 
@@ -90,7 +91,7 @@ class Lesson:
     @property
     def file(self) -> Path:
         """The student's copy."""
-        return self.course / FOLDER / self.edition.name
+        return paths.workbook_dir(self.course) / self.edition.name
 
     def copy(self) -> Copy:
         """Return the student's copy with what the author gives now.
@@ -116,7 +117,7 @@ class Lesson:
         return [self._copy(p, (folder / p).read_bytes()) for p in files_shown(self.edition)]
 
     def _copy(self, place: Path, content: bytes) -> Copy:
-        workbook = self.course / FOLDER
+        workbook = paths.workbook_dir(self.course)
         return Copy(workbook / place, workbook / _RECORD / place, content)
 
 
@@ -165,10 +166,14 @@ def find_lesson(course: Path, name: str) -> Lesson:
 
 
 def course_folder() -> Path:
-    """Return the folder of the course that the current folder is in, or that this package is in.
+    """Return the course's folder: `LABS_COURSE`, or the one that this folder or package is in.
 
     Raises `LabError` where there is none: the lessons are no part of an installed package.
     """
+    if (named := paths.named_course()) is not None:
+        if not lessons_of(named):
+            raise LabError(f"LABS_COURSE: {named} holds no lessons; name the course's folder")
+        return named
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "course.py").is_file() and (folder / "notebooks" / "source").is_dir():

@@ -47,7 +47,7 @@ from labs_lib.training import (
     quiet_libraries,
     train,
 )
-from labs_lib.widgets import ask, show_progress
+from labs_lib.widgets import LoRALayer, ask, show_progress
 
 # %% [markdown]
 # ## What can this machine do?
@@ -133,6 +133,28 @@ draw_layer(d_in=576, d_out=576, rank=8)
 #
 # $B$ starts at zero, so at first the adapter adds nothing and the model answers as before. Lesson
 # 02 explains why.
+
+# %% [markdown]
+# ### Instrument: the LoRA layer
+#
+# Here is a layer that is small enough to show every number: $W$ is 6 × 6, and the rank is 2.
+#
+# **Predict:** how many numbers do $A$ and $B$ have together? Replace `...` with your number; then
+# run the cells.
+
+# %%
+predict("00.small-adapter", ...)
+
+# %%
+LoRALayer(rank=2)
+
+# %% [markdown]
+# Press *one step* a few times. $A$ and $B$ change, and $y$ comes closer to the output that is
+# wanted; $W$ stays as it is. Press *switch off*: $y$ is the base's again. Then move the rank, and
+# compare the counts with those of a real layer of width 576.
+
+# %%
+compare_prediction("00.small-adapter", LoRALayer(rank=2).figures()["trained"])
 
 # %% [markdown]
 # ### Predict
@@ -330,6 +352,17 @@ ask("00.course.rhythm")
 
 # %%
 show_progress()
+
+# %% [markdown]
+# ## The film
+#
+# Four and a half minutes on what comes next: where the bytes go, how the layer works, what QLoRA
+# adds, and when to use which. It has no sound. Everything is on the screen and in the captions.
+#
+# <video controls preload="metadata" width="100%" src="../film/lora.webm"><track default kind="captions" srclang="en" label="English" src="../film/lora.vtt"></video>
+#
+# If it does not play here, open [the film](../film/lora.webm) by itself, or read
+# [the transcript](../film/transcript.md).
 
 # %% [markdown]
 # ## What the course holds

@@ -481,6 +481,8 @@ published_table().folded("every published peak and its forecast")
 # - LitGPT's Falcon keeps no attention scores; transformers' Falcon keeps all.
 # - torchtune takes the loss in eight pieces and compiles the layers; the second has no term.
 # - FitCheck keeps the logits during the backward pass. With them, less than 2 % is left.
+# - PEFT's suite reads its memory after the step, with the last batch's logits still alive.
+# - LitGPT gives Llama 3.2's head a table of its own.
 #
 # The formula describes the libraries of this course. Another library can need 40 % less.
 

@@ -56,7 +56,7 @@ from labs_lib.assessment import check, compare_prediction, hint, predict, show_t
 from labs_lib.ledger import claim
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, answer, quiet_libraries, train
-from labs_lib.widgets import RankAlpha, arrange, ask, show_progress
+from labs_lib.widgets import LoRALayer, RankAlpha, arrange, ask, show_progress
 
 # %% [markdown]
 # ### The path of one input
@@ -321,6 +321,36 @@ lowrank.draw_starts(losses)
 #   you know.
 # - **Both zero** gives neither factor a gradient, so nothing ever changes.
 
+# %% [markdown]
+# ### Instrument: the LoRA layer
+#
+# The layer of lesson 00 again, 6 × 6, with a rank of 2. $A$ and $B$ have 12 numbers each, and $B$ is
+# zero.
+#
+# **Predict:** how many of the 24 numbers does the first step of training change?
+
+# %%
+predict("02.first-step", ...)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+layer = lowrank.example_layer()
+before, after = layer.trained(2, 0), layer.trained(2, 1)
+changed = [int((old != new).sum()) for old, new in zip(before, after, strict=True)]
+print(f"changed: {changed[0]} of A's 12 numbers, {changed[1]} of B's")
+
+# %%
+compare_prediction("02.first-step", sum(changed))
+
+# %%
+LoRALayer(rank=2)
+
+# %% [markdown]
+# Follow the two gradients from step to step. The outputs that are wanted differ from the base's by a
+# change of rank 2: press *ten steps* until the loss no longer falls, at rank 1 and at rank 2. From
+# rank 3 on, $A$ and $B$ hold as many numbers as this small $W$, or more; at a width of 576 they are
+# far from it.
+
 # %%
 show_task("02.prepare")
 
@@ -364,7 +394,8 @@ RankAlpha(model="smollm2-135m-instruct", targets="q,v", rank=8, alpha=16)
 # %% [markdown]
 # ## Merging
 #
-# $\frac{\alpha}{r}BA$ has the shape of $W$, so it can be added to $W$ once and for all.
+# $\frac{\alpha}{r}BA$ has the shape of $W$, so it can be added to $W$ once and for all. *Merge* in
+# the instrument above does so: the second path is gone, and $y$ is the same.
 
 # %%
 show_task("02.merge")

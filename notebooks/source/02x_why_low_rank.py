@@ -41,8 +41,7 @@ from labs_lib.assessment import check, compare_prediction, hint, predict, show_t
 from labs_lib.tables import Table
 from labs_lib.training import Recipe, assert_learned, quiet_libraries, train
 from labs_lib.training.encoding import Encoder
-from labs_lib.widgets import LowRankExplorer, arrange, ask, show_progress
-from labs_lib.widgets.low_rank_explorer import sample_picture
+from labs_lib.widgets import OuterProducts, arrange, ask, show_progress
 
 # %% [markdown]
 # ## Rank, in a picture
@@ -58,7 +57,7 @@ from labs_lib.widgets.low_rank_explorer import sample_picture
 # the first $r$ terms keep.
 
 # %%
-picture = sample_picture()
+picture = lowrank.sample_picture()
 terms = lowrank.factorise(picture)
 print(f"{picture.shape[0]} × {picture.shape[1]} gray values, at most rank {terms.largest_rank}")
 print("the first singular values:", ", ".join(f"{value:.1f}" for value in terms.spectrum[:5]))
@@ -67,8 +66,30 @@ print("the first singular values:", ", ".join(f"{value:.1f}" for value in terms.
 lowrank.draw_at_ranks(picture, (1, 4, 16, terms.largest_rank))
 
 # %% [markdown]
-# Rank 1 keeps most of the energy, but there is no house to be seen. Energy is not meaning. Remember
-# that when we cut a model.
+# Rank 1 keeps most of the energy, but there is no house to be seen.
+#
+# **Predict:** a picture that is the same gray everywhere, as bright as ours on average, is of rank 1
+# as well. What percentage of the energy does it keep?
+
+# %%
+predict("02x.gray-percent", ...)
+
+# %%
+gray_percent = 100 * picture.mean() ** 2 / (picture**2).mean()
+compare_prediction("02x.gray-percent", round(float(gray_percent), 1), unit="%")
+
+# %% [markdown]
+# Most of a picture's energy is its brightness. So a share of energy needs a baseline, and energy is
+# not meaning. Remember both when we cut a model.
+
+# %% [markdown]
+# ### Instrument: rank as outer products
+#
+# Add one term after the other. The 6 × 6 matrix has a rank below 6: watch the number of terms after
+# which nothing is left. Then choose the picture (here 48 × 64) and see when the house appears.
+
+# %%
+OuterProducts(rank=1)
 
 # %%
 show_task("02x.energy-kept")
@@ -341,15 +362,15 @@ lowrank.draw_effect({r: effect[r] for r in (1, 8, 64)}, energy)
 # the rank that is usual for LoRA.
 
 # %% [markdown]
-# ### Instrument: the low-rank explorer
+# ### Instrument: a weight and its change
 #
-# Drag the rank. Then choose the weight, then the trained change, and compare the slopes of the two
-# spectra.
+# Drag the number of terms. Then choose the weight, and compare the slopes of the two spectra. The
+# mean value, which kept so much of the picture, keeps next to nothing here.
 
 # %%
 lowrank.eject(base)  # the base as it was
-sources = {"q_proj 15: W": weight, "q_proj 15: ΔW, trained": delta}
-LowRankExplorer(sources, source="q_proj 15: ΔW, trained", rank=8)
+matrices = {"q_proj 15: W": weight, "q_proj 15: ΔW, trained": delta}
+OuterProducts(matrices, source="q_proj 15: ΔW, trained", rank=8)
 
 # %% [markdown]
 # ## Knowledge check

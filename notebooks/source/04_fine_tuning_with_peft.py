@@ -49,7 +49,7 @@ from labs_lib.assessment import (
     solution,
 )
 from labs_lib.tables import Table
-from labs_lib.widgets import ask, show_progress
+from labs_lib.widgets import LossTokens, ask, show_progress
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -141,6 +141,35 @@ compare_prediction("04.counted-percent", round(100 * counted), unit="%")
 # %% [markdown]
 # Under each token you see its id, then its label. The end mark counts too: without it the model would
 # never learn to stop. The labels are not shifted; the model shifts them itself.
+#
+# ### What the loss sees
+#
+# The mask is a choice, and so are the template, the cut at `max_length` and the end token.
+#
+# **Predict:** take the mask away, so that every label is the token's id. Of how many predictions is
+# the loss of this row then the mean?
+
+# %%
+predict("04.terms-unmasked", ...)
+
+# %% [markdown]
+# Switch the mask off, then the template. Look at a token by a click or the arrow keys: the underlined
+# ones are what it is predicted from. Cut the row until the end token is gone, then the answer.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+LossTokens(tokenizer, captain.train[0])
+
+# %%
+tokens = data.templated_tokens(tokenizer, captain.train[0].prompt, captain.train[0].completion)
+unmasked = data.loss_view(tokens, mask_prompt=False)
+compare_prediction("04.terms-unmasked", unmasked.terms)
+
+# %% [markdown]
+# One fewer than there are tokens: nothing comes before the first, so it is not predicted.
+#
+# *masked* shows a common fault. This tokenizer pads with its end token, and a collator that masks
+# padding by its id masks the end of every answer too.
 
 # %% [markdown]
 # ## Add LoRA

@@ -44,7 +44,7 @@ from labs_lib.assessment import check, compare_prediction, hint, predict, show_t
 from labs_lib.ledger import claim
 from labs_lib.tables import Table
 from labs_lib.training import LiveBytes, Recipe, assert_learned, quiet_libraries, train
-from labs_lib.widgets import NF4Explorer, arrange, ask, show_progress
+from labs_lib.widgets import NF4Explorer, NF4Line, QLoRAStep, arrange, ask, show_progress
 
 # %%
 predict("05.base-share", ...)
@@ -88,11 +88,27 @@ compare_prediction("05.base-share", round(100 * base_share), unit="%")
 #
 # The weights of a trained layer are nearly normally distributed: many are small, few are large.
 # Evenly spaced values would spend half of the list on the few large ones. NF4 ("normal float, 4
-# bits") takes equal steps of **probability** instead of equal distances. The picture cuts the bell
-# curve into slices; those on one side of zero have equal shares of the weights.
+# bits") takes equal steps of **probability** instead of equal distances.
+#
+# **Predict:** each value represents all weights that are nearest to it. Where do these ranges come out
+# wider: "near zero" or "near the ends"?
 
 # %%
-quant.bell_figure()
+predict("05.wider-ranges", ...)
+
+# %% [markdown]
+# The instrument cuts the bell curve at the sixteen values. The slices on one side of zero have equal
+# shares of the weights. Drag the blue weight, or move it with the arrow keys: it snaps to the nearest
+# value, and the shaded range is what snaps there too. Then compare with equal distances.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+NF4Line()
+
+# %%
+gaps = quant.nf4_codebook().diff()
+wider = "near the ends" if gaps[-1] > gaps[8] else "near zero"
+compare_prediction("05.wider-ranges", wider)
 
 # %% [markdown]
 # The bell curve never ends, so the list has to stop somewhere: at the probability `NF4_OUTERMOST`,
@@ -214,8 +230,8 @@ Table.of(
 
 # %% [markdown]
 # Small blocks are accurate but need more scales; large blocks are cheap but sensitive to outliers.
-# QLoRA uses 64. In the instrument you can change the type, the block size and the outlier. Watch
-# which codes are used and what a weight costs.
+# QLoRA uses 64. The instrument before showed one weight; this one shows a layer's. Change the type, the
+# block size and the outlier. Watch which codes are used and what a weight costs.
 
 # %%
 NF4Explorer(weights=weight)
@@ -484,6 +500,44 @@ for name, product in products.items():
 # %% [markdown]
 # With ordinary products every layer would keep its restored weight at once: the 16-bit model would
 # be back in memory.
+#
+# ### One step, moment by moment
+#
+# A layer has more than one map. Here an MLP of Llama-2-7B's sizes (without its gate) takes a step:
+# x → up → SiLU → down → y, each map with a 4-bit base and an adapter in parallel. Colors are dtypes.
+#
+# **Gradient checkpointing** keeps only x and computes the rest again in the backward pass.
+# **Predict:** does it lower the peak inside this one layer? (`True` or `False`)
+
+# %%
+predict("05.checkpointing-peak", ...)
+
+# %% [markdown]
+# Press *Next* and watch the 16-bit copy appear and go. Then switch checkpointing on.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+QLoRAStep()
+
+# %%
+# NBVAL_CHECK_OUTPUT
+steps = {on: quant.layer_step(checkpointing=on) for on in (False, True)}
+Table.of(
+    ("checkpointing", "peak (MB)", "waits between the passes (MB)", "in 32 layers (MB)", "restored"),
+    [
+        (on, *(f"{n / 1e6:.1f}" for n in (max(step.totals), step.kept_bytes, 32 * step.kept_bytes)),
+         f"{step.times_restored()} times")
+        for on, step in steps.items()
+    ],
+)  # fmt: skip
+
+# %%
+compare_prediction("05.checkpointing-peak", max(steps[True].totals) < max(steps[False].totals))
+
+# %% [markdown]
+# Inside the layer nothing is gained: what was not kept is there again when the backward pass needs
+# it, with the gradient of y besides. The gain is in the *other* layers, which meanwhile keep only
+# their x. The price is a second forward pass, so each weight is restored once more.
 
 # %%
 show_task("05.ledger")
@@ -683,7 +737,26 @@ print(f"moved, there and back: {paged.transferred_bytes / 1e9:.2f} GB; fits in 9
 #
 # Lesson 02 merged an adapter into its matrix, exactly up to rounding. With a 4-bit base that is not
 # so. `merge_and_unload` restores a weight, adds $\frac{\alpha}{r}BA$ and **quantizes the sum again**.
-# An update much smaller than the gap between two of the sixteen values is lost.
+#
+# **Predict:** the weight 0.12 lies in a block with absmax 0.5; its value is restored to 0.1231. How
+# large must a positive update be, at least, to give it another code?
+
+# %%
+predict("05.least-update", ...)
+
+# %% [markdown]
+# Move the update until the code changes, and compare with the same update in 16 bits.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+NF4Line(merging=True, weight=0.12, update=0.004)
+
+# %%
+least = quant.merge_update(0.12, 0.004, absmax=0.5, book=book.tolist()).least_up
+compare_prediction("05.least-update", round(least, 4))
+
+# %% [markdown]
+# An update that stays below half the gap between two values is lost; one above it becomes a whole gap.
 #
 # How many codes does our adapter change? And does the merged model still speak like a captain?
 

@@ -54,7 +54,8 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[LabServer]:
     At the end the server and every kernel that it started are gone.
     """
     course, settings = folder / "course", folder / "jupyter"
-    shutil.copytree(ROOT / "notebooks", course / "notebooks")
+    for name in ("film", "notebooks"):
+        shutil.copytree(ROOT / name, course / name)
     workbook.lay(course)
     _write(settings / "config" / "labconfig" / "page_config.json", PAGE_CONFIG)
     for name, content in SETTINGS.items():

@@ -15,7 +15,6 @@ from labs_lib.memory import cards
 from labs_lib.widgets import (
     ByteBar,
     KnobEffects,
-    LowRankExplorer,
     MemoryPlanner,
     NF4Explorer,
     RankAlpha,
@@ -27,7 +26,6 @@ RIGHT = 25  # of them; the others go back, so that no round ends at a slider's e
 # Instrument → the slider that is moved, and the trait behind it.
 SLIDERS: dict[type, str] = {
     RankAlpha: "rank",
-    LowRankExplorer: "rank",
     KnobEffects: "rank",
     NF4Explorer: "outlier",
     MemoryPlanner: "batch",

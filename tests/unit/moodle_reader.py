@@ -1,9 +1,9 @@
 """Reads Moodle XML by the rules of Moodle's own importer, and stops where that stops.
 
 Followed: question/format/xml/format.php (import_headers, import_multichoice, import_shortanswer,
-import_numerical, import_category, import_hints), question/format.php (importprocess: grades must
-be in Moodle's list, and a question's notice or error ends the import), and
-question/type/ordering/questiontype.php (import_from_xml, save_question_options), as of Moodle 5.
+import_numerical, import_category, import_hints, import_combined_feedback), question/format.php
+(importprocess: grades must be in Moodle's list, and a question's notice or error ends the import),
+and question/type/ordering/questiontype.php (import_from_xml, save_question_options); Moodle 5.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Imported:
     units: dict[str, float] = field(default_factory=dict)  # unit → multiplier, the default first
     settings: dict[str, str] = field(default_factory=dict)
     hints: list[str] = field(default_factory=list)
+    to_a_wrong_answer: str = ""
 
     def grade_number(self, text: str, unit: str | None) -> float:
         """Return the mark, as qtype_numerical_question::grade_response computes it."""
@@ -110,6 +111,7 @@ def _question(node: ET.Element, category: tuple[str, ...]) -> Imported:
         [_text(answer, "feedback") for answer in answers],
         settings={part.tag: part.text or "" for part in node if len(part) == 0},
         hints=[(hint.findtext("text") or "").strip() for hint in node.findall("hint")],
+        to_a_wrong_answer=_text(node, "incorrectfeedback"),
     )
     if not all(question.answers) or not question.text:
         raise StoppedError(f"{name}: an empty text")

@@ -58,7 +58,7 @@ def test_start_is_the_default_verb():
 def test_fast_leaves_out_training_and_the_browser():
     names = [name for name, _ in checks.test_parts(fast=True)]
     assert names == ["lint", "format", "types", "unit tests", "gpu", "notebooks"]
-    assert [name for name, _ in checks.test_parts(fast=False)] == [*names, "browser"]
+    assert [name for name, _ in checks.test_parts(fast=False)] == [*names, "hub", "browser"]
     assert all("not slow" in arguments for _, arguments in checks.test_parts(fast=True)[3:])
 
 

@@ -140,7 +140,16 @@ def test_a_private_bank_is_looked_for_where_it_is(
     assert "private.yaml: " in result.output
 
 
-VARIABLES = [("LABS_QUIZZES", paths.quizzes_dir), ("LABS_HOME", paths.cache_dir)]
+def student_copies() -> Path:
+    return paths.workbook_dir(Path("course"))
+
+
+VARIABLES = [
+    ("LABS_QUIZZES", paths.quizzes_dir),
+    ("LABS_HOME", paths.cache_dir),
+    ("LABS_CACHE", paths.cache_dir),
+    ("LABS_WORKBOOK", student_copies),
+]
 
 
 @pytest.mark.parametrize(("variable", "folder"), VARIABLES, ids=shown)
@@ -152,3 +161,10 @@ def test_a_variable_that_names_nobodys_folder_is_told(
         folder()
     monkeypatch.setenv(variable, "~/labs")
     assert folder().is_relative_to(Path.home() / "labs")
+
+
+def test_a_shared_cache_moves_no_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "own"))
+    monkeypatch.setenv("LABS_CACHE", str(tmp_path / "shared"))
+    assert paths.cache_dir() == tmp_path / "shared"
+    assert paths.data_dir() == tmp_path / "own" / "data"

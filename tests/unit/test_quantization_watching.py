@@ -22,7 +22,10 @@ def test_evenly_spaced_values_hold_unequal_shares():
 
 
 def test_the_bell_says_what_it_shows():
-    assert "above 0 has 5.8% of the weights, each below 0 6.7%" in repr(quant.bell_figure())
+    from labs_lib.widgets import NF4Line
+
+    assert "above 0 have 5.8% of the weights each, those below 6.7%" in NF4Line().text
+    assert "from 2.4% to 10.4% of the weights each" in NF4Line(book="int4").text
 
 
 def four_bit_layer():

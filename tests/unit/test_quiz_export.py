@@ -14,6 +14,7 @@ import pytest
 
 from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.export import export_banks, options_of
+from labs_lib.assessment.export.parts import feedback_of, tags_of
 from labs_lib.assessment.grading import grade, right_answer
 from labs_lib.assessment.kinds import (
     CodeQuestion,
@@ -57,6 +58,9 @@ def test_csv(tmp_path):
         question = QUESTIONS[row["id"]]
         assert row["prompt"] == question.prompt
         assert row["explanation"] == question.explanation
+        assert row["tags"].split() == tags_of(question)
+        for answer, feedback in feedback_of(question):
+            assert f"{answer} {feedback}" in row["feedback"]
         assert grade(question, Response(question.id, row["answer"])).is_correct
 
 
@@ -95,23 +99,39 @@ def test_moodle(tmp_path):
             assert full == list(question.accept)
 
 
+CP = "{http://www.imsglobal.org/xsd/imsccv1p1/imscp_v1p1}"
+
+
 def test_qti(tmp_path):
     path = tmp_path / "bank.zip"
     assert export_banks(BANKS, "qti", path, SEED) == len(WITHOUT_CODE)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        manifest = next(name for name in archive.namelist() if name == "imsmanifest.xml")
-        ET.fromstring(archive.read(manifest))
-        name = next(n for n in archive.namelist() if n.endswith(".xml") and "assessment_" in n
-                    and not n.endswith("meta.xml"))  # fmt: skip
-        root = ET.fromstring(archive.read(name))
-    space = {"q": root.tag.partition("}")[0].strip("{")}
-    items = root.findall(".//q:item", space)
+        manifest = ET.fromstring(archive.read("imsmanifest.xml"))
+        listed = [file.get("href") or "" for file in manifest.iter(f"{CP}file")]
+        assert sorted(listed) == sorted(set(archive.namelist()) - {"imsmanifest.xml"})
+        quizzes = [
+            ET.fromstring(archive.read(name)) for name in listed if not name.endswith("meta.xml")
+        ]
+        metas = [ET.fromstring(archive.read(n)) for n in listed if n.endswith("meta.xml")]
+    space = {"q": quizzes[0].tag.partition("}")[0].strip("{")}
+    titles = [f"{bank.lesson} {bank.title}" for bank in BANKS]
+    assert [quiz.find("q:assessment", space).get("title") for quiz in quizzes] == titles  # pyright: ignore[reportOptionalMemberAccess]
+    assert [meta[0].text for meta in metas] == titles
+    items = [item for quiz in quizzes for item in quiz.findall(".//q:item", space)]
     assert [item.get("title") for item in items] == list(WITHOUT_CODE)
     for item, question in zip(items, WITHOUT_CODE.values(), strict=True):
         told = words_of(" ".join(item.itertext()))
         assert words_of(markdown_html(question.explanation)) in told
         assert words_of(markdown_html(question.prompt)) in told
+        after_a_wrong_one = item.find(".//q:itemfeedback[@ident='general_incorrect_fb']", space)
+        assert words_of(question.hint) in words_of("".join(after_a_wrong_one.itertext()))  # pyright: ignore[reportOptionalMemberAccess]
+        for answer, feedback in feedback_of(question):
+            if not isinstance(question, OrderingQuestion):  # says but the first out of place
+                assert words_of(markdown_html(feedback)) in told, answer
+        fields = item.findall(".//q:qtimetadatafield", space)
+        tags = [field[1].text for field in fields if field[0].text == "tag"]
+        assert tags == tags_of(question)
         rewarded = [
             each.text
             for condition in item.findall(".//q:respcondition", space)

@@ -59,10 +59,10 @@ def changed(bank: Bank, place: int, **fields: Any) -> Bank:
 
 
 def text_of(page: str) -> str:
-    """Return what a page shows, in single spaces."""
+    """Return what a page shows before its hint is opened, in single spaces."""
     shown = BeautifulSoup(page, "html.parser")
-    for style in shown.find_all("style"):
-        style.decompose()
+    for hidden in shown.find_all(["style", "details"]):
+        hidden.decompose()
     return " ".join(shown.get_text(" ").split())
 
 
@@ -74,6 +74,7 @@ def test_the_whole_deck_is_taken_in_shown_and_found_sound(app, tmp_path):
     questions = {
         question.id: parts.plain(question, 0) for bank in BANKS for question in bank.questions
     }
+    titles = {bank.lesson: parts.title_of(bank) for bank in BANKS}
     for card in map(app.col.get_card, app.col.find_cards("")):
         question = questions[card.note()["Id"]]
         front, back = card.question(), card.answer()
@@ -85,7 +86,15 @@ def test_the_whole_deck_is_taken_in_shown_and_found_sound(app, tmp_path):
             unit = f" {question.unit}" if question.unit else ""
             assert asked.endswith(f"(in {question.unit})") or not unit
             assert answered.removeprefix(asked).startswith(f" {question.answer}{unit}")
-        assert f"lesson-{question.lesson}" in card.note().tags
+        assert sorted(card.note().tags) == sorted(parts.tags_of(question))
+        hint = BeautifulSoup(front, "html.parser").find("details")
+        assert hint is not None
+        assert not hint.has_attr("open")
+        told = " ".join(hint.get_text(" ").split())
+        assert told == f"Hint {text_of(markdown_html(question.hint))}"
+        for given, feedback in parts.feedback_of(question):
+            assert text_of(markdown_html(f"**{given}** {feedback}")) in answered
+        assert app.col.decks.name(card.did) == f"LoRA Lab::{titles[question.lesson]}"
         assert ("<table>" in front) == ("\n| " in question.prompt)
         if isinstance(question, CodeQuestion):
             assert 'class="language-python"' in back

@@ -19,8 +19,8 @@ from quiz_hostile import CHANGES, TABLE, bank_of
 from test_quiz_export import labs
 
 from labs_lib.assessment.banks import load_banks
-from labs_lib.assessment.export import export_banks, left_out
-from labs_lib.assessment.export.parts import orders_of
+from labs_lib.assessment.export import Loss, export_banks, left_out, lost, parts
+from labs_lib.assessment.export.parts import orders_of, tags_of
 from labs_lib.assessment.kinds import (
     CodeQuestion,
     MultipleChoice,
@@ -54,10 +54,8 @@ def test_moodle_takes_every_question_in_its_lessons_category(moodle):
     for each in moodle:
         question = QUESTIONS[each.name]
         assert each.category == ("LoRA Lab", titles[question.lesson])
-        assert each.tags == [f"lesson-{question.lesson}", question.objective,
-                             f"difficulty-{question.difficulty}"]  # fmt: skip
-        assert len(each.hints) == 1
-        assert each.hints[0]
+        assert each.tags == tags_of(parts.plain(question, 0))
+        assert each.hints == [markdown_html(question.draw(0).hint).strip()]
         assert ("<table>" in each.text) == ("\n| " in question.prompt)
 
 
@@ -68,6 +66,9 @@ def test_moodle_asks_an_ordering_whole_and_grades_it_as_the_course_does(moodle):
         question = QUESTIONS[each.name]
         assert isinstance(question, OrderingQuestion)
         assert each.answers == [markdown_html(item.text).strip() for item in question.items]
+        for item in question.items:
+            said = words(re.sub("<.*?>", "", markdown_html(item.feedback)))
+            assert said in words(re.sub("<.*?>", "", each.to_a_wrong_answer))
         assert each.settings["selecttype"] == "ALL"
         assert each.settings["gradingtype"] == "ALL_OR_NOTHING"
 
@@ -143,6 +144,54 @@ def test_long_ids_stay_apart(tmp_path):
     assert len({each.idnumber for each in moodle_reader.read(tmp_path / "a.xml")}) == 2
 
 
+# What is lost
+
+LESSON_00 = [bank for bank in BANKS if bank.lesson == "00"]
+
+
+def counted(form: str, what: str, **options: bool) -> int:
+    return next((each.number for each in lost(BANKS, form, **options) if what in each.what), 0)
+
+
+def test_every_loss_is_counted_in_the_questions_that_have_it():
+    drawn = [question.draw(0) for question in QUESTIONS.values()]
+    units = sum(isinstance(question, NumericQuestion) and bool(question.unit) for question in drawn)
+    orderings = sum(isinstance(question, OrderingQuestion) for question in drawn)
+    assert counted("qti", "unit in the question") == units > 5
+    assert counted("qti", "choice between four orders") == orderings > 2
+    assert counted("moodle", "choice between four orders") == 0
+    assert counted("moodle", "choice between four orders", ordering_as_choice=True) == orderings
+    assert counted("moodle", "fill a quiz from each") == len(BANKS)
+    own = sum(question.depends_on_seed for question in QUESTIONS.values())
+    for form in ("csv", "qti", "moodle", "anki"):
+        assert counted(form, "drawn for each student") == own > 5
+        assert counted(form, "source") == (0 if form == "csv" else len(QUESTIONS))
+
+
+@pytest.mark.parametrize("form", ["csv", "qti", "moodle", "anki"])
+def test_the_export_says_each_loss_in_a_line(capsys, tmp_path, form):
+    arguments = ["quiz", "export", "--format", form, "--lesson", "00"]
+    arguments += ["--output", str(tmp_path / "a")]
+    code, out, _ = labs(capsys, *arguments)
+    assert code == 0
+    expected = [f"  {each}" for each in lost(LESSON_00, form)]
+    assert expected
+    assert out.splitlines()[-len(expected) :] == expected
+    found = json.loads(labs(capsys, *arguments, "--json")[1])["losses"]
+    assert [f"  {Loss(**each)}" for each in found] == expected
+
+
+def test_a_wrong_order_says_which_item_is_first_out_of_place():
+    for question in QUESTIONS.values():
+        if isinstance(question, OrderingQuestion):
+            for offer in question.interaction.as_choice().offers:
+                outcome = question.judge(offer.text)
+                assert outcome.is_correct == offer.correct
+                if not offer.correct:
+                    item = next(i for i in question.items if i.feedback in outcome.message)
+                    assert offer.feedback.endswith(item.feedback)
+
+
 # Hostile texts
 
 
@@ -163,12 +212,14 @@ def test_qti_takes_hostile_texts_as_they_stand(tmp_path):
     assert export_banks(HOSTILE, "qti", tmp_path / "a.zip") == 5 * len(CHANGES)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert not [name for name in archive.namelist() if "images" in name]
-        parts = [ET.fromstring(archive.read(n)) for n in archive.namelist() if n.endswith(".xml")]
+        files = [ET.fromstring(archive.read(n)) for n in archive.namelist() if n.endswith(".xml")]
         content = b"".join(archive.read(name) for name in archive.namelist())
     assert b"root:" not in content
-    root = next(part for part in parts if part.tag.endswith("questestinterop"))
-    space = {"q": root.tag.partition("}")[0].strip("{")}
-    items = root.findall(".//q:item", space)
+    quizzes = [part for part in files if part.tag.endswith("questestinterop")]
+    space = {"q": quizzes[0].tag.partition("}")[0].strip("{")}
+    items = [item for quiz in quizzes for item in quiz.findall(".//q:item", space)]
+    assert {quiz[0].get("title") for quiz in quizzes} == {f"{bank.lesson} A / B & <C>" for bank in
+                                                          HOSTILE}  # fmt: skip
     assert len({item.get("ident") for item in items}) == len(items) == 5 * len(CHANGES)
     for item in items:
         for text in item.findall(".//q:mattext", space):

@@ -147,3 +147,17 @@ def test_what_cannot_be_folded_is_left_alone(tiny_model: Path):
         assert not folded, "no adapter"
     with folded_in(lora(model)) as folded:
         assert not folded, "16 bits would round the adapter away"
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["base", "adapter"])
+def test_the_vocabulary_gets_all_rows_in_one_piece(tiny_model: Path, wrapped: bool):
+    """A view with gaps becomes a batch of products, with a copy of the matrix for each row."""
+    model, tokenizer = models.load(str(tiny_model), dtype="bf16")
+    model = lora(model) if wrapped else model
+    head = model.get_output_embeddings()
+    given: list[torch.Tensor] = []
+    head.register_forward_hook(lambda _head, inputs, _logits: given.append(inputs[0]))
+    evaluation.answer(model, tokenizer, TEXTS, 3)
+    assert any(len(hidden) == len(TEXTS) for hidden in given)
+    assert all(hidden.is_contiguous() and hidden.shape[1] == 1 for hidden in given)
+    assert not head._forward_pre_hooks, "it is left as it came"

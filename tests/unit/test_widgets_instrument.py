@@ -167,7 +167,7 @@ def test_text_is_escaped():
     assert "<b><b>" not in table_html([("<b>", "x")])
 
 
-@pytest.mark.parametrize("name", ["rank_alpha", "low_rank_explorer", "knob_effects"])
+@pytest.mark.parametrize("name", ["rank_alpha", "outer_products", "knob_effects"])
 def test_an_instrument_loads_neither_torch_nor_matplotlib(name):
     code = (
         f"import sys, importlib; importlib.import_module('labs_lib.widgets.{name}');"

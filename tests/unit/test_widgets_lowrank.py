@@ -1,4 +1,4 @@
-"""The three instruments of the low-rank lessons: figures by value, drawings by their text."""
+"""The instruments of the low-rank lessons: figures by value, drawings by their text."""
 
 import io
 from typing import Any
@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labs_lib.errors import LabError
 from labs_lib.lowrank import count_lora_parameters, factorise
 from labs_lib.models import catalogue, entry
 from labs_lib.widgets.heatmap import Thumbnail, grey_png, heat_png
 from labs_lib.widgets.knob_effects import KnobEffects, knob_effects, short_count
-from labs_lib.widgets.low_rank_explorer import LowRankExplorer, low_rank_figures, sample_picture
 from labs_lib.widgets.rank_alpha import ONE_MATRIX, RankAlpha, percent, rank_alpha
 
 MATRIX = np.random.default_rng(5).normal(size=(24, 40))
-ALL: list[Any] = [RankAlpha, LowRankExplorer, KnobEffects]
+ALL: list[Any] = [RankAlpha, KnobEffects]
 
 
 def control(instrument, name):
@@ -148,83 +146,6 @@ def test_rank_alpha_explains_bad_values_and_goes_on(state, expected):
     assert shown.text == RankAlpha().text
 
 
-# --- the explorer
-
-
-def test_explorer_figures_are_the_factorisations():
-    parts = factorise(MATRIX)
-    figures = low_rank_figures("mine", parts, 6)
-    assert figures.relative_error == pytest.approx(
-        np.linalg.norm(MATRIX - parts.approximation(6)) / np.linalg.norm(MATRIX)
-    )
-    assert figures.factor_numbers == 6 * 64
-    assert figures.matrix_numbers == 960
-    assert figures.break_even == 15
-
-
-def test_explorer_moves_between_sources_and_ranks():
-    shown = LowRankExplorer({"mine": MATRIX})
-    rank = control(shown, "rank")
-    assert rank.max == 120
-    rank.value = 100
-    control(shown, "source").value = "mine"
-    assert rank.max == 24
-    assert shown.rank == 24
-    assert shown.trouble == ""
-    assert shown.figures.relative_error == pytest.approx(0, abs=1e-6)
-    rank.value = 3
-    assert shown.figures == low_rank_figures("mine", factorise(MATRIX), 3)
-    assert "r = 3" in words(shown._picture.value)
-    assert "24 × 40" in words(shown._picture.value)
-
-
-def test_explorer_decomposes_each_matrix_once(monkeypatch):
-    shown = LowRankExplorer({"mine": MATRIX})
-    monkeypatch.setattr(np.linalg, "svd", None)  # a call would be a fault
-    for name in ("mine", "a picture"):
-        for rank in (1, 5, 9):
-            shown.set(source=name, rank=rank)
-            assert shown.trouble == ""
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        ({"rank": 0}, "rank: 0 is not legal"),
-        ({"rank": 121}, "rank: 121 is above 120, the smaller dimension of a picture (120 × 160)"),
-        ({"source": "min"}, "did you mean 'mine'?"),
-    ],
-)
-def test_explorer_explains_bad_values_and_goes_on(state, expected):
-    shown = LowRankExplorer({"mine": MATRIX})
-    shown.set(**state)
-    assert expected in shown.trouble
-    shown.set(source="mine", rank=2)
-    assert shown.trouble == ""
-    assert shown.figures.rank == 2
-
-
-def test_explorer_refuses_what_is_no_matrix_by_name():
-    with pytest.raises(LabError, match=r"sources\['bad'\]: matrix"):
-        LowRankExplorer({"bad": [1, 2, 3]})
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (300, 2)])
-def test_explorer_draws_odd_shapes(shape):
-    shown = LowRankExplorer({"odd": np.ones(shape)}, source="odd", rank=1)
-    assert shown.trouble == ""
-    assert shown.figures.relative_error == pytest.approx(0, abs=1e-6)
-    ElementTree.fromstring(shown._picture.value)
-
-
-def test_a_matrix_of_zeros_is_drawn():
-    shown = LowRankExplorer({"zeros": np.zeros((4, 4))}, source="zeros", rank=2)
-    assert shown.trouble == ""
-    assert "nan" not in words(shown._picture.value)
-    assert ",nan" not in shown._picture.value
-    assert "inf," not in shown._picture.value
-
-
 def test_thumbnail_is_the_approximation_on_a_grid():
     parts = factorise(MATRIX)
     seen = Thumbnail(parts, pixels=10)
@@ -233,8 +154,6 @@ def test_thumbnail_is_the_approximation_on_a_grid():
         assert np.allclose(seen.at(rank), parts.approximation(rank)[::4, ::4], atol=1e-5)
     assert np.array_equal(seen.at(99), seen.full)
     assert np.allclose(seen.full, MATRIX[::4, ::4], atol=1e-5)
-    assert sample_picture().min() >= 0
-    assert sample_picture().max() <= 1
 
 
 def test_heat_runs_from_blue_over_white_to_orange():

@@ -293,3 +293,24 @@ def test_a_start_tells_where_the_work_is_and_of_newer_texts_and_else_nothing(cou
     write_edition(course, NEW_TEXT)
     (told,) = news(workbook.lay(course))
     assert "newer text of 02: python3 course.py lesson NUMBER --update" in told
+
+
+def test_on_a_hub_the_course_is_read_only_and_the_copies_are_the_students(
+    course: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LABS_COURSE", str(course))
+    monkeypatch.setenv("LABS_WORKBOOK", str(home / "lora-lab"))
+    monkeypatch.chdir(home)
+    before = sorted(course.rglob("*"))
+    laid = workbook.lay(workbook.course_folder())
+    assert [each.lesson.file for each in laid] == [home / "lora-lab" / f"{NAME}.ipynb"]
+    assert laid[0].lesson.file.is_file()
+    assert (home / "lora-lab" / "images" / "layer.png").is_file()
+    assert news(laid) == [
+        "Your lessons are in lora-lab/; what you change there is never overwritten."
+    ]
+    assert sorted(course.rglob("*")) == before
+    monkeypatch.setenv("LABS_COURSE", str(home))
+    with pytest.raises(LabError, match=r"LABS_COURSE: .* holds no lessons"):
+        workbook.course_folder()

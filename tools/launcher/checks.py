@@ -1,4 +1,4 @@
-"""The checks of the course, and the browser that some of them need."""
+"""The checks of the course, and the programs that some of them need."""
 
 from __future__ import annotations
 
@@ -13,21 +13,38 @@ from tools.launcher.programs import child_environment
 LEAST_COVERED = 90
 
 
-def bring_browser() -> str | None:
-    """Return the browser for the tests, fetched where there is none; None where it can't be had.
+# What the browser's and the hub's tests need: the variable that names it, and what brings it.
+NEEDED = {"LABS_BROWSER": "labs_lib.browser", "LABS_PROXY": "tools.proxy"}
+
+
+def bring(module: str) -> str | None:
+    """Return a program for the tests, fetched where there is none; None where it can't be had.
 
     Standard error says what is fetched or missing.
     """
     done = subprocess.run(
-        [str(places.venv_python()), "-m", "labs_lib.browser"], cwd=places.ROOT,
-        env=child_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        encoding="utf-8", check=False,
+        [str(places.venv_python()), "-m", module], cwd=places.ROOT, env=child_environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8", check=False,
     )  # fmt: skip
     return None if done.returncode else done.stdout.strip()
 
 
+def bring_walls() -> None:
+    """Have the walls for students' code fetched; standard error says where they can't be had.
+
+    The tests that need them are skipped then.
+    """
+    subprocess.run(
+        [str(places.venv_python()), "-m", "labs_lib.classroom.walls.bringing"], cwd=places.ROOT,
+        env=child_environment(), stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
 def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
-    """Return (name, arguments of Python) of each part; `fast` leaves out training and browser."""
+    """Return (name, arguments of Python) of each part.
+
+    `fast` leaves out training, the hub and the browser.
+    """
     slow = ["-m", "not slow"] if fast else []
     pytest = ["-m", "pytest", "-q", "--durations=5"]
     # Two at a time: more would ask for more memory than a laptop has.
@@ -42,6 +59,8 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
         ("notebooks", [*pytest, *pair, "tests/notebooks", *slow]),
     ]
     if not fast:
+        # One at a time: how long three students take at once is measured.
+        parts.append(("hub", [*pytest, "tests/hub"]))
         parts.append(("browser", [*pytest, "tests/browser"]))
     return parts
 

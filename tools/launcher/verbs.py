@@ -95,12 +95,13 @@ def site(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """Run every check, then say which failed."""
     setting_up.set_up(places.SECTIONS["test"])
+    checks.bring_walls()
     variables = {}
     if not options.fast:
-        browser = checks.bring_browser()
-        if browser is None:
-            return 2
-        variables["LABS_BROWSER"] = browser
+        for variable, module in checks.NEEDED.items():
+            if (program := checks.bring(module)) is None:
+                return 2
+            variables[variable] = program
     failed = []
     total = time.monotonic()
     for name, arguments in checks.test_parts(options.fast):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tools.tables.architecture import floors, rooms
 from tools.tables.benchmarks import programs
 from tools.tables.growth import growth
+from tools.tables.hand_ins import hand_ins
 from tools.tables.lessons import lessons
 from tools.tables.recipes import recipes
 from tools.tables.training import training
@@ -23,6 +24,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": training,
     "waiting": waiting,
     "growth": growth,
+    "hand-ins": hand_ins,
     "floors": floors,
     "rooms": rooms,
 }

@@ -105,12 +105,18 @@ def is_starter(answer: Any, name: str, starter: str) -> bool:
 
 def import_ahead(*functions: Any) -> None:
     """Import the libraries that functions, and ours that they call, name in their code."""
-    for module in sorted({name for each in functions for name in _imports(each)}):
-        if module not in sys.modules and module.split(".")[0] in _LIBRARIES:
+    for module in libraries_of(*functions):
+        if module not in sys.modules:
             try:
                 importlib.import_module(module)
             except ImportError:
                 continue
+
+
+def libraries_of(*functions: Any) -> list[str]:
+    """Return the names of the libraries that functions, and ours that they call, import."""
+    named = {name for each in functions for name in _imports(each)}
+    return sorted(name for name in named if name.split(".")[0] in _LIBRARIES)
 
 
 def _imports(function: Any) -> Iterator[str]:

@@ -199,8 +199,11 @@ class ValueCheck:
         else:
             apart = run_apart(looks, student_files=student_files(answer), seconds=self.seconds)
         if apart.ending != "returned":
-            return _ended_badly(apart)
-        observed = apart.value
+            return ended_badly(apart)
+        return self.judge_observed(exercise, apart.value)
+
+    def judge_observed(self, exercise: Exercise, observed: Any) -> Outcome:
+        """Judge what was observed of a value."""
         failed = next((rule for rule in self.properties if not _holds(rule, observed)), None)
         if failed is None:
             return Outcome(CORRECT, exercise.praise)
@@ -248,7 +251,7 @@ class FunctionCheck:
         work = Calls(answer, exercise.answer, self.probe, copies, exercise.solution)
         apart = run_apart(work, student_files=student_files(answer), seconds=self.seconds)
         if apart.ending != "returned":
-            return _ended_badly(apart)
+            return ended_badly(apart)
         results = apart.value
         if not isinstance(results, list) or len(cast("list[Any]", results)) != len(cases):
             return Outcome(ERROR, "Your code's process sent back no results.", "garbled")
@@ -347,7 +350,8 @@ def _printed(apart: Apart) -> str:
     return f" It printed: {shorten(printed, 80)}." if printed else ""
 
 
-def _ended_badly(apart: Apart) -> Outcome:
+def ended_badly(apart: Apart) -> Outcome:
+    """Return the outcome of code that did not come to its end."""
     if apart.unfinished:
         return Outcome(NOT_ATTEMPTED, BLANK.message)
     if apart.ending != "raised":

@@ -1,8 +1,9 @@
-"""Banks for other systems: CSV, QTI (Canvas and others), Moodle XML, an Anki deck.
+"""Banks for other systems: CSV, QTI (Canvas and others), Moodle XML, Anki decks.
 
 Each format holds the questions that it can ask. A parameterised question is exported with the
 numbers of one seed; an ordering becomes a single choice between orders where the format has no
-ordering of its own; a code question goes into CSV and Anki only.
+ordering of its own; a code question goes into CSV and Anki only. `lost` counts what else a format
+loses.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import NamedTuple
 
 from labs_lib.assessment.banks import Bank
 from labs_lib.assessment.export import anki, moodle, qti, table
+from labs_lib.assessment.export.losses import Loss, losses
 from labs_lib.assessment.export.parts import Exported, options_of, orders_of, plain
 from labs_lib.errors import LabError, choice_error
 from labs_lib.files import friendly_os_errors, written_aside
 
-__all__ = ["WRITERS", "export_banks", "left_out", "options_of", "orders_of"]
+__all__ = ["WRITERS", "Loss", "export_banks", "left_out", "lost", "options_of", "orders_of"]
 
 
 class Writer(NamedTuple):
@@ -89,6 +91,20 @@ def left_out(banks: Sequence[Bank], form: str, seed: int = 0) -> list[str]:
     holds = _writer(form).holds
     questions = [plain(question, seed) for bank in banks for question in bank.questions]
     return [question.id for question in questions if not holds(question)]
+
+
+def lost(
+    banks: Sequence[Bank], form: str, seed: int = 0, *, ordering_as_choice: bool = False
+) -> list[Loss]:
+    """Return what the format loses or changes of the questions that it holds."""
+    holds = _writer(form).holds
+    held = [
+        (bank, question)
+        for bank in banks
+        for question in bank.questions
+        if holds(plain(question, seed))
+    ]
+    return losses(held, form, ordering_as_choice=ordering_as_choice)
 
 
 def _writer(form: str) -> Writer:

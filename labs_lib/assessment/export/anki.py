@@ -1,4 +1,4 @@
-"""An Anki deck, one note a question; a corrected deck renews the notes of the one before."""
+"""Anki decks, one a lesson, one note a question; a corrected deck renews the earlier notes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from labs_lib.assessment.export.parts import Exported, asked
+from labs_lib.assessment.banks import Bank
+from labs_lib.assessment.export.parts import Exported, asked, feedback_of, tags_of, title_of
 from labs_lib.assessment.export.revisions import revised
 from labs_lib.assessment.interactions import Program, Quantity, lettered
 from labs_lib.assessment.questions import Question
@@ -31,7 +32,7 @@ def holds(_question: Question) -> bool:
 
 
 def write(exported: Exported, path: Path) -> None:
-    """Write the deck, each note stamped with the time at which its text was first exported.
+    """Write a deck a lesson, each note stamped with the time at which its text was first exported.
 
     Anki renews a note that it knows (by its guid, from the question's id) only if the stamp is
     later than its own.
@@ -59,32 +60,45 @@ def write(exported: Exported, path: Path) -> None:
         ],
         css=STYLE,
     )
-    deck = library.Deck(_number("lora-lab deck"), DECK)
+    decks: dict[str, Any] = {}
     fields = {question.id: _fields(question) for _, question in exported.questions}
     stamps = revised(fields)
-    for _, question in exported.questions:
+    for bank, question in exported.questions:
         note: Any = StampedNote(
             model=model,
             fields=fields[question.id],
             guid=library.guid_for(question.id),
-            tags=[f"lesson-{question.lesson}", question.objective, question.kind],
+            tags=tags_of(question),
         )
         note.stamp = stamps[question.id]
-        deck.add_note(note)
+        if bank.lesson not in decks:
+            decks[bank.lesson] = library.Deck(_number(f"lora-lab deck {bank.lesson}"), _name(bank))
+        decks[bank.lesson].add_note(note)
     buffer = io.BytesIO()
     # The numbers of notes and cards count from the stamp too; Anki takes 0 for none.
-    library.Package(deck).write_to_file(buffer, timestamp=float(max(stamps.values())))
+    library.Package(list(decks.values())).write_to_file(
+        buffer, timestamp=float(max(stamps.values()))
+    )
     path.write_bytes(buffer.getvalue())
+
+
+def _name(bank: Bank) -> str:
+    """Return the name of a lesson's deck below the course's; two colons would begin another."""
+    return f"{DECK}::{title_of(bank).replace('::', ': :')}"
 
 
 def _fields(question: Question) -> list[str]:
     interaction = question.interaction
     front = "\n\n".join([asked(question, items=False), *lettered(interaction)])
+    # A field of its own would make another note type, whose notes do not renew those of before.
+    hint = f"<details><summary>Hint</summary>{markdown_html(question.hint)}</details>"
     right = question.right_answer()
     if isinstance(interaction, Quantity) and interaction.unit:
         right = f"{right} {interaction.unit}"
     answer = f"```python\n{right}\n```" if isinstance(interaction, Program) else f"**{right}**"
-    texts = [markdown_html(front), markdown_html(f"{answer}\n\n{question.explanation}")]
+    said = [markdown_html(f"**{given}** {text}") for given, text in feedback_of(question)]
+    back = [markdown_html(f"{answer}\n\n{question.explanation}"), *said]
+    texts = [markdown_html(front) + hint, "".join(back)]
     return [question.id, *(_OBEYED.sub("&#91;", text) for text in texts)]
 
 

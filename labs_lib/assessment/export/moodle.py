@@ -7,7 +7,14 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from labs_lib.assessment.banks import Bank
-from labs_lib.assessment.export.parts import Exported, asked, width_of
+from labs_lib.assessment.export.parts import (
+    Exported,
+    asked,
+    feedback_of,
+    tags_of,
+    title_of,
+    width_of,
+)
 from labs_lib.assessment.interactions import (
     Choice,
     Interaction,
@@ -15,6 +22,7 @@ from labs_lib.assessment.interactions import (
     Program,
     Quantity,
     ShortText,
+    lettered,
 )
 from labs_lib.assessment.questions import Question
 from labs_lib.assessment.show import markdown_html
@@ -44,7 +52,7 @@ def write(exported: Exported, path: Path) -> None:
             lesson = bank
             node = ET.SubElement(quiz, "question", type="category")
             # A slash would begin another category; doubled, it is one.
-            title = f"{bank.lesson} {bank.title}".replace("/", "//")
+            title = title_of(bank).replace("/", "//")
             _text(node, "category", f"$course$/top/LoRA Lab/{title}", None)
         _question(quiz, question, exported.ordering_as_choice)
     ET.indent(quiz)
@@ -62,14 +70,17 @@ def _question(quiz: ET.Element, question: Question, ordering_as_choice: bool) ->
     _leaf(node, "defaultgrade", "1")
     _leaf(node, "idnumber", _short(question.id, LONGEST_IDNUMBER))
     tags = ET.SubElement(node, "tags")
-    for tag in (f"lesson-{question.lesson}", question.objective,
-                f"difficulty-{question.difficulty}"):  # fmt: skip
+    for tag in tags_of(question):
         ET.SubElement(ET.SubElement(tags, "tag"), "text").text = _short(tag, LONGEST_TAG)
     match interaction:
         case Choice():
             _choice(node, interaction)
         case Order():
             _ordering(node, interaction)
+            # An item has no feedback of its own; who has an order wrong reads all of it.
+            said = "\n\n".join(f"{answer} {text}" for answer, text in feedback_of(question))
+            letters = "\n\n".join(lettered(interaction))
+            _text(node, "incorrectfeedback", markdown_html(f"{letters}\n\n{said}"), "html")
         case Quantity():
             _numerical(node, interaction)
         case ShortText():

@@ -6,7 +6,15 @@ import re
 from typing import Any, NamedTuple, cast
 
 from labs_lib.assessment.banks import Bank
-from labs_lib.assessment.interactions import Offer, Order, Quantity, lettered, offers_of
+from labs_lib.assessment.interactions import (
+    Offer,
+    Order,
+    Quantity,
+    ShortText,
+    lettered,
+    offers_of,
+)
+from labs_lib.assessment.letters import LETTERS
 from labs_lib.assessment.questions import Question
 
 # XML 1.0 has no place for these, escaped or not; SQLite and UTF-8 have none for half a pair.
@@ -63,6 +71,32 @@ def asked(question: Question, *, items: bool) -> str:
         apart = "\n\n" if "\n" in prompt else " "
         prompt += f"{apart}(in {interaction.unit})"
     return prompt
+
+
+def title_of(bank: Bank) -> str:
+    """Return what a lesson's questions are called together: a category, a quiz, a deck."""
+    return f"{bank.lesson} {bank.title}"
+
+
+def tags_of(question: Question) -> list[str]:
+    """Return the lesson, the objective, the difficulty and the kind, as tags."""
+    difficulty = f"difficulty-{question.difficulty}"
+    return [f"lesson-{question.lesson}", question.objective, difficulty, question.kind]
+
+
+def feedback_of(question: Question) -> list[tuple[str, str]]:
+    """Return (answer, what is said to it) for each answer that the bank has feedback for.
+
+    An option or an item goes by its letter, "a)"; an expected mistake by the number or the words.
+    """
+    interaction = question.interaction
+    if isinstance(interaction, Quantity):
+        unit = f" {interaction.unit}" if interaction.unit else ""
+        return [(f"{each.value:.6g}{unit}", each.feedback) for each in interaction.mistakes]
+    if isinstance(interaction, ShortText):
+        return [(", ".join(each.forms), each.feedback) for each in interaction.mistakes]
+    offers = zip(LETTERS, offers_of(interaction), strict=False)
+    return [(f"{letter})", offer.feedback) for letter, offer in offers if offer.feedback]
 
 
 def width_of(quantity: Quantity) -> float:

@@ -11,7 +11,16 @@ import html
 from pathlib import Path
 from typing import Any
 
-from labs_lib.assessment.export.parts import Exported, asked, width_of
+from labs_lib.assessment.banks import Bank
+from labs_lib.assessment.export.parts import (
+    Exported,
+    asked,
+    feedback_of,
+    tags_of,
+    title_of,
+    width_of,
+)
+from labs_lib.assessment.export.qti_package import package
 from labs_lib.assessment.interactions import Choice, Order, Program, Quantity, ShortText
 from labs_lib.assessment.letters import LETTERS
 from labs_lib.assessment.questions import Question
@@ -34,22 +43,35 @@ def holds(question: Question) -> bool:
 
 
 def write(exported: Exported, path: Path) -> None:
-    """Write the archive; LabError with the library's reason for what it refuses."""
+    """Write an archive, one quiz a lesson; LabError with the library's reason for a refusal."""
     from text2qti.config import Config  # pyright: ignore[reportMissingTypeStubs]
     from text2qti.err import Text2qtiError  # pyright: ignore[reportMissingTypeStubs]
     from text2qti.qti import QTI  # pyright: ignore[reportMissingTypeStubs]
 
-    texts: dict[str, str] = {}
-    source = _source([question for _, question in exported.questions], texts)
+    lessons: dict[str, tuple[Bank, list[Question]]] = {}
+    for bank, question in exported.questions:
+        lessons.setdefault(bank.lesson, (bank, []))[1].append(question)
+    quiz_class = _quiz_class()
+    quizzes: list[Any] = []
     try:
-        # The class's own defaults: its `load` would write a settings file into the user's home.
-        quiz = _quiz_class()(source, texts, config=Config(), source_name="bank")
-        for question in quiz.questions_and_delims:
-            # By the course's id, not by the text: it stays when the text is corrected.
-            question.id = hashlib.blake2b(question.title_raw.encode()).hexdigest()[:64]
-        path.write_bytes(QTI(quiz).zip_bytes())
+        for bank, questions in lessons.values():
+            texts: dict[str, str] = {}
+            source = _source(title_of(bank), questions, texts)
+            # The class's own defaults: its `load` would write a settings file into the user's home.
+            quiz = quiz_class(source, texts, config=Config(), source_name="bank")
+            # By the course's ids, not by the texts: they stay when a text is corrected.
+            quiz.id = _stable_id(f"lesson {bank.lesson}")
+            for question in quiz.questions_and_delims:
+                question.id = _stable_id(question.title_raw)
+            quizzes.append(QTI(quiz))
+        tags = {question.id: tags_of(question) for _, question in exported.questions}
+        path.write_bytes(package(quizzes, tags))
     except Text2qtiError as error:
         raise LabError(f"export: text2qti: {str(error).strip().splitlines()[-1]}") from error
+
+
+def _stable_id(name: str) -> str:
+    return hashlib.blake2b(name.encode()).hexdigest()[:64]
 
 
 def _quiz_class() -> Any:
@@ -97,19 +119,20 @@ def _quiz_class() -> Any:
     return CourseQuiz
 
 
-def _source(questions: list[Question], texts: dict[str, str]) -> str:
+def _source(title: str, questions: list[Question], texts: dict[str, str]) -> str:
     """Return text2qti's plain-text format, each text as a label that `texts` explains."""
-    out = ["Quiz title: LoRA Lab"]
+
+    def label(text: str) -> str:
+        name = f"text#{len(texts)}"
+        texts[name] = text
+        return name
+
+    out = [f"Quiz title: {label(title)}"]
     for number, question in enumerate(questions, start=1):
-
-        def label(text: str, question_id: str = question.id) -> str:
-            name = f"{question_id}#{len(texts)}"
-            texts[name] = text
-            return name
-
         out += ["", f"Title: {question.id}"]
         out.append(f"{number}. {label(asked(question, items=True))}")
         out.append(f"... {label(question.explanation)}")
+        out.append(f"- {label(_to_a_wrong_answer(question))}")
         interaction = question.interaction
         if isinstance(interaction, Order):  # QTI 1.2 knows no ordering
             interaction = interaction.as_choice()
@@ -127,6 +150,14 @@ def _source(questions: list[Question], texts: dict[str, str]) -> str:
             case _:
                 pass
     return "\n".join(out) + "\n"
+
+
+def _to_a_wrong_answer(question: Question) -> str:
+    """Return the hint, and what QTI through text2qti can say to no single number or word."""
+    said = [f"Hint: {question.hint}"]
+    if isinstance(question.interaction, (Quantity, ShortText)):
+        said += [f"If you answered {given}: {text}" for given, text in feedback_of(question)]
+    return "\n\n".join(said)
 
 
 def _exact(number: float) -> str:

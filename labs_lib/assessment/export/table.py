@@ -6,13 +6,14 @@ import csv
 import re
 from pathlib import Path
 
-from labs_lib.assessment.export.parts import Exported
+from labs_lib.assessment.export.parts import Exported, feedback_of, tags_of
 from labs_lib.assessment.interactions import Quantity, lettered
 from labs_lib.assessment.questions import Question
 
 COLUMNS: tuple[str, ...] = (
     "id", "lesson", "objective", "kind", "difficulty", "prompt", "options", "unit",
     "tolerance", "answer", "hint", "explanation", "source",
+    "feedback", "tags",
 )  # fmt: skip
 # What a spreadsheet takes for the start of a formula; a number is none.
 _FORMULA = re.compile(r"\s*[=+\-@|％＝＋－＠\t\r]")
@@ -46,6 +47,8 @@ def write(exported: Exported, path: Path) -> None:
                 "hint": question.hint,
                 "explanation": question.explanation,
                 "source": question.source,
+                "feedback": "\n".join(" ".join(pair) for pair in feedback_of(question)),
+                "tags": " ".join(tags_of(question)),
             }
             writer.writerow({name: as_text(value) for name, value in row.items()})
 

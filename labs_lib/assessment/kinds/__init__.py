@@ -10,6 +10,7 @@ from labs_lib.assessment.kinds.multiple import MultipleChoice
 from labs_lib.assessment.kinds.numeric import NumericQuestion
 from labs_lib.assessment.kinds.ordering import OrderingQuestion
 from labs_lib.assessment.kinds.parameterised import ParameterisedQuestion
+from labs_lib.assessment.kinds.sealed import SealedQuestion
 from labs_lib.assessment.kinds.single import SingleChoice
 from labs_lib.assessment.kinds.text import TextQuestion
 from labs_lib.assessment.questions import Question
@@ -21,6 +22,7 @@ __all__ = [
     "NumericQuestion",
     "OrderingQuestion",
     "ParameterisedQuestion",
+    "SealedQuestion",
     "SingleChoice",
     "TextQuestion",
 ]
@@ -33,4 +35,5 @@ KINDS: dict[str, type[Question]] = {
     "ordering": OrderingQuestion,
     "text": TextQuestion,
     "code": CodeQuestion,
+    "sealed": SealedQuestion,
 }

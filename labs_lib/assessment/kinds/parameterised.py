@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,7 +11,7 @@ from pydantic import Field, model_validator
 from labs_lib.assessment.formula import Formula
 from labs_lib.assessment.interactions import Quantity
 from labs_lib.assessment.kinds.numeric import NumberMistake, NumericQuestion, QuantityQuestion
-from labs_lib.assessment.kinds.ranges import Range, combinations
+from labs_lib.assessment.kinds.ranges import Range, combinations, drawn_numbers
 from labs_lib.assessment.outcomes import Outcome
 from labs_lib.assessment.questions import remembered
 from labs_lib.assessment.records import Record, Slug, Text
@@ -74,18 +73,20 @@ class ParameterisedQuestion(QuantityQuestion):
         for mistake in self.mistakes:
             value = Formula(mistake.formula).value(numbers)
             if abs(value - answer) > width:
-                filled = _fill(mistake.feedback, numbers)
+                feedback = filled(mistake.feedback, numbers)
                 mistakes.append(
-                    NumberMistake(value=value, feedback=filled, misconception=mistake.misconception)
+                    NumberMistake(
+                        value=value, feedback=feedback, misconception=mistake.misconception
+                    )
                 )
         return NumericQuestion(
             kind="numeric",
             id=self.id,
             objective=self.objective,
             difficulty=self.difficulty,
-            prompt=_fill(self.prompt, numbers),
-            hint=_fill(self.hint, numbers),
-            explanation=_fill(self.explanation, numbers),
+            prompt=filled(self.prompt, numbers),
+            hint=filled(self.hint, numbers),
+            explanation=filled(self.explanation, numbers),
             source=self.source,
             unit=self.unit,
             tolerance=self.tolerance,
@@ -138,14 +139,10 @@ class ParameterisedQuestion(QuantityQuestion):
 
 @remembered
 def _drawn(question: ParameterisedQuestion, seed: int) -> NumericQuestion:
-    # random.Random seeded with a string is specified to be the same everywhere.
-    generator = random.Random(f"{seed}:{question.id}")
-    names = sorted(question.numbers)
-    numbers = {name: generator.choice(question.numbers[name].values) for name in names}
-    return question.with_numbers(numbers)
+    return question.with_numbers(drawn_numbers(question.numbers, question.id, seed))
 
 
-def _fill(text: str, numbers: dict[str, float]) -> str:
+def filled(text: str, numbers: dict[str, float]) -> str:
     """Return a text with the numbers in place of their names in braces."""
 
     def number(match: re.Match[str]) -> str:

@@ -52,6 +52,13 @@ class Range(Record):
         return range(self.low, self.high + 1, self.step)
 
 
+def drawn_numbers(ranges: Mapping[str, Range], question_id: str, seed: int) -> dict[str, float]:
+    """Return the numbers that a student's seed draws for a question, the same everywhere."""
+    # random.Random seeded with a string is specified to be the same on every machine.
+    generator = random.Random(f"{seed}:{question_id}")
+    return {name: generator.choice(ranges[name].values) for name in sorted(ranges)}
+
+
 def combinations(ranges: Mapping[str, Range]) -> Iterator[dict[str, float]]:
     """Yield values for all names at once: all combinations, or a wide sample of too many."""
     values = [one.values for one in ranges.values()]
