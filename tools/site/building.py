@@ -104,7 +104,7 @@ def lay(folder: Path, chosen: Mapping[str, str]) -> None:
 
 def fragment(name: str, state: dict[str, Any]) -> str:
     """Return the HTML of an instrument that runs in the page."""
-    from labs_lib.widgets.page import page_html  # pyright: ignore[reportMissingImports]
+    from labs_lib.widgets.page import page_html
 
     return page_html(name, state)
 
