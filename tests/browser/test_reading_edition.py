@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, ViewportSize, expect
 
 from tools import notebooks
 from tools.site.building import FILM, build, settings
 
 MOST_SECONDS = 120
-PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 THEMES = ("light", "dark")
 LESSONS = [source.stem for source in notebooks.sources()]
 PAGES = ["index", *LESSONS, "ledger", "search", *(["film"] if FILM.exists() else [])]
@@ -58,19 +59,20 @@ def opened(page: Page, built: tuple[Path, float], name: str) -> list[str]:
     return wrong
 
 
-def width_beyond(page: Page, size: dict[str, Any]) -> int:
+def width_beyond(page: Page, size: ViewportSize) -> int:
     """Return by how many pixels a page is wider than its window."""
-    page.set_viewport_size(size)  # type: ignore[arg-type]
+    page.set_viewport_size(size)
     return page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
 
 
 def serious(page: Page, theme: str, colors_left_out: list[list[str]]) -> list[str]:
     """Return axe's serious and critical faults; what does not depend on a theme is asked once."""
-    contrast: dict[str, Any] = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
+    common: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    contrast = {**common, "runOnly": ["color-contrast"]}
     context = {"exclude": colors_left_out} if colors_left_out else None
     found = Axe().run(page, context=context, options=contrast).response["violations"]
     if theme == THEMES[0]:
-        rest = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
+        rest = {**common, "rules": {"color-contrast": {"enabled": False}}}
         found += Axe().run(page, options=rest).response["violations"]
     return [
         f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"

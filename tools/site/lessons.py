@@ -29,7 +29,7 @@ def reading_page(notebook: Any, badges: str, fragment: Fragment) -> Any:
     """
     page = copy.deepcopy(notebook)
     cells = _for_readers(page.cells)
-    kinds = [kind_of(cell) for cell in cells]
+    kinds: list[Kind] = [kind_of(cell) for cell in cells]
     opened = {fold.start: fold for fold in folds(kinds)}
     closed = {fold.end for fold in opened.values()}
     page.cells = []
@@ -104,11 +104,11 @@ def _shown(cell: Cell, fragment: Fragment) -> Cell:
     elif kind_of(cell) in ("compare", "claim", "task") and is_bare_call(cell):
         tags.append(REMOVE_INPUT)
     cell.metadata["tags"] = tags
-    cell.source = _NBVAL.sub("", cell.source)
+    cell.source = _NOTES_TO_TOOLS.sub("", cell.source)
     return cell
 
 
-_NBVAL = re.compile(r"^# NBVAL_\w+\n", re.MULTILINE)
+_NOTES_TO_TOOLS = re.compile(r"^# NBVAL_\w+\n|  # fmt: skip$", re.MULTILINE)
 
 
 def _output(output: Any, fragment: Fragment) -> Any:

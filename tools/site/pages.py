@@ -67,6 +67,7 @@ def ledger_page(folder: Path, findings: dict[str, Finding]) -> str:
         parts.append(f"## {read_yaml(folder / f'{topic}.yaml')['title']}")
         for each in group:
             card = RecordedCard(each, findings[each.id]).html
+            card = re.sub(r"(?<=>)(\d\d\w+)(?=, “)", r'<a href="\1.html">\1</a>', card)
             parts.append(
                 f'<details class="lab-fold lab-claim" id="{each.id}">'
                 f"<summary>{html.escape(each.claim)}</summary>\n{card}\n</details>"
