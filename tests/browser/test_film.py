@@ -17,8 +17,8 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "film"
 PAGE = """<!doctype html><meta charset="utf-8"><title>The film</title>
 <video controls muted src="lora.webm" width="640"
 ><track default kind="captions" srclang="en" src="lora.vtt"></video>"""
-# Plays from a second on for a moment; says how it went, and which caption was there.
-PLAY = """async second => {
+# Plays for a moment; says how it went, and which caption was there.
+PLAY = """async () => {
     const video = document.querySelector('video[src*="lora.webm"]');
     video.muted = true;
     const track = video.textTracks[0];
@@ -33,14 +33,12 @@ PLAY = """async second => {
     };
     await until(() => video.readyState >= 2, 'a frame');
     await until(() => track.cues && track.cues.length, 'captions');
-    video.currentTime = second;
-    await until(() => !video.seeking && video.readyState >= 2, 'the second asked for');
     const from = video.currentTime;
     await video.play();
     await until(() => video.currentTime > from + 0.5, 'time to move');
     video.pause();
     const size = [video.videoWidth, video.videoHeight];
-    return {from, size, seconds: video.duration, cues: track.cues.length,
+    return {from, to: video.currentTime, size, seconds: video.duration, cues: track.cues.length,
             caption: track.activeCues.length ? track.activeCues[0].text : ''};
 }"""
 
@@ -69,9 +67,9 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-def holds(played: dict[str, Any], second: float) -> None:
-    """Check what was seen of the film from a second on."""
-    assert abs(played["from"] - second) < 0.5
+def holds(played: dict[str, Any]) -> None:
+    """Check what was seen of the film."""
+    assert played["to"] > played["from"] + 0.5
     assert played["size"] == [1280, 720]
     assert abs(played["seconds"] - 270) <= 5
     assert played["cues"] > 30
@@ -80,7 +78,7 @@ def holds(played: dict[str, Any], second: float) -> None:
 
 def test_it_plays_on_a_plain_page(page: Page, address: str):
     page.goto(address)
-    holds(page.evaluate(PLAY, 3), 3)
+    holds(page.evaluate(PLAY))
 
 
 @pytest.mark.timeout(200)
@@ -89,4 +87,4 @@ def test_it_plays_in_lesson_00(lab: LabPage, folder: str):
     lab.open(f"{folder}/00_start_here.ipynb")
     video = lab.page.locator('video[src*="lora.webm"]')
     video.scroll_into_view_if_needed()
-    holds(lab.page.evaluate(PLAY, 3), 3)
+    holds(lab.page.evaluate(PLAY))
