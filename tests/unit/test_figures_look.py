@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedFormatter, FuncFormatter
 from PIL import Image
 from test_colors import contrast
 
-from labs_lib import colors, figures, lowrank, memory, quantization
+from labs_lib import colors, figures, lowrank, memory
 from labs_lib.training import (
     comparison_figure,
     draw_lines,
@@ -132,7 +132,6 @@ CASES: dict[str, Callable[[], Any]] = {
     "peaks": peaks,
     "ranges": ranges,
     "timeline": timeline,
-    "bell": quantization.bell_figure,
     "scores": lambda: draw_scores(
         run(), {"in_voice": "in the captain's voice", "fact_right": "fact right"}
     ),
