@@ -174,6 +174,8 @@ function draggable(handle, options) {
   const clamp = (value) => Math.min(max, Math.max(min, value));
   set(handle, { role: "slider", tabindex: 0, "aria-label": label, class: "lab-handle" });
   set(handle, { "aria-valuemin": min, "aria-valuemax": max });
+  // A screen reader takes an image as one thing and would not find the slider in it.
+  handle.ownerSVGElement?.setAttribute("role", "group");
   const moved = (event) => {
     const point = new DOMPoint(event.clientX, event.clientY);
     const { x, y } = point.matrixTransform(handle.ownerSVGElement.getScreenCTM().inverse());
