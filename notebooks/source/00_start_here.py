@@ -359,10 +359,14 @@ show_progress()
 # Four and a half minutes on what comes next: where the bytes go, how the layer works, what QLoRA
 # adds, and when to use which. It has no sound. Everything is on the screen and in the captions.
 #
-# <video controls preload="metadata" width="100%" src="../film/lora.webm"><track default kind="captions" srclang="en" label="English" src="../film/lora.vtt"></video>
-#
 # If it does not play here, open [the film](../film/lora.webm) by itself, or read
 # [the transcript](../film/transcript.md).
+
+# %% tags=["hide-input"]
+from IPython.display import HTML
+
+HTML("""<video controls preload="metadata" width="100%" src="../film/lora.webm"><track default
+kind="captions" srclang="en" label="English" src="../film/lora.vtt"></video>""")
 
 # %% [markdown]
 # ## What the course holds
