@@ -8,9 +8,12 @@ Where layers do not repeat, all of them are traced.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
@@ -18,6 +21,8 @@ from labs_lib.memory.allocator import CachingAllocator, logits_of, replayed
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
+from labs_lib.memory.depth import extrapolated
+from labs_lib.memory.lower_bound import NotRunError, bounded_below
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
@@ -28,7 +33,6 @@ from labs_lib.step.families import family_of
 if TYPE_CHECKING:
     from labs_lib.memory.building import Plan
     from labs_lib.memory.recorder import StepRecorder
-    from labs_lib.memory.stacks import Pattern
 
 # Tracing stands in for some of torch's functions meanwhile, in all threads at once.
 _ONE_AT_A_TIME = threading.RLock()
@@ -50,26 +54,48 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     buffers inside a kernel.
     """
     request = request_of(model, **fields)
-    with _ONE_AT_A_TIME, quiet():
+    with one_trace_at_a_time():
         return _traced(request, whole)
+
+
+@contextlib.contextmanager
+def one_trace_at_a_time() -> Generator[None, None, None]:
+    """Let no other thread trace meanwhile, and keep the libraries quiet."""
+    with _ONE_AT_A_TIME, quiet():
+        yield
+
+
+def settled(request: MemoryRequest) -> tuple[Any, MemoryRequest, tuple[str, ...]]:
+    """Return the configuration, the request as its base is stored, and remarks on what changed.
+
+    Raises `LabError` for a step that cannot be traced, whatever the model's code.
+    """
+    config = config_of(request.model, request)
+    request, remarks = _as_stored(config, request)
+    check_length(positions_of(config), request)
+    quantizes = request.quantizes and family_of(config.model_type).quantizable
+    if request.adapter is DORA and quantizes:
+        raise LabError(
+            "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
+            "which shapes alone do not have; the formula (without --trace) forecasts it"
+        )
+    return config, request, remarks
 
 
 def _traced(request: MemoryRequest, whole: bool) -> Forecast:
     from labs_lib.memory.building import plan_of
 
-    config = config_of(request.model, request)
-    request, remarks = _as_stored(config, request)
-    check_length(positions_of(config), request)
-    kind = config.model_type
-    if request.adapter is DORA and request.quantizes and family_of(kind).quantizable:
-        raise LabError(
-            "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
-            "which shapes alone do not have; the formula (without --trace) forecasts it"
-        )
+    config, request, remarks = settled(request)
     plan = plan_of(config, with_targets(request))
+    with bounded_below(config, plan.request):
+        return _of_plan(config, plan, remarks, whole)
+
+
+def _of_plan(config: Any, plan: Plan, remarks: tuple[str, ...], whole: bool) -> Forecast:
+    kind = config.model_type
     if plan.pattern is not None and not whole:
-        low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
-        deep = _extrapolate(low, high, plan.pattern)
+        low, high = (snapshot(config, plan.request, range(depth)) for depth in plan.pattern.shallow)
+        deep = extrapolated(low, high, plan.pattern)
         if deep is not None:
             return _forecast(plan, deep, kind, remarks)
     shot = snapshot(config, plan.request)
@@ -108,17 +134,23 @@ def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
 
 
 def with_targets(request: MemoryRequest) -> MemoryRequest:
-    """Return a request for a catalogue model with the names that PEFT matches filled in."""
+    """Return a request for a catalogue model with the names that PEFT matches filled in.
+
+    A mixture's experts are known from the model itself (`targets_on`).
+    """
     shapes = find(request.model)
-    if request.trains_all or shapes is None:
+    if request.trains_all or shapes is None or shapes.family.experts:
         return request
     return request.but(targets=targets_of(shapes, request))
 
 
-def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> dict[str, Any]:
-    """Trace one model, its main stack cut to `depth` layers, in plain numbers.
+def snapshot(
+    config: Any, request: MemoryRequest, kept: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Trace one model, of its main stack the layers in `kept`, in plain numbers.
 
-    Returns its peaks by moment, sizes and counts.
+    Returns its peaks by moment, sizes and counts, and of each trained tensor its shape and whether
+    the backward pass reached it.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -127,17 +159,21 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     from labs_lib.memory.stacks import main_stack
 
     with quiet():
-        model = building.meta_model(config, request, depth)
+        model = building.meta_model(config, request, kept)
         # Counted here, where a 4-bit matrix still has its own shape.
-        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        shapes = [tuple(p.shape) for p in model.parameters() if p.requires_grad]
+        trainable = sum(math.prod(shape) for shape in shapes)
         total = sum(p.numel() for p in model.parameters())
-        running = in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
+        running = _in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
         with running, FakeTensorMode(), fakes.steps_without_values(request):
             placing.materialize(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)
             recorder = StepRecorder(on_cuda=request.device == "cuda")
             inputs = building.inputs_of(model, request)
+            trained = [p for p in model.parameters() if p.requires_grad]
+            reached: set[int] = set()
+            step.on_gradients(trained, lambda parameter: reached.add(id(parameter)))
             with recorder:
                 adopt(recorder, model, optimizer, request)
                 recorder.adopt(inputs.values(), "activations")
@@ -149,13 +185,23 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
                 ),
             }
     return summarize(recorder) | {
-        "layers": depth or len(main_stack(model).layers),
+        "layers": len(main_stack(model).layers),
         "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
         "recorder": recorder,
+        "trained": [(shape, id(p) in reached) for shape, p in zip(shapes, trained, strict=True)],
         "trainable": trainable,
         "total": total,
     }
+
+
+@contextlib.contextmanager
+def _in_one_line(doing: str, model: Any) -> Generator[None, None, None]:
+    try:
+        with in_one_line(doing, model):
+            yield
+    except LabError as error:
+        raise NotRunError(str(error)) from error
 
 
 def adopt(recorder: StepRecorder, model: Any, optimizer: Any, request: MemoryRequest) -> None:
@@ -177,7 +223,7 @@ def summarize(recorder: StepRecorder) -> dict[str, Any]:
     checkpointed layer makes again and still holds when it has run is one too; other storages
     that no label names are temporary.
     """
-    kinds = _kinds(recorder)
+    kinds = kinds_of_allocations(recorder)
     live: Bytes = dict.fromkeys(KINDS, 0)
     peaks: dict[Key, dict[str, Any]] = {}
     ends: dict[Key, Bytes] = {}
@@ -216,7 +262,8 @@ def summarize(recorder: StepRecorder) -> dict[str, Any]:
     }
 
 
-def _kinds(recorder: StepRecorder) -> list[str]:
+def kinds_of_allocations(recorder: StepRecorder) -> list[str]:
+    """Return the kind of each allocation; see `summarize`."""
     freed = [len(recorder.events)] * len(recorder.allocations)
     made = [0] * len(recorder.allocations)
     marks: list[tuple[int, str]] = []  # (event, "saved"): when what is alive is an activation
@@ -256,65 +303,6 @@ def _groups(
     return {key: (count, size) for key, (count, size) in groups.items()}
 
 
-def _extrapolate(
-    low: dict[str, Any], high: dict[str, Any], pattern: Pattern
-) -> dict[str, Any] | None:
-    """Return the deep model's figures; None where the shallow ones did not run alike."""
-    steps = (pattern.layers - low["layers"]) // pattern.period
-
-    def line(at_low: int, at_high: int) -> int:
-        return at_low + (at_high - at_low) * steps
-
-    def by_kind(at_low: Bytes, at_high: Bytes) -> Bytes:
-        return {kind: line(at_low[kind], at_high[kind]) for kind in at_low}
-
-    low_peaks, high_peaks = _by_place(low, pattern), _by_place(high, pattern)
-    if not low_peaks.keys() <= high_peaks.keys():
-        return None
-    peaks: dict[Key, dict[str, Any]] = {}
-    groups: dict[Key, dict[Group, tuple[int, int]]] = {}
-    for key in low_peaks:
-        (low_key, low_peak), (high_key, high_peak) = low_peaks[key], high_peaks[key]
-        kinds = by_kind(low_peak["kinds"], high_peak["kinds"])
-        peaks[key] = {"total": sum(kinds.values()), "kinds": kinds}
-        ones, others = low["groups"][low_key], high["groups"][high_key]
-        groups[key] = {
-            group: (line(ones.get(group, (0, 0))[0], count), line(ones.get(group, (0, 0))[1], size))
-            for group, (count, size) in others.items()
-        }
-    return {
-        "layers": pattern.layers,
-        "idle": low["idle"],
-        "peaks": peaks,
-        "groups": groups,
-        "ends": {
-            key: by_kind(low["ends"][key], high["ends"][key])
-            for key in low["ends"]
-            if key in high["ends"] and not key[1].startswith("layer")
-        },
-        "sizes": {name: line(low["sizes"][name], high["sizes"][name]) for name in low["sizes"]},
-        "trainable": line(low["trainable"], high["trainable"]),
-        "total": line(low["total"], high["total"]),
-    }
-
-
-def _by_place(shot: dict[str, Any], pattern: Pattern) -> dict[Key, tuple[Key, dict[str, Any]]]:
-    """Name each layer's moments by its place: before the pattern, in its first period, or last."""
-    prefix, period, layers = pattern.prefix, pattern.period, shot["layers"]
-    places: dict[Key, tuple[Key, dict[str, Any]]] = {}
-    for key, peak in shot["peaks"].items():
-        phase, where, micro = key
-        if not where.startswith("layer "):
-            places[key] = (key, peak)
-            continue
-        index = int(where.removeprefix("layer "))
-        if index < prefix + 2 * period:
-            places[(phase, f"layer {index}", micro)] = (key, peak)
-        if index >= layers - period:
-            places[(phase, f"layer last{index - layers + 1 or ''}", micro)] = (key, peak)
-    return places
-
-
 def _forecast(
     plan: Plan,
     shot: dict[str, Any],
@@ -343,7 +331,7 @@ def _forecast(
         trainable_parameters=shot["trainable"],
         total_parameters=shot["total"],
         at_peak=peak["kinds"],
-        peak_moment=_moment_name(key),
+        peak_moment=moment_name(key),
         moments={
             "after load": loaded,
             "after forward": forward,
@@ -351,13 +339,13 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
-        notes=(*notes_on(request, kind), *remarks, *plan.notes, *_notes_on_idle(shot["idle"])),
+        notes=(*notes_on(request, kind), *remarks, *plan.notes, *notes_on_idle(shot["idle"])),
         timeline=timeline,
         reserved_bytes=reserved,
     )
 
 
-def _notes_on_idle(stacks: tuple[str, ...]) -> tuple[str, ...]:
+def notes_on_idle(stacks: tuple[str, ...]) -> tuple[str, ...]:
     """Say that a batch of text leaves some stacks idle: a training on images costs more."""
     if not stacks:
         return ()
@@ -376,7 +364,8 @@ def _live_groups(groups: dict[Group, tuple[int, int]]) -> tuple[LiveGroup, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.size_bytes, row)))
 
 
-def _moment_name(key: Key) -> str:
+def moment_name(key: Key) -> str:
+    """Return a moment of the step in words."""
     phase, where, _ = key
     return {
         ("backward", "head"): "backward of the loss and the output head",

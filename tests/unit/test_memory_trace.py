@@ -31,7 +31,7 @@ def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
     config = config_of(model)
     plan = plan_of(config, request)
     assert plan.pattern == Pattern(0, 1, config.num_hidden_layers)
-    low, high, deep = (snapshot(config, request, depth) for depth in (2, 3, DEPTH))
+    low, high, deep = (snapshot(config, request, range(n)) for n in (2, 3, DEPTH))
     figures = _extrapolate(low, high, Pattern(0, 1, DEPTH))
     assert figures is not None
     quick = _forecast(plan, figures, config.model_type, ())
