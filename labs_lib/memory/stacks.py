@@ -148,5 +148,9 @@ def keep_layers(stack: Stack, config: Any, kept: Sequence[int]) -> None:
     for held, name, entries in lists_by_layer(config, len(stack.layers)):
         held[name] = [entries[index] for index in kept]
     layers = [stack.layers[index] for index in kept]
+    for position, layer in enumerate(layers):
+        for part in layer.modules():
+            if hasattr(part, "layer_idx"):  # its place in a cache of keys and values
+                vars(part)["layer_idx"] = position
     del stack.layers[:]
     stack.layers.extend(layers)
