@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import choice_error
 from labs_lib.lowrank.knobs import check_rank
-from labs_lib.models.catalogue import Entry
+from labs_lib.models.catalogue import Entry, config_of
 from labs_lib.models.catalogue import entry as catalogue_entry
 from labs_lib.models.experts import expert_targets
 from labs_lib.models.targets import resolve_targets
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 def count_lora_parameters(model: Any, targets: str | Sequence[str], rank: int) -> int:
     """Return the trainable parameters of LoRA at `rank`: Σ r · (d_in + d_out) over its layers.
 
-    `model` is a catalogue name or `Entry` (no torch is loaded), a transformers configuration, or a
-    model; `targets` is what `resolve_targets` takes. The count is PEFT's. Raises `LabError` for an
-    unknown model or target, or a rank below 1. A rank above a layer's smaller dimension is counted,
-    as PEFT would build it, though it adds nothing (`check_rank` says so for a given shape).
+    `model` is a catalogue name or `Entry` (torch is loaded for experts alone), a transformers
+    configuration, or a model; `targets` is what `resolve_targets` takes. The count is PEFT's.
+    Raises `LabError` for an unknown model or target, or a rank below 1. A rank above a layer's
+    smaller dimension is counted, as PEFT would build it, though it adds nothing (`check_rank` says
+    so for a given shape).
     """
     check_rank(rank)
+    chosen = catalogue_entry(model) if isinstance(model, str) else model
+    if isinstance(chosen, Entry) and chosen.family.experts:
+        model = config_of(chosen)
     if not isinstance(model, (str, Entry)):
         built = meta_model(model) if hasattr(model, "to_dict") else model
         names = resolve_targets(built, targets)

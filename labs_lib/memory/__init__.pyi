@@ -1,5 +1,6 @@
 from .closed_form import forecast as forecast
 from .closed_form import forecast_laid_out as forecast_laid_out
+from .curves import fitted as fitted
 from .decision import PRIORITIES as PRIORITIES
 from .decision import Decision as Decision
 from .decision import decide as decide

@@ -28,6 +28,8 @@ def architecture(model: str) -> Entry:
     """
     found = find(model)
     if found is not None:
+        if found.family.model_type not in families():
+            understood({"model_type": found.family.model_type})
         return found
     path = config_file(model)
     if path is None:
@@ -92,6 +94,9 @@ def _config_from_hub(name: str) -> Any:
 
 def positions(model: str) -> int | None:
     """Return how many positions a model has, or None if it sets no end; loads torch if it must."""
+    found = find(model)
+    if found is not None:
+        return found.max_positions
     try:
         return architecture(model).max_positions
     except NoFormulaError:

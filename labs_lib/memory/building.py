@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 from labs_lib.errors import LabError, last_line
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest
-from labs_lib.memory.stacks import Pattern, main_stack, pattern_of
+from labs_lib.memory.stacks import Pattern, keep_layers, kinds_of, main_stack, pattern_of
 from labs_lib.step.adapters import Adapter
 from labs_lib.step.bases import QuantizedBase
 
@@ -30,12 +31,14 @@ class Plan:
     """How a request is traced: with which class, which attention, and how its layers repeat.
 
     `request` has its targets and its attention filled in; `pattern` says how the layers of the
-    main stack repeat, or is None where each of them is to be traced.
+    main stack repeat, or is None where each of them is to be traced; `kinds` tells each one's kind,
+    or is None where they share a module or the adapter is on single ones.
     """
 
     request: MemoryRequest
     pattern: Pattern | None
     notes: tuple[str, ...]
+    kinds: list[tuple[Any, ...]] | None = None
 
 
 def plan_of(config: Any, request: MemoryRequest) -> Plan:
@@ -56,8 +59,23 @@ def plan_of(config: Any, request: MemoryRequest) -> Plan:
     targets, remark = targets_on(model, request)
     request = request.but(targets=targets)
     notes += [remark] if remark else []
+    notes += _notes_on_experts(model, request)
     named = [target for target in request.targets or () if _names_a_layer(target)]
-    return Plan(request, None if named else pattern_of(stack, config), tuple(notes))
+    kinds = None if named else kinds_of(stack, config)
+    return Plan(request, pattern_of(kinds) if kinds else None, tuple(notes), kinds)
+
+
+def _notes_on_experts(model: Any, request: MemoryRequest) -> list[str]:
+    """Say what stays in 16 bits of a quantized mixture of experts: bitsandbytes packs matrices."""
+    stacked = sum(p.numel() for p in model.parameters() if p.ndim == 3)
+    if not request.quantizes or not stacked:
+        return []
+    total = sum(p.numel() for p in model.parameters())
+    return [
+        f"The experts are not quantized: transformers stacks each layer's into parameters of three "
+        f"dimensions, and bitsandbytes packs linear maps alone. {stacked / total:.0%} of the "
+        f"model's parameters stay in {8 * request.weight_itemsize} bits."
+    ]
 
 
 def _names_a_layer(target: str) -> bool:
@@ -146,12 +164,11 @@ def text_config(config: Any) -> Any:
         return config
 
 
-def meta_model(config: Any, request: MemoryRequest, depth: int | None = None) -> nn.Module:
-    """Build and wrap the model on the meta device, its main stack cut to `depth` layers."""
+def meta_model(config: Any, request: MemoryRequest, kept: Sequence[int] | None = None) -> nn.Module:
+    """Build and wrap the model on the meta device; of its main stack the layers in `kept` stay."""
     model = bare_model(config, request)
-    if depth is not None:
-        stack = main_stack(model)
-        del stack.layers[depth:]
+    if kept is not None:
+        keep_layers(main_stack(model), model.config, kept)
     if isinstance(request.base, QuantizedBase):
         _quantize_shapes(model, request, request.base)
     wrapped = wrap_with_adapter(model, request, request.adapter) if request.adapter else model

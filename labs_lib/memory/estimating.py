@@ -1,4 +1,4 @@
-"""The forecast of any model: the formula's where it knows the model, the trace's elsewhere."""
+"""The forecast of any model: the formula's where it knows the model, else fitted to its traces."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from typing import Any
 
 from labs_lib.memory.closed_form import forecast
 from labs_lib.memory.config_file import config_file
+from labs_lib.memory.curves import NoFitError, fitted
 from labs_lib.memory.known_fields import NoFormulaError
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import Forecast
 
 
 def estimate(model: str | MemoryRequest, **fields: Any) -> Forecast:
-    """Forecast the step by formula, or by the trace if the formula does not know the model.
+    """Forecast the step by formula, or fitted to traces if the formula does not know the model.
 
-    `fields` are those of `MemoryRequest`. A note of the forecast says why it was traced. Raises
-    `LabError` in one line for a bad request, or where neither way leads to an answer.
+    `fields` are those of `MemoryRequest`. The first note of the forecast says why it is not the
+    formula's. A step that no polynomial describes is traced itself. Raises `LabError` in one line
+    for a bad request, or where no way leads to an answer.
     """
     request = request_of(model, **fields)
     try:
         return forecast(request)
     except NoFormulaError as reason:
         why = reason.why
-    result = traced(request)
-    return dataclasses.replace(result, notes=(f"Traced: {why}.", *result.notes))
+    try:
+        result, how = fitted(request), "Fitted to traces"
+    except NoFitError:
+        result, how = traced(request), "Traced"
+    return dataclasses.replace(result, notes=(f"{how}: {why}.", *result.notes))
 
 
 def traced(request: MemoryRequest) -> Forecast:

@@ -258,7 +258,10 @@ def _largest(peak: Callable[[int], int], room: int, least: int, most: int) -> in
 
 
 def largest_model(request: MemoryRequest, on: Card) -> str:
-    """Return the catalogue's largest model that fits the card, all else unchanged; "" if none."""
+    """Return the catalogue's largest model that fits the card, all else unchanged; "" if none.
+
+    Of the families that the formula knows: to fit every other one would take minutes.
+    """
     fitting: list[tuple[int, str]] = []
     for entry in catalogue().values():
         if entry.max_positions < request.seq_len:

@@ -67,9 +67,9 @@ def serve(model: str | MemoryRequest, **fields: Any) -> Serving:
 
 @functools.lru_cache(maxsize=64)
 def _served(asked: str) -> Serving:
-    from labs_lib.memory.tracing import planned, tracing_alone
+    from labs_lib.memory.tracing import one_trace_at_a_time, planned
 
-    with tracing_alone():
+    with one_trace_at_a_time():
         config, plan, _ = planned(MemoryRequest.model_validate_json(asked))
         request = plan.request
         check_length(positions_of(config), request)
@@ -91,7 +91,8 @@ def _prompt(config: Any, request: MemoryRequest, depth: int | None) -> dict[str,
     from labs_lib.memory.recorder import StepRecorder
     from labs_lib.memory.tracing import summarize
 
-    model: Any = building.meta_model(config, request.but(checkpointing=False), depth)
+    kept = None if depth is None else range(depth)
+    model: Any = building.meta_model(config, request.but(checkpointing=False), kept)
     model.eval()
     running = in_one_line(f"serve: {config.model_type} cannot be run on shapes", model)
     with running, FakeTensorMode(), fakes.steps_without_values(request), torch.no_grad():
@@ -120,7 +121,7 @@ def _prompt(config: Any, request: MemoryRequest, depth: int | None) -> dict[str,
 def _tensors_of(cache: Any) -> list[Any]:
     import torch
 
-    layers = getattr(cache, "layers", ())
-    held = [value for layer in layers for value in vars(layer).values()]
+    layers: Any = getattr(cache, "layers", ())
+    held: list[Any] = [value for layer in layers for value in vars(layer).values()]
     # A tensor of one axis counts tokens; keys and values have more.
     return [each for each in held if isinstance(each, torch.Tensor) and each.dim() > 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -71,22 +72,8 @@ class Pattern:
         return low, low + self.period
 
 
-def pattern_of(stack: Stack, config: Any) -> Pattern | None:
-    """Return how the stack's layers repeat, or None where tracing them all is as quick.
-
-    Compared are the classes, parameters, buffers and plain settings of all modules in a layer,
-    and the entries of the configuration's lists that have one for each layer. A module that
-    stands in several layers (a shared block) leaves no pattern.
-    """
-    layers = list(stack.layers)
-    parts = [id(part) for layer in layers for part in layer.modules()]
-    if len(parts) != len(set(parts)):
-        return None
-    lists = _lists_by_layer(config, len(layers))
-    kinds = [
-        (_signature(layer), tuple(each[index] for each in lists))
-        for index, layer in enumerate(layers)
-    ]
+def pattern_of(kinds: Sequence[Any]) -> Pattern | None:
+    """Return how layers of these kinds repeat, or None where tracing them all is as quick."""
     found: list[Pattern] = []
     for period in range(1, len(kinds) // 2 + 1):
         differs = [i for i in range(len(kinds) - period) if kinds[i] != kinds[i + period]]
@@ -96,6 +83,24 @@ def pattern_of(stack: Stack, config: Any) -> Pattern | None:
         quickest.shallow[1] < len(kinds) and sum(quickest.shallow) <= 1.5 * len(kinds)
     )
     return quickest if usable else None
+
+
+def kinds_of(stack: Stack, config: Any) -> list[tuple[Any, ...]] | None:
+    """Return each layer's kind, equal for layers that are alike.
+
+    Compared are the classes, parameters, buffers and plain settings of all modules in a layer,
+    and the entries of the configuration's lists that have one for each layer. None where a module
+    is in several layers (a shared block): their costs do not add up.
+    """
+    layers = list(stack.layers)
+    parts = [id(part) for layer in layers for part in layer.modules()]
+    if len(parts) != len(set(parts)):
+        return None
+    lists = [value for _, _, value in lists_by_layer(config, len(layers))]
+    return [
+        (_signature(layer), tuple(repr(each[index]) for each in lists))
+        for index, layer in enumerate(layers)
+    ]
 
 
 def _signature(layer: nn.Module) -> tuple[Any, ...]:
@@ -121,15 +126,31 @@ def _settings(part: nn.Module) -> tuple[Any, ...]:
     )
 
 
-def _lists_by_layer(config: Any, layers: int) -> list[list[str]]:
-    """Return each of the configuration's lists with one entry a layer, nested ones too."""
-    found: list[list[str]] = []
-    waiting: list[dict[str, Any]] = [config.to_dict()]
+def lists_by_layer(config: Any, layers: int) -> list[tuple[Any, str, list[Any]]]:
+    """Return the configuration's lists with one entry a layer, nested configurations' too.
+
+    Each comes as (the fields of the configuration that holds it, its name there, its entries).
+    """
+    found: list[tuple[Any, str, list[Any]]] = []
+    waiting: list[Any] = [config]
     while waiting:
-        for value in waiting.pop().values():
-            if isinstance(value, dict):
-                waiting.append(cast("dict[str, Any]", value))
-            elif isinstance(value, (list, tuple)):
-                entries = cast("list[Any]", value)
-                found += [[repr(entry) for entry in entries]] if len(entries) == layers else []
+        held = cast("dict[str, Any]", vars(waiting.pop()))
+        for name, value in held.items():
+            if hasattr(value, "to_dict"):
+                waiting.append(value)
+            elif isinstance(value, (list, tuple)) and len(cast("list[Any]", value)) == layers:
+                found.append((held, name, list(cast("list[Any]", value))))
     return found
+
+
+def keep_layers(stack: Stack, config: Any, kept: Sequence[int]) -> None:
+    """Leave of a stack's layers those with these numbers, and their entries in `config`."""
+    for held, name, entries in lists_by_layer(config, len(stack.layers)):
+        held[name] = [entries[index] for index in kept]
+    layers = [stack.layers[index] for index in kept]
+    for position, layer in enumerate(layers):
+        for part in layer.modules():
+            if hasattr(part, "layer_idx"):  # its place in a cache of keys and values
+                vars(part)["layer_idx"] = position
+    del stack.layers[:]
+    stack.layers.extend(layers)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -96,11 +97,14 @@ def _labels_of_gradients(model: nn.Module, recorder: StepRecorder) -> list[Any]:
         if parameter.grad is not None:
             recorder.label(parameter.grad, "gradients")
 
-    return [
-        _untyped(parameter).register_post_accumulate_grad_hook(label)
-        for parameter in model.parameters()
-        if parameter.requires_grad
-    ]
+    return on_gradients((p for p in model.parameters() if p.requires_grad), label)
+
+
+def on_gradients(
+    parameters: Iterable[torch.Tensor], then: Callable[[torch.Tensor], None]
+) -> list[Any]:
+    """Call `then` with each parameter whose gradient has been made; return the hooks."""
+    return [_untyped(each).register_post_accumulate_grad_hook(then) for each in parameters]
 
 
 def idle_stacks(model: nn.Module, recorder: StepRecorder) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ Where layers do not repeat, all of them are traced.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
@@ -20,7 +21,8 @@ from labs_lib.memory.allocator import CachingAllocator, logits_of, replayed
 from labs_lib.memory.architecture import check_length, config_of, positions_of, targets_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
-from labs_lib.memory.extrapolating import Bytes, Group, Key, extrapolated
+from labs_lib.memory.depth import Bytes, Group, Key, extrapolated
+from labs_lib.memory.lower_bound import NotRunError, bounded_below
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
 from labs_lib.models.catalogue import find
@@ -48,15 +50,32 @@ def trace(model: str | MemoryRequest, *, whole: bool = False, **fields: Any) -> 
     buffers inside a kernel.
     """
     request = request_of(model, **fields)
-    with tracing_alone():
+    with one_trace_at_a_time():
         return _traced(request, whole)
 
 
 @contextlib.contextmanager
-def tracing_alone() -> Iterator[None]:
-    """Hold off other threads' traces, and keep the libraries quiet."""
+def one_trace_at_a_time() -> Generator[None, None, None]:
+    """Let no other thread trace meanwhile, and keep the libraries quiet."""
     with _ONE_AT_A_TIME, quiet():
         yield
+
+
+def settled(request: MemoryRequest) -> tuple[Any, MemoryRequest, tuple[str, ...]]:
+    """Return the configuration, the request as its base is stored, and remarks on what changed.
+
+    Raises `LabError` for a step that cannot be traced, whatever the model's code.
+    """
+    config = config_of(request.model, request)
+    request, remarks = _as_stored(config, request)
+    check_length(positions_of(config), request)
+    quantizes = request.quantizes and family_of(config.model_type).quantizable
+    if request.adapter is DORA and quantizes:
+        raise LabError(
+            "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
+            "which shapes alone do not have; the formula (without --trace) forecasts it"
+        )
+    return config, request, remarks
 
 
 def shot_of(request: MemoryRequest) -> tuple[dict[str, Any], MemoryRequest]:
@@ -64,37 +83,30 @@ def shot_of(request: MemoryRequest) -> tuple[dict[str, Any], MemoryRequest]:
 
     Errors as `trace`.
     """
-    with tracing_alone():
+    with one_trace_at_a_time():
         config, plan, _ = planned(request)
-        return snapshot_of_plan(config, plan), plan.request
+        return _of_plan(config, plan), plan.request
 
 
 def planned(request: MemoryRequest) -> tuple[Any, Plan, tuple[str, ...]]:
     """Return the configuration, how it is traced, and what a reader should know of that."""
     from labs_lib.memory.building import plan_of
 
-    config = config_of(request.model, request)
-    request, remarks = _as_stored(config, request)
-    check_length(positions_of(config), request)
-    kind = config.model_type
-    if request.adapter is DORA and request.quantizes and family_of(kind).quantizable:
-        raise LabError(
-            "dora: PEFT measures the norm of the de-quantized weight when it wraps a 4-bit layer, "
-            "which shapes alone do not have; the formula (without --trace) forecasts it"
-        )
+    config, request, remarks = settled(request)
     return config, plan_of(config, with_targets(request)), remarks
 
 
 def _traced(request: MemoryRequest, whole: bool) -> Forecast:
     config, plan, remarks = planned(request)
-    shot = snapshot(config, plan.request) if whole else snapshot_of_plan(config, plan)
+    with bounded_below(config, plan.request):
+        shot = snapshot(config, plan.request) if whole else _of_plan(config, plan)
     return _forecast(plan, shot, config.model_type, remarks, shot["timeline"] if whole else None)
 
 
-def snapshot_of_plan(config: Any, plan: Plan) -> dict[str, Any]:
+def _of_plan(config: Any, plan: Plan) -> dict[str, Any]:
     """Trace a model of any depth, as `snapshot` does; where its layers repeat, two shallow ones."""
     if plan.pattern is not None:
-        low, high = (snapshot(config, plan.request, depth) for depth in plan.pattern.shallow)
+        low, high = (snapshot(config, plan.request, range(depth)) for depth in plan.pattern.shallow)
         deep = extrapolated(low, high, plan.pattern)
         if deep is not None:
             return deep
@@ -107,7 +119,7 @@ def reservation(request: MemoryRequest, *, keeps_logits: bool = False) -> Cachin
     With `keeps_logits` the training loop holds on to the model's output in the backward pass.
     Errors as `trace`.
     """
-    with tracing_alone():
+    with one_trace_at_a_time():
         config = config_of(request.model, request)
         recorder = snapshot(config, with_targets(request))["recorder"]
     vocabulary = config.get_text_config().vocab_size
@@ -133,17 +145,23 @@ def timeline(model: str | MemoryRequest, **fields: Any) -> Timeline:
 
 
 def with_targets(request: MemoryRequest) -> MemoryRequest:
-    """Return a request for a catalogue model with the names that PEFT matches filled in."""
+    """Return a request for a catalogue model with the names that PEFT matches filled in.
+
+    A mixture's experts are known from the model itself (`targets_on`).
+    """
     shapes = find(request.model)
-    if request.trains_all or shapes is None:
+    if request.trains_all or shapes is None or shapes.family.experts:
         return request
     return request.but(targets=targets_of(shapes, request))
 
 
-def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> dict[str, Any]:
-    """Trace one model, its main stack cut to `depth` layers, in plain numbers.
+def snapshot(
+    config: Any, request: MemoryRequest, kept: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Trace one model, of its main stack the layers in `kept`, in plain numbers.
 
-    Returns its peaks by moment, sizes and counts.
+    Returns its peaks by moment, sizes and counts, and of each trained tensor its shape and whether
+    the backward pass reached it.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -153,17 +171,21 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
     from labs_lib.memory.units import units_of
 
     with quiet():
-        model = building.meta_model(config, request, depth)
+        model = building.meta_model(config, request, kept)
         # Counted here, where a 4-bit matrix still has its own shape.
-        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        shapes = [tuple(p.shape) for p in model.parameters() if p.requires_grad]
+        trainable = sum(math.prod(shape) for shape in shapes)
         total = sum(p.numel() for p in model.parameters())
-        running = in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
+        running = _in_one_line(f"trace: {config.model_type} cannot be run on shapes", model)
         with running, FakeTensorMode(), fakes.steps_without_values(request):
             placing.materialize(model)
             optimizer = optimizers.optimizer_of(model, request)
             optimizers.create_states(model, optimizer)
             recorder = StepRecorder(on_cuda=request.device == "cuda")
             inputs = building.inputs_of(model, request)
+            trained = [p for p in model.parameters() if p.requires_grad]
+            reached: set[int] = set()
+            step.on_gradients(trained, lambda parameter: reached.add(id(parameter)))
             with recorder:
                 adopt(recorder, model, optimizer, request)
                 recorder.adopt(inputs.values(), "activations")
@@ -176,14 +198,24 @@ def snapshot(config: Any, request: MemoryRequest, depth: int | None = None) -> d
             }
             units = units_of(model)
     return summarize(recorder) | {
-        "layers": depth or len(main_stack(model).layers),
+        "layers": len(main_stack(model).layers),
         "idle": step.idle_stacks(model, recorder),
         "sizes": sizes,
         "recorder": recorder,
         "units": units,
+        "trained": [(shape, id(p) in reached) for shape, p in zip(shapes, trained, strict=True)],
         "trainable": trainable,
         "total": total,
     }
+
+
+@contextlib.contextmanager
+def _in_one_line(doing: str, model: Any) -> Generator[None, None, None]:
+    try:
+        with in_one_line(doing, model):
+            yield
+    except LabError as error:
+        raise NotRunError(str(error)) from error
 
 
 def adopt(recorder: StepRecorder, model: Any, optimizer: Any, request: MemoryRequest) -> None:
@@ -205,7 +237,7 @@ def summarize(recorder: StepRecorder) -> dict[str, Any]:
     checkpointed layer makes again and still holds when it has run is one too; other storages
     that no label names are temporary.
     """
-    kinds = _kinds(recorder)
+    kinds = kinds_of_allocations(recorder)
     live: Bytes = dict.fromkeys(KINDS, 0)
     peaks: dict[Key, dict[str, Any]] = {}
     ends: dict[Key, Bytes] = {}
@@ -244,7 +276,8 @@ def summarize(recorder: StepRecorder) -> dict[str, Any]:
     }
 
 
-def _kinds(recorder: StepRecorder) -> list[str]:
+def kinds_of_allocations(recorder: StepRecorder) -> list[str]:
+    """Return the kind of each allocation; see `summarize`."""
     freed = [len(recorder.events)] * len(recorder.allocations)
     made = [0] * len(recorder.allocations)
     marks: list[tuple[int, str]] = []  # (event, "saved"): when what is alive is an activation
@@ -320,13 +353,13 @@ def _forecast(
             "after the step": ends[("after", "step", "0")],
         },
         alive=_live_groups(shot["groups"][key]),
-        notes=(*notes_on(request, kind), *remarks, *plan.notes, *_notes_on_idle(shot["idle"])),
+        notes=(*notes_on(request, kind), *remarks, *plan.notes, *notes_on_idle(shot["idle"])),
         timeline=timeline,
         reserved_bytes=reserved,
     )
 
 
-def _notes_on_idle(stacks: tuple[str, ...]) -> tuple[str, ...]:
+def notes_on_idle(stacks: tuple[str, ...]) -> tuple[str, ...]:
     """Say that a batch of text leaves some stacks idle: a training on images costs more."""
     if not stacks:
         return ()
@@ -346,7 +379,7 @@ def _live_groups(groups: dict[Group, tuple[int, int]]) -> tuple[LiveGroup, ...]:
 
 
 def moment_name(key: Key) -> str:
-    """Return a moment in words, such as "backward of the layer last"."""
+    """Return a moment of the step in words."""
     phase, where, _ = key
     return {
         ("backward", "head"): "backward of the loss and the output head",

@@ -14,6 +14,8 @@ from labs_lib.yamls import read_yaml
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+_FILES = ("catalogue.yaml", "catalogue_newer.yaml", "catalogue_experts.yaml")
+
 Dimension = Literal["hidden", "query", "key_value", "intermediate"]
 
 
@@ -22,22 +24,30 @@ class _Frozen(BaseModel):
 
 
 class LinearTemplate(_Frozen):
-    """One linear map of a decoder layer, its sizes still names of dimensions."""
+    """One linear map of a decoder layer, its sizes names of dimensions or numbers.
+
+    `layers` limits it to the first layers, `first_k_dense_replace` of them, or to the rest.
+    """
 
     module: str
-    input: Dimension = Field(alias="in")
-    outputs: tuple[Dimension, ...] = Field(alias="out")
+    input: Dimension | int = Field(alias="in")
+    outputs: tuple[Dimension | int, ...] = Field(alias="out")
     bias: bool = False
+    layers: Literal["all", "first", "rest"] = "all"
 
 
 class Family(_Frozen):
-    """How a transformers class is built, whatever its size."""
+    """How a transformers class is built, whatever its size.
+
+    `experts` says that a layer's experts are stacked parameters, which no linear map here is.
+    """
 
     model_type: str
     architecture: str
     layer_path: str
     linears: tuple[LinearTemplate, ...]
     fan_in_fan_out: bool = False
+    experts: bool = False
 
 
 class LinearShape(_Frozen):
@@ -73,7 +83,8 @@ class Entry(_Frozen):
     """One model of the catalogue: what it is called, who may use it, how large it is.
 
     `parameters` counts tied weights once.  `config` holds the keyword arguments of
-    `AutoConfig.for_model`; the properties read the sizes out of it under one name each.
+    `AutoConfig.for_model`; the properties read the sizes out of it under one name each. `source`
+    says where its values were read, where that is not the config.json under `hub_name`.
     """
 
     name: str
@@ -82,6 +93,7 @@ class Entry(_Frozen):
     licence: str
     parameters: int
     config: dict[str, Any]
+    source: str = ""
     same_shapes: tuple[str, ...] = ()
     bundled: bool = False
 
@@ -143,21 +155,28 @@ class Entry(_Frozen):
 
     @property
     def linears(self) -> tuple[LinearShape, ...]:
-        """Return the linear maps of one decoder layer, in the order of the model's code."""
-        sizes: dict[Dimension, int] = {
+        """Return the linear maps of one decoder layer, in the order of the model's code.
+
+        Where the first layers are others than the rest, those of both.
+        """
+        return tuple(self._shape(template) for template in self.family.linears)
+
+    def _shape(self, template: LinearTemplate) -> LinearShape:
+        sizes: dict[Dimension | int, int] = {
             "hidden": self.hidden_size,
             "query": self.heads * self.head_size,
             "key_value": self.key_value_heads * self.head_size,
             "intermediate": self.intermediate_size,
         }
-        return tuple(
-            LinearShape(
-                module=template.module,
-                in_features=sizes[template.input],
-                out_features=sum(sizes[dimension] for dimension in template.outputs),
-                bias=template.bias,
-            )
-            for template in self.family.linears
+
+        def size(of: Dimension | int) -> int:
+            return of if isinstance(of, int) else sizes[of]
+
+        return LinearShape(
+            module=template.module,
+            in_features=size(template.input),
+            out_features=sum(size(output) for output in template.outputs),
+            bias=template.bias,
         )
 
     @property
@@ -167,20 +186,27 @@ class Entry(_Frozen):
 
     def linear_modules(self) -> dict[str, LinearShape]:
         """Return every linear map of the decoder layers by its full module path."""
+        first = self.config.get("first_k_dense_replace") or 0
         return {
-            f"{self.family.layer_path}.{layer}.{linear.module}": linear
+            f"{self.family.layer_path}.{layer}.{template.module}": self._shape(template)
             for layer in range(self.layers)
-            for linear in self.linears
+            for template in self.family.linears
+            if template.layers in ("all", "first" if layer < first else "rest")
         }
 
 
 @functools.cache
 def catalogue() -> dict[str, Entry]:
-    """Return every entry by its catalogue name, in the order of the file."""
-    content = read_yaml(Path(__file__).with_name("catalogue.yaml"))
-    families = {name: Family(**fields) for name, fields in content["families"].items()}
+    """Return every entry by its catalogue name, in the order of the files."""
+    contents = [read_yaml(Path(__file__).with_name(name)) for name in _FILES]
+    families = {
+        name: Family(**fields)
+        for content in contents
+        for name, fields in content["families"].items()
+    }
     return {
         name: Entry(name=name, **{**fields, "family": families[fields["family"]]})
+        for content in contents
         for name, fields in content["models"].items()
     }
 
@@ -215,11 +241,11 @@ def unknown_model(name: object) -> LabError:
     return choice_error("model", text, catalogue(), aliases=hub_names)
 
 
-def config_of(name: str) -> PretrainedConfig:
+def config_of(name: str | Entry) -> PretrainedConfig:
     """Return the transformers configuration of a catalogue entry, ready for `from_config`."""
     from transformers import AutoConfig
 
-    model = entry(name)
+    model = name if isinstance(name, Entry) else entry(name)
     return AutoConfig.for_model(
         model.family.model_type, architectures=[model.family.architecture], **model.config
     )

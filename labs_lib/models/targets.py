@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from labs_lib.errors import LabError, choice_error, shorten
-from labs_lib.models.catalogue import Entry
+from labs_lib.models.catalogue import Entry, config_of
 from labs_lib.models.catalogue import entry as catalogue_entry
 from labs_lib.models.experts import check_expert_targets, expert_targets
 from labs_lib.step.adapters import is_adapter_tensor
@@ -20,9 +20,9 @@ def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
     """Return the module names to hand to `LoraConfig(target_modules=…)`.
 
     `model` is a loaded model (PEFT-wrapped or quantized too), a catalogue `Entry` or a
-    catalogue name; neither of the last two loads torch.  `targets` is `all-linear` (every
-    linear map except the output head), `attention`, `mlp`, letters such as `q,v` (also `k`,
-    `o`, `gate`, `up`, `down`), module names, or a list of any of these.
+    catalogue name; of the last two a mixture of experts alone loads torch.  `targets` is
+    `all-linear` (every linear map except the output head), `attention`, `mlp`, letters such as
+    `q,v` (also `k`, `o`, `gate`, `up`, `down`), module names, or a list of any of these.
 
     Each name returned is the shortest one that PEFT, which matches by the end of the path,
     applies to exactly the modules meant, in the order of the model's code: on GPT-2
@@ -34,8 +34,9 @@ def resolve_targets(model: Any, targets: str | Iterable[str]) -> list[str]:
     Raises `LabError` for a name that the model has not (with the nearest) and for `q_proj`
     where one fused matrix holds q, k and v.
     """
+    model = _known(model)
     modules, extra = _modules_of(model)
-    experts = [] if isinstance(model, (str, Entry)) else expert_targets(model)
+    experts = [] if isinstance(model, Entry) else expert_targets(model)
     wanted = _as_list(targets)
     chosen: set[str] = set()
     stacked: dict[str, None] = {}
@@ -81,8 +82,6 @@ def _as_list(targets: str | Iterable[str]) -> list[str]:
 
 def _modules_of(model: Any) -> tuple[list[str], list[str]]:
     """Return the in-layer paths of the linear maps, and those outside the layers (the head)."""
-    if isinstance(model, str):
-        model = catalogue_entry(model)
     if isinstance(model, Entry):
         return [linear.module for linear in model.linears], ["lm_head"]
     modules: dict[str, None] = {}
@@ -96,6 +95,20 @@ def _modules_of(model: Any) -> tuple[list[str], list[str]]:
         inside = re.split(r"\.\d+\.", path)[-1]
         (extra if module is head or inside == path else modules)[inside] = None
     return list(modules), list(extra)
+
+
+def _known(model: Any) -> Any:
+    """Return a model, or an `Entry`; of a mixture of experts its model, shapes only."""
+    if isinstance(model, str):
+        model = catalogue_entry(model)
+    if not isinstance(model, Entry) or not model.family.experts:
+        return model
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = config_of(model)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
 
 
 def _is_linear(module: Any) -> bool:

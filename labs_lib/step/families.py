@@ -43,6 +43,22 @@ FAMILIES: dict[str, Family] = {
     "gpt2": Family(learned_positions=True, biased_norms=True, dropout=0.1),
     # FalconLinear is a class of its own, which transformers 5.23 does not replace.
     "falcon": Family(norms=1, biased_norms=True, quantizable=False),
+    # Of these the formula has no layer: their forecast is fitted to traces.
+    **dict.fromkeys(
+        (
+            "qwen3",
+            "qwen3_moe",
+            "gemma2",
+            "gemma3_text",
+            "phi3",
+            "smollm3",
+            "olmo2",
+            "mixtral",
+            "gpt_oss",
+            "deepseek_v2",
+        ),
+        Family(),
+    ),
 }
 
 _UNKNOWN = Family()

@@ -1,7 +1,9 @@
 """The memory planner: what fine-tuning costs, part by part, beside a card's memory.
 
-The closed form answers while a control moves; when it has rested for a moment the real code is
-traced in a thread and its figure arrives beside it. `ByteBar` is the same with fewer controls.
+The closed form answers while a control moves; for a family that it does not know, polynomials that
+are fitted to traces when the model or the method is first chosen. When a control has rested for a
+moment the real code is traced in a thread and its figure arrives beside it. `ByteBar` is the same
+with fewer controls.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from labs_lib.colors import THEME_FAINT, THEME_INK, THEME_LINE, THEME_WARNING
 from labs_lib.errors import LabError
 from labs_lib.figures import MEMORY_COLORS
 from labs_lib.memory.closed_form import forecast
-from labs_lib.memory.fitting import Card, Change, card, cards, changes_to_fit
+from labs_lib.memory.estimating import estimate
+from labs_lib.memory.fitting import By, Card, Change, card, cards, changes_to_fit
 from labs_lib.memory.request import OPTIMIZERS, MemoryRequest, request_of
 from labs_lib.memory.result import GIB, KINDS, Forecast, format_bytes
 from labs_lib.widgets.instrument import Instrument, Rows, label, rect, svg
@@ -47,13 +50,13 @@ class Plan:
         return self.forecast.peak_bytes <= self.card.usable_bytes
 
 
-def plan(request: MemoryRequest, card_name: str) -> Plan:
+def plan(request: MemoryRequest, card_name: str, by: By = forecast) -> Plan:
     """Return the plan of a request for a card; raises `LabError` for a bad one."""
     on = card(card_name)
-    now = forecast(request)
+    now = by(request)
     if now.peak_bytes <= on.usable_bytes:
         return Plan(now, on, ())
-    return Plan(now, on, changes_to_fit(request, now, on.usable_bytes))
+    return Plan(now, on, changes_to_fit(request, now, on.usable_bytes, by))
 
 
 def stacked_bar(result: Forecast, on: Card) -> str:
@@ -191,7 +194,7 @@ class MemoryPlanner(Instrument):
 
     def compute(self) -> Plan:
         """Return the plan of the present state."""
-        return plan(self.request(), self.card)
+        return plan(self.request(), self.card, estimate if self._tracing else forecast)
 
     def rows(self, figures: Plan) -> Rows:
         """Return the verdict, what is trained, and what to change."""

@@ -11,8 +11,12 @@ GROUPS = ("q,v", "attention", "mlp", "all-linear")
 
 
 def model_choice(instrument: Instrument, first: tuple[str, ...] = ()) -> ipywidgets.Widget:
-    """Return a drop-down of the catalogue's names, tied to the trait `model`."""
-    options = (*first, *catalogue())
+    """Return a drop-down of the catalogue's names, tied to the trait `model`.
+
+    Without mixtures of experts, whose layers are not linear maps alone.
+    """
+    plain = (name for name, entry in catalogue().items() if not entry.family.experts)
+    options = (*first, *plain)
     return instrument.bind("model", ipywidgets.Dropdown(options=options, description="model"))
 
 

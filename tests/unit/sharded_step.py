@@ -36,6 +36,7 @@ class _Exchange:
         other = 1 - dist.get_rank()
         waiting = [dist.isend(_plain(mine), other), dist.irecv(_plain(theirs), other)]
         for each in waiting:
+            assert each is not None
             each.wait()
 
 
@@ -106,7 +107,8 @@ def main() -> None:
     step()  # in which DDP makes its buckets anew, by the order of the first
     gc.collect()
     held = _held(model, optimizer)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    seen: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+    with seen:
         step()
     reports = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
     live = rise = 0

@@ -10,6 +10,7 @@ from call_counting import calls_of
 
 from labs_lib.errors import LabError
 from labs_lib.memory import forecast, request_of
+from labs_lib.memory.known_fields import families
 from labs_lib.memory.result import KINDS
 from labs_lib.models.catalogue import catalogue
 
@@ -30,8 +31,13 @@ def test_counts_are_those_that_peft_prints_for_llama_2_7b(fields, trainable, tot
     assert (found.trainable_parameters, found.total_parameters) == (trainable, total)
 
 
-def test_every_catalogue_model_counts_its_published_parameters():
-    for name, entry in catalogue().items():
+KNOWN = {
+    name: entry for name, entry in catalogue().items() if entry.family.model_type in families()
+}
+
+
+def test_every_catalogue_model_of_a_known_family_counts_its_published_parameters():
+    for name, entry in KNOWN.items():
         found = forecast(name, method="full", seq_len=64)
         assert found.total_parameters == entry.parameters, name
 
@@ -193,7 +199,7 @@ def test_it_is_within_3_percent_of_the_trace_over_the_catalogue(record_property)
     # Every model meets every method; shapes and settings take turns.
     turns = itertools.cycle(itertools.product(SHAPES, EXTRA))
     cases = []
-    for model, method in itertools.product(catalogue(), METHODS):
+    for model, method in itertools.product(KNOWN, METHODS):
         (batch, seq_len), extra = next(turns)
         cases.append((model, {**method, **extra, "batch": batch, "seq_len": seq_len}))
     cases += [(model, knobs) for model in ("llama-3-8b", "gpt2", "falcon-7b") for knobs in KNOBS]

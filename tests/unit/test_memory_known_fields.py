@@ -1,4 +1,4 @@
-"""The formula answers only for what it knows; each field away from that is traced."""
+"""The formula answers only for what it knows; each field away from that is fitted to traces."""
 
 import copy
 import json
@@ -57,7 +57,9 @@ def real_parameters(config) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize(
+    "name", [n for n, entry in catalogue().items() if entry.family.model_type in families()]
+)
 def test_the_formula_counts_every_catalogue_model_as_transformers_does(name):
     entry = catalogue()[name]
     assert understood({"model_type": entry.family.model_type, **entry.config})
@@ -72,18 +74,18 @@ def test_who_answers_and_that_the_parameters_are_right(case, tmp_path):
     path = write(tmp_path, small(case["kind"]) | case["changes"])
     found = estimate(path, method="full", seq_len=16)
     assert found.source == case["by"]
-    if case["by"] == "trace":
+    if case["by"] == "fitted":
         assert len(found.notes) == 1
-        assert found.notes[0].startswith("Traced: ")
+        assert found.notes[0].startswith("Fitted to traces: ")
         assert case["says"] in found.notes[0]
     else:
         assert found.notes == ()
     config = transformers.AutoConfig.from_pretrained(path)
     assert found.total_parameters == real_parameters(config)
-    if case["by"] == "closed form":
-        traced = trace(path, method="full", seq_len=16)
-        assert found.weights_bytes == traced.weights_bytes
-        assert found.peak_bytes == pytest.approx(traced.peak_bytes, rel=0.03)
+    traced = trace(path, method="full", seq_len=16)
+    assert found.weights_bytes == traced.weights_bytes
+    within = 0.03 if case["by"] == "closed form" else 1e-4
+    assert found.peak_bytes == pytest.approx(traced.peak_bytes, rel=within)
 
 
 @pytest.mark.parametrize("kind", families())
@@ -164,7 +166,7 @@ def test_where_nothing_can_be_traced_a_line_names_the_field(tmp_path):
     assert "does not know mlp_bias" in planner.trouble
 
 
-def test_the_command_traces_and_says_so(tmp_path, capsys):
+def test_the_command_fits_and_says_so(tmp_path, capsys):
     path = write(tmp_path, small("llama") | {"mlp_bias": True})
     with pytest.raises(SystemExit) as ended:
         cli.main(["memory", path, "--seq-len", "16"])

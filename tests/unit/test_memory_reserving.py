@@ -16,11 +16,10 @@ GIB = 2**30
 
 
 def _errors(role):
-    found = [each for each in report() if each.row.reserved_bytes and each.row.role == role]
     return [
-        reserved_for(each.row.request, each.explained_bytes).likely_bytes / each.row.reserved_bytes
-        - 1
-        for each in found
+        reserved_for(each.row.request, each.explained_bytes).likely_bytes / reserved - 1
+        for each in report()
+        if (reserved := each.row.reserved_bytes) and each.row.role == role
     ]
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,11 +105,12 @@ def test_statistics_of_a_4bit_base_are_not_cut_up(tiny):
 
 
 def test_what_does_not_exist_is_refused_in_one_line(tiny):
-    for fields, says in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"gpus": 0}, "gpus: 0: give a whole number from 1"),
         ({"gpus": 2, "strategy": "fsdp3"}, "did you mean 'fsdp'"),
         ({"gpus": 2, "strategy": "ddp", "offload": True}, "offload: DDP has all of the model"),
-    ):
+    ]
+    for fields, says in refused:
         with pytest.raises(LabError, match=says):
             shard(tiny, **fields)
 

@@ -9,9 +9,10 @@ from labs_lib.errors import LabError
 from labs_lib.memory import measure, trace
 from labs_lib.memory.architecture import config_of
 from labs_lib.memory.building import plan_of
+from labs_lib.memory.depth import extrapolated
 from labs_lib.memory.request import request_of
 from labs_lib.memory.stacks import Pattern
-from labs_lib.memory.tracing import _extrapolate, _forecast, snapshot, with_targets
+from labs_lib.memory.tracing import _forecast, snapshot, with_targets
 
 DEPTH = 6
 
@@ -31,8 +32,8 @@ def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
     config = config_of(model)
     plan = plan_of(config, request)
     assert plan.pattern == Pattern(0, 1, config.num_hidden_layers)
-    low, high, deep = (snapshot(config, request, depth) for depth in (2, 3, DEPTH))
-    figures = _extrapolate(low, high, Pattern(0, 1, DEPTH))
+    low, high, deep = (snapshot(config, request, range(n)) for n in (2, 3, DEPTH))
+    figures = extrapolated(low, high, Pattern(0, 1, DEPTH))
     assert figures is not None
     quick = _forecast(plan, figures, config.model_type, ())
     slow = _forecast(plan, deep, config.model_type, ())

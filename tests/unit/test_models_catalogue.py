@@ -51,6 +51,47 @@ def test_entry_agrees_with_the_real_class(name, build):
     assert model.config.max_position_embeddings == shapes.max_positions
 
 
+# Billions of parameters as the model cards and papers print them.
+PUBLISHED = {
+    "llama-3.1-8b": 8.03,
+    "llama-3.1-70b": 70.6,
+    "llama-3.1-405b": 406,
+    "llama-3.3-70b-instruct": 70.6,
+    "qwen2.5-14b": 14.7,
+    "qwen2.5-32b": 32.8,
+    "qwen2.5-72b": 72.7,
+    "qwen3-8b": 8.19,
+    "qwen3-14b": 14.8,
+    "qwen3-32b": 32.8,
+    "qwen3-30b-a3b": 30.5,
+    "gemma-2-2b": 2.61,
+    "gemma-2-9b": 9.24,
+    "gemma-2-27b": 27.2,
+    "gemma-3-270m": 0.268,
+    "gemma-3-1b": 1.0,
+    "phi-3-mini-4k-instruct": 3.82,
+    "phi-4-mini-instruct": 3.84,
+    "phi-4": 14.7,
+    "mistral-nemo-12b": 12.2,
+    "mistral-small-24b": 23.6,
+    "mixtral-8x7b": 46.7,
+    "mixtral-8x22b": 141,
+    "smollm3-3b": 3.08,
+    "olmo-2-1b": 1.48,
+    "olmo-2-7b": 7.3,
+    "olmo-2-13b": 13.7,
+    "olmo-2-32b": 32.2,
+    "gpt-oss-20b": 20.91,
+    "gpt-oss-120b": 116.83,
+    "deepseek-v2-lite": 15.7,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_parameters_are_the_published_number(name):
+    assert entry(name).parameters / 1e9 == pytest.approx(PUBLISHED[name], rel=0.005)
+
+
 def test_the_promised_models_are_there():
     promised = """smollm2-135m-instruct smollm2-360m-instruct smollm2-1.7b-instruct gpt2 llama-2-7b
         llama-2-13b llama-2-70b llama-3-8b llama-3-70b falcon-7b mistral-7b qwen2.5-0.5b

@@ -141,13 +141,13 @@ def test_the_formula_of_an_adapter_is_its_trace(name, model, fields):
     assert by_formula.peak_bytes == pytest.approx(by_trace.peak_bytes, rel=0.03)
 
 
-def test_an_adapter_without_a_formula_is_traced(monkeypatch):
+def test_an_adapter_without_a_formula_is_fitted(monkeypatch):
     bare = replace(METHODS["ia3"], adapter=replace(IA3, saved=None))
     monkeypatch.setitem(METHODS, "ia3", bare)
     with pytest.raises(NoFormulaError, match="no term for IA³"):
         forecast("gpt2", method="ia3", seq_len=32)
     found = estimate("gpt2", method="ia3", seq_len=32)
-    assert found.source == "trace"
+    assert found.source == "fitted"
     assert "no term for IA³" in found.notes[0]
 
 

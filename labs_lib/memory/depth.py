@@ -1,4 +1,4 @@
-"""From the traces of two shallow models to any depth: every figure lies on a line."""
+"""From two traces of shallow stacks to the deep model: layers repeat, so each moment is a line."""
 
 from __future__ import annotations
 

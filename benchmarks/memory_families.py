@@ -1,0 +1,82 @@
+"""How far a fitted forecast is from the trace, over the catalogue's families and methods.
+
+    python benchmarks/memory_families.py [--models NAME …] [--json results.json]
+
+Each model that the formula has no layer for meets each method at each setting of a grid. Printed
+are the worst case, and of each model its worst, the seconds of its first fit and of a later answer.
+
+Takes about 2 hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from labs_lib.memory import fitted, request_of, trace
+from labs_lib.memory.known_fields import families
+from labs_lib.models.catalogue import catalogue
+
+METHODS: tuple[dict[str, Any], ...] = (
+    {"method": "full"},
+    {"method": "lora"},
+    {"method": "lora", "targets": "all-linear", "checkpointing": True},
+    {"method": "qlora", "targets": "all-linear", "precision": "mixed", "prepare_kbit": True},
+)
+GRID: tuple[dict[str, Any], ...] = (
+    {"batch": 1, "seq_len": 128, "rank": 8},
+    {"batch": 1, "seq_len": 2048, "rank": 64, "optimizer": "paged_adamw_8bit"},
+    {"batch": 4, "seq_len": 512, "rank": 16, "optimizer": "adamw_fused"},
+)
+
+
+def case(model: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return both peaks of one request, and how long the fitted one took."""
+    request = request_of(model, **fields)
+    start = time.perf_counter()
+    found = fitted(request)
+    seconds = time.perf_counter() - start
+    traced = trace(request).peak_bytes
+    return {
+        "model": model,
+        "fields": fields,
+        "fitted_bytes": found.peak_bytes,
+        "traced_bytes": traced,
+        "error": found.peak_bytes / traced - 1,
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    """Print the tables; write JSON where asked."""
+    newer = [n for n, each in catalogue().items() if each.family.model_type not in families()]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=newer, default=newer, metavar="NAME")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    trace("gpt2")  # the libraries' imports
+    for model in arguments.models:
+        mine = [case(model, how | at) for how, at in itertools.product(METHODS, GRID)]
+        rows += mine
+        worst = max(mine, key=lambda row: abs(row["error"]))
+        times = sorted(row["seconds"] for row in mine)
+        print(
+            f"{model:24} worst {worst['error']:+.3%}, first fit {times[-1]:.1f} s, "
+            f"later {statistics.median(times[:3]) * 1e3:.2f} ms",
+            flush=True,
+        )
+    worst = max(rows, key=lambda row: abs(row["error"]))
+    print(f"worst of {len(rows)}: {worst['error']:+.3%} on {worst['model']}, {worst['fields']}")
+    if arguments.json:
+        from labs_lib.files import write_json
+
+        write_json(arguments.json, {"rows": rows, "worst": worst})
+
+
+if __name__ == "__main__":
+    main()

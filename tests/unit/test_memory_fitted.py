@@ -1,0 +1,183 @@
+"""Polynomials fitted to traces: they are the trace's own figures, at once, for any architecture."""
+
+import json
+import random
+import sys
+
+import pytest
+
+from labs_lib import paths
+from labs_lib.errors import LabError
+from labs_lib.memory import curves, estimate, fitted, trace
+from labs_lib.memory.known_fields import families
+from labs_lib.memory.request import request_of
+from labs_lib.models.catalogue import catalogue
+from labs_lib.step.optimizers import OPTIMIZERS
+
+WITHIN = 0.03
+NEWER = [name for name, each in catalogue().items() if each.family.model_type not in families()]
+METHODS = (
+    {"method": "full"},
+    {"method": "lora"},
+    {"method": "lora", "targets": "all-linear", "checkpointing": True},
+    {"method": "qlora", "targets": "all-linear", "precision": "mixed", "prepare_kbit": True},
+)
+FIGURES = ("weights_bytes", "adapter_bytes", "gradients_bytes", "optimizer_bytes")
+PLAIN = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "vocab_size": 128,
+    "max_position_embeddings": 4096,
+}
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 28,
+    "patch_size": 14,
+}
+# What one tiny configuration each shows.
+SMALL = {
+    "two kinds of layers, and a window": {"model_type": "gemma3_text", "sliding_window": 64},
+    "experts in every third layer": {
+        "model_type": "qwen3_moe",
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "decoder_sparse_step": 3,
+    },
+    "text beside a vision tower": {
+        "model_type": "gemma3",
+        "text_config": PLAIN,
+        "vision_config": VISION,
+        "mm_tokens_per_image": 4,
+    },
+    "scores with a sink": {"model_type": "gpt_oss", "num_local_experts": 4, "sliding_window": 32},
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch, tmp_path):
+    """Let every test fit for itself."""
+    monkeypatch.setattr(paths, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(curves, "_IN_MEMORY", {})
+
+
+def write(folder, fields):
+    path = folder / "config.json"
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    return str(path)
+
+
+def held_against_the_trace(model, **fields):
+    """Return the relative difference of the peaks, the figures that must be equal being so."""
+    request = request_of(model, **fields)
+    found, traced = fitted(request), trace(request)
+    for name in (*FIGURES, "trainable_parameters", "total_parameters"):
+        assert getattr(found, name) == getattr(traced, name), (name, model, fields)
+    assert sum(found.at_peak.values()) == found.peak_bytes
+    return found.peak_bytes / traced.peak_bytes - 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_is_the_trace_at_any_length_batch_and_rank(name, tmp_path):
+    path = write(tmp_path, {**PLAIN, **SMALL[name]})
+    for fields in (
+        {"seq_len": 24, "rank": 3},
+        {"seq_len": 700, "batch": 5, "rank": 64, "optimizer": "adamw_8bit"},
+    ):
+        assert abs(held_against_the_trace(path, targets="all-linear", **fields)) < 1e-3, fields
+
+
+def test_a_text_as_long_as_the_window_takes_the_way_of_longer_ones(tmp_path):
+    path = write(tmp_path, {**PLAIN, **SMALL["two kinds of layers, and a window"]})
+    assert abs(held_against_the_trace(path, seq_len=64)) < 1e-3
+
+
+def test_full_fine_tuning_of_a_model_with_an_idle_tower(tmp_path):
+    path = write(tmp_path, {**PLAIN, **SMALL["text beside a vision tower"]})
+    difference = held_against_the_trace(path, method="full", optimizer="adamw", seq_len=24)
+    assert abs(difference) < 1e-3
+
+
+def test_it_is_within_3_percent_of_the_trace_on_a_sample_of_the_catalogue():
+    """`benchmarks/memory_families.py` holds every model, method and setting against the trace."""
+    drawn = random.Random(19)
+    for model in drawn.sample(NEWER, 2):
+        fields = dict(drawn.choice(METHODS), rank=drawn.choice((4, 16, 64)))
+        fields |= {"seq_len": drawn.choice((96, 512, 2000)), "batch": 1}
+        fields["optimizer"] = drawn.choice(list(OPTIMIZERS))
+        assert abs(held_against_the_trace(model, **fields)) < WITHIN, (model, fields)
+
+
+# What is kept --------------------------------------------------------------------------------
+
+
+def test_a_second_answer_needs_no_trace_and_another_process_no_torch(tmp_path, monkeypatch):
+    path = write(tmp_path, {**PLAIN, **SMALL["experts in every third layer"]})
+    first = estimate(path, seq_len=24)
+    assert first.source == "fitted"
+    assert first.notes[0].startswith("Fitted to traces: ")
+    monkeypatch.setattr(curves, "_IN_MEMORY", {})
+    monkeypatch.setitem(sys.modules, "labs_lib.memory.fitting_traces", None)  # would be an error
+    assert estimate(path, seq_len=24) == first
+    assert estimate(path, seq_len=48, rank=20).peak_bytes > first.peak_bytes
+
+
+def test_what_is_kept_and_cannot_be_read_is_made_anew(tmp_path, monkeypatch):
+    path = write(tmp_path, {**PLAIN, "model_type": "qwen3", "num_hidden_layers": 2})
+    first = fitted(request_of(path, seq_len=24))
+    (kept,) = (paths.cache_dir() / "memory").iterdir()
+    for text in ("{", "[]", '{"regions": {"x": {}}, "windows": [], "longest": 9}'):
+        kept.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(curves, "_IN_MEMORY", {})
+        assert fitted(request_of(path, seq_len=24)) == first
+
+
+def test_a_changed_configuration_is_another_one(tmp_path):
+    peaks = set()
+    for inner in (64, 96):
+        path = write(
+            tmp_path,
+            {**PLAIN, "model_type": "qwen3", "num_hidden_layers": 2, "intermediate_size": inner},
+        )
+        peaks.add(fitted(request_of(path, seq_len=24)).peak_bytes)
+    assert len(peaks) == 2
+
+
+# Experts, and what cannot be run -----------------------------------------------------------------
+
+
+def test_it_is_said_that_the_experts_are_not_quantized(tmp_path):
+    path = write(tmp_path, {**PLAIN, **SMALL["experts in every third layer"]})
+    plain, quantized = (estimate(path, method=method, seq_len=24) for method in ("lora", "qlora"))
+    experts = 2 * 3 * 4 * 16 * 32
+    assert plain.weights_bytes > quantized.weights_bytes > 2 * experts
+    assert any("experts are not quantized" in note for note in quantized.notes)
+    assert not any("experts" in note for note in plain.notes)
+
+
+def test_what_cannot_be_run_says_where_and_what_it_takes_at_the_least(tmp_path):
+    fields = {
+        "model_type": "jetmoe",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 2,
+        "kv_channels": 8,
+        "num_local_experts": 4,
+        "vocab_size": 128,
+    }
+    path = write(tmp_path, fields)
+    for ask in (estimate, trace):
+        with pytest.raises(LabError, match="depends on values") as caught:
+            ask(path, seq_len=16)
+        said = str(caught.value)
+        assert "layers.0" in said
+        assert "the formula's lower bound is" in said
+        assert "\n" not in said
