@@ -144,11 +144,14 @@ def fit_titles(fig: Figure) -> None:
     A title that sticks out would make the whole picture smaller on the page.
     """
     fig.draw_without_rendering()  # the layout says where the panels are
+    whole: Any = fig  # matplotlib has readers of a title's words, and none of the title itself
+    panels: list[Any] = whole.axes
+    right_of_all = fig.bbox.x1
     shown: list[tuple[Any, float]] = [
-        (ax._left_title, fig.bbox.x1 if len(fig.axes) == 1 else ax.bbox.x1) for ax in fig.axes
+        (ax._left_title, right_of_all if len(panels) == 1 else ax.bbox.x1) for ax in panels
     ]
-    if fig._suptitle is not None:
-        shown.append((fig._suptitle, fig.bbox.x1))
+    if whole._suptitle is not None:
+        shown.append((whole._suptitle, right_of_all))
     for title, right in shown:
         box = title.get_window_extent()
         room = right - box.x0 - _TITLE_MARGIN

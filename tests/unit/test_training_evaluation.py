@@ -155,6 +155,7 @@ def test_the_vocabulary_gets_all_rows_in_one_piece(tiny_model: Path, wrapped: bo
     model, tokenizer = models.load(str(tiny_model), dtype="bf16")
     model = lora(model) if wrapped else model
     head = model.get_output_embeddings()
+    assert head is not None
     given: list[torch.Tensor] = []
     head.register_forward_hook(lambda _head, inputs, _logits: given.append(inputs[0]))
     evaluation.answer(model, tokenizer, TEXTS, 3)
