@@ -478,6 +478,7 @@ published_table().folded("every published peak and its forecast")
 #
 # - The rows without a mechanism lie within 3 %.
 # - bitsandbytes 0.41 kept the input of each 4-bit product; about 7 % is left unexplained.
+# - LitGPT's QLoRA files of 2025 adapt every map, three of them as one; that adapter has no term.
 # - LitGPT's Falcon keeps no attention scores; transformers' Falcon keeps all.
 # - torchtune takes the loss in eight pieces and compiles the layers; the second has no term.
 # - FitCheck keeps the logits during the backward pass. With them, less than 2 % is left.
