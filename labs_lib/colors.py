@@ -71,6 +71,17 @@ PAGE_COLORS: dict[str, tuple[str, str]] = {
     "focus": (PALETTE[0], PALETTE[4]),
 }
 
+# On a page of ours that no theme colors, here as (light, dark, print): the class's report.
+SHEET_COLORS: dict[str, tuple[str, str, str]] = {
+    "ink": (INK, "#e6edf3", "#000"),
+    "paper": (PAPER, "#0d1117", "#fff"),
+    "faint": ("#57606a", "#9aa4af", "#444"),
+    "line": (GRID, "#30363d", "#bbb"),
+    "panel": ("#f6f8fa", "#161b22", "#fff"),
+    "blue": (PALETTE[0], PALETTE[4], BLUE),
+    "mark": ("#b34700", "#ff9a5c", ORANGE),
+}
+
 # Those that a theme of JupyterLab, or of a page that takes over its names, sets itself.
 PAGE_GROUNDS: dict[str, tuple[str, str, str]] = {
     "ink": ("--jp-ui-font-color1", INK, "#e6e9ec"),

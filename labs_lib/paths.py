@@ -22,6 +22,11 @@ def cache_dir() -> Path:
     return _set_by("LABS_CACHE") or _folder("cache")
 
 
+def own_cache_dir() -> Path:
+    """Return the folder of what can be made again and is written at any time: the home's own."""
+    return _folder("cache")
+
+
 def data_dir() -> Path:
     """Return the folder of what cannot: the student's progress."""
     return _folder("data")

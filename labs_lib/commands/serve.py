@@ -37,10 +37,10 @@ def command(runs: tuple[str, ...], port: int, as_json: bool) -> None:
 def _leave_waiting_threads() -> None:
     """End the process at once if a thread of an unfinished answer is still there.
 
-    Python would wait for it, and transformers' handler has threads that wait for the next token.
+    Python would wait for it, and transformers' handler has threads that wait for the next token. A
+    daemon is no better: Python's end takes the interpreter away from under its product.
     """
-    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
-    if any(not each.daemon for each in others):
+    if threading.active_count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -49,7 +49,7 @@ def fitted(request: MemoryRequest) -> Forecast:
     (it can be traced all the same), and `LabError` as `trace` does.
     """
     fields = _fields_of(request)
-    path = paths.cache_dir() / "memory" / f"{_key(fields, request)}.json"
+    path = paths.own_cache_dir() / "memory" / f"{_key(fields, request)}.json"
     kept = _kept(path)
     if kept is None:
         kept = _begun(config_of(request.model, request))

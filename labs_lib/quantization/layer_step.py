@@ -8,12 +8,11 @@ addition makes.  Loads no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from labs_lib.errors import LabError, shorten
 
-BYTES_OF = {"bf16": 2, "fp32": 4}
 BLOCK, SCALE_BLOCK = 64, 256
 
 
@@ -52,9 +51,7 @@ class StepTensor:
     def bytes_in(self, sizes: LayerShape) -> int:
         """Return the bytes of this tensor, scales included where it is quantized."""
         elements = getattr(sizes, self.shape[0]) * getattr(sizes, self.shape[1])
-        if self.dtype == "nf4":
-            return nf4_bytes(elements)
-        return self.copies * elements * BYTES_OF[self.dtype]
+        return self.copies * BYTES_OF[self.dtype](elements)
 
 
 @dataclass(frozen=True)
@@ -105,6 +102,13 @@ def nf4_bytes(elements: int) -> int:
     """
     blocks = -(-elements // BLOCK)
     return -(-elements // 2) + blocks + 4 * -(-blocks // SCALE_BLOCK) + 4
+
+
+BYTES_OF: dict[str, Callable[[int], int]] = {
+    "nf4": nf4_bytes,
+    "bf16": lambda elements: 2 * elements,
+    "fp32": lambda elements: 4 * elements,
+}
 
 
 def layer_step(sizes: LayerShape | None = None, checkpointing: bool = False) -> LayerStep:

@@ -17,6 +17,7 @@ from labs_lib.widgets.page import PageInstrument
 
 BOOKS = ("nf4", "int4")
 _OUTERMOST = 1.84813  # standard deviations at ±1: the quantile of NF4_OUTERMOST
+_TWO_HALVES = ("nf4",)  # books that are cut into equal slices on either side of 0
 _WIDTH, _PAD = 640, 14
 _TOP, _AXIS, _WEIGHT_ROW, _CODE_ROW = 22, 128, 162, 214
 _ZOOM_TOP, _FOUR_BIT_ROW, _SEEN = 262, 318, 0.34
@@ -81,7 +82,7 @@ class NF4Line(PageInstrument):
 
     def _slices(self) -> str:
         shares = self.books[self.book]["shares"]
-        if self.book == "nf4":
+        if self.book in _TWO_HALVES:
             return (
                 f"a bell curve cut at them: the slices above 0 have {shares[-1]:.1%} of the "
                 f"weights each, those below {shares[0]:.1%}"

@@ -73,7 +73,7 @@ def test_where_nothing_fits_it_names_a_card_and_a_model_that_would():
     assert (found.method, found.chosen) == ("none", None)
     assert "no method fits" in found.answer
     assert "A100 40GB" in str(found)
-    assert "llama-33b" in str(found)
+    assert "qwen2.5-32b" in str(found)
     least = decide("llama-2-70b", "A100 40GB").chosen
     assert least is not None
     assert least.method == "qlora"

@@ -64,7 +64,7 @@ SMALL = {
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch, tmp_path):
     """Let every test fit for itself."""
-    monkeypatch.setattr(paths, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(paths, "own_cache_dir", lambda: tmp_path / "cache")
     monkeypatch.setattr(curves, "_IN_MEMORY", {})
 
 
@@ -132,7 +132,7 @@ def test_a_second_answer_needs_no_trace_and_another_process_no_torch(tmp_path, m
 def test_what_is_kept_and_cannot_be_read_is_made_anew(tmp_path, monkeypatch):
     path = write(tmp_path, {**PLAIN, "model_type": "qwen3", "num_hidden_layers": 2})
     first = fitted(request_of(path, seq_len=24))
-    (kept,) = (paths.cache_dir() / "memory").iterdir()
+    (kept,) = (paths.own_cache_dir() / "memory").iterdir()
     for text in ("{", "[]", '{"regions": {"x": {}}, "windows": [], "longest": 9}'):
         kept.write_text(text, encoding="utf-8")
         monkeypatch.setattr(curves, "_IN_MEMORY", {})

@@ -41,7 +41,11 @@ def test_every_published_row_is_shown_with_its_mechanism_and_what_is_left():
         assert bool(left) is bool(mechanism)
         if mechanism:
             nearest = max(2.0, abs(float(difference.rstrip("%"))))
-            assert abs(float(left.rstrip("%"))) < nearest
+            # A fitted factor is held to its own error, and of an excluded row a mechanism may be
+            # named that is not computed.
+            assert row.reserves or abs(float(left.rstrip("%"))) <= nearest
+            if row.role != "excluded":
+                assert abs(float(left.rstrip("%"))) < nearest
 
 
 def test_bars_lines_and_ranges_say_their_numbers():

@@ -45,11 +45,11 @@ def recipe_file(tmp_path):
     return path
 
 
-def memory(capsys, *arguments):
+def memory(capsys, *arguments, status=0):
     with pytest.raises(SystemExit) as ended:
         cli.main(["memory", *map(str, arguments), "--json"])
     printed = capsys.readouterr()
-    assert ended.value.code == 0, printed.err
+    assert ended.value.code == status, printed.err
     return json.loads(printed.out)
 
 
@@ -59,7 +59,7 @@ def test_a_recipe_asks_for_the_step_that_the_options_ask_for(recipe_file, capsys
 
 
 def test_options_that_are_given_change_the_recipe(recipe_file, capsys):
-    found = memory(capsys, recipe_file, "--batch", 1, "--method", "full", "--card", "T4")
+    found = memory(capsys, recipe_file, "--batch", 1, "--method", "full", "--card", "T4", status=1)
     assert found["request"]["batch"] == 1
     assert found["request"]["seq_len"] == 512  # the option's default changes nothing
     assert found["request"]["precision"] == "mixed"

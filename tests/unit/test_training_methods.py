@@ -126,7 +126,7 @@ def test_an_entry_of_the_tables_is_forecast_and_trained(
     recipe = tiny_recipe(tiny_model, method="miss", steps=2, checkpoint_every=0)
     run = train(recipe, tmp_path / "run", progress=Silent())
     forecast = estimate(recipe.step("fp32", device="cpu", seq_len=32))
-    assert forecast.source == "fitted"
+    assert forecast.source == "trace"  # a tensor of MiSS grows with a power that no fit has
     assert forecast.trainable_parameters == run.trainable_parameters
     assert (
         forecast.adapter_bytes == run.cost.memory["adapter_bytes"] == 4 * run.trainable_parameters

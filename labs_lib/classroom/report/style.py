@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from labs_lib.colors import BLUE, GRID, INK, ORANGE, PALETTE, PAPER
+from labs_lib.colors import SHEET_COLORS
+
+_LIGHT, _DARK, _PRINT = (
+    " ".join(f"--{name}: {each[theme]};" for name, each in SHEET_COLORS.items())
+    for theme in range(3)
+)
 
 STYLE = f"""
-:root {{ color-scheme: light dark; --ink: {INK}; --paper: {PAPER}; --faint: #57606a;
-  --line: {GRID}; --panel: #f6f8fa; --blue: {PALETTE[0]}; --mark: #b34700; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e6edf3; --paper: #0d1117; --faint: #9aa4af; --line: #30363d; --panel: #161b22;
-    --blue: {PALETTE[4]}; --mark: #ff9a5c; }} }}
-@media print {{ :root {{ --ink: #000; --paper: #fff; --faint: #444; --line: #bbb; --panel: #fff;
-    --blue: {BLUE}; --mark: {ORANGE}; }}
+:root {{ color-scheme: light dark; {_LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_DARK} }} }}
+@media print {{ :root {{ {_PRINT} }}
   nav, .skip {{ display: none; }} tr, figure, li, .options {{ break-inside: avoid; }}
   h2 {{ break-after: avoid; }} main {{ max-width: none; padding: 0; }} }}
 * {{ box-sizing: border-box; }}
