@@ -122,6 +122,7 @@ def _tensors_of(cache: Any) -> list[Any]:
     import torch
 
     layers: Any = getattr(cache, "layers", ())
-    held: list[Any] = [value for layer in layers for value in vars(layer).values()]
+    kept: list[dict[str, Any]] = [vars(layer) for layer in layers]
+    held = [value for each in kept for value in each.values()]
     # A tensor of one axis counts tokens; keys and values have more.
     return [each for each in held if isinstance(each, torch.Tensor) and each.dim() > 2]

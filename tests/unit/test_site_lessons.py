@@ -115,6 +115,16 @@ def test_an_instrument_is_alive_in_the_page():
     assert cells[1].outputs[0].data == {"text/html": "<div>layer 4</div>"}
 
 
+def test_the_film_has_a_page_of_its_own():
+    cells = page_of(
+        text("Read [the transcript](../film/transcript.md)."),
+        code("HTML(film)", outputs=[shown(data={"text/html": '<video src="../film/lora.webm">'})]),
+    )
+    assert cells[1].source == "Read [the transcript](film.md)."
+    assert '<a href="film.html">' in cells[2].outputs[0].data["text/html"]
+    assert cells[2].metadata["tags"] == ["remove-input"]
+
+
 def test_the_badge_opens_the_students_copy():
     line = badges("05_qlora", settings(ADDRESS))
     assert "example.org%2FOWNER%2FNAME/HEAD?urlpath=lab/tree/workbook/05_qlora.ipynb" in line

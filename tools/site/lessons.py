@@ -96,10 +96,13 @@ def _number(index: int, kinds: Sequence[Kind]) -> int:
 def _shown(cell: Cell, fragment: Fragment) -> Cell:
     """Return a cell with the tags and outputs that a page needs."""
     if cell.cell_type != "code":
+        cell.source = _TO_FILM.sub("](film.md)", cell.source)
         return cell
     cell.outputs = [_output(output, fragment) for output in cell.outputs]
     tags = list(cell.metadata.get("tags", ()))
-    if kind_of(cell) == "imports":
+    if any(output.get("data") == {"text/html": _FILM} for output in cell.outputs):
+        tags = [REMOVE_INPUT]
+    elif kind_of(cell) == "imports":
         tags.append(HIDE_INPUT)
     elif kind_of(cell) in ("compare", "claim", "task") and is_bare_call(cell):
         tags.append(REMOVE_INPUT)
@@ -108,6 +111,10 @@ def _shown(cell: Cell, fragment: Fragment) -> Cell:
     return cell
 
 
+# The film has a page of its own here, with the captions that a file beside a page cannot give.
+_TO_FILM = re.compile(r"\]\(\.\./film/[\w.]+\)")
+_FILM_IN_PLACE = 'src="../film/'
+_FILM = '<p><a href="film.html">Watch the film</a>, with its captions and its transcript.</p>'
 _NOTES_TO_TOOLS = re.compile(r"^# NBVAL_\w+\n|  # fmt: skip$", re.MULTILINE)
 
 
@@ -119,6 +126,8 @@ def _output(output: Any, fragment: Fragment) -> Any:
     if INSTRUMENT in data:
         instrument = data[INSTRUMENT]
         output.data = {"text/html": fragment(instrument["name"], instrument["state"])}
+    elif _FILM_IN_PLACE in data.get("text/html", ""):
+        output.data = {"text/html": _FILM}
     elif "text/html" in data:
         output.data = {"text/html": data["text/html"].replace(NO_PREDICTION, "")}
     else:
