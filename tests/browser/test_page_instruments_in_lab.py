@@ -77,6 +77,11 @@ def test_keys_and_clicks_reach_the_kernel_and_its_values_the_page(page: LabPage)
     layer.get_by_role("button", name="one step").click()
     page.page.keyboard.press("Enter")
     held = kernels_state(page, "lora_layer")
+    for _ in range(50):  # the last message may still be on its way to the kernel
+        if held["state"]["steps"] == 2:
+            break
+        page.page.wait_for_timeout(100)
+        held = kernels_state(page, "lora_layer")
     assert (held["state"]["rank"], held["state"]["steps"]) == (3, 2)
     assert same(figures(layer), held["figures"])
     page.page.evaluate(RUN, "made['lora_layer'].rank = 5")
