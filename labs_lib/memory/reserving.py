@@ -2,8 +2,9 @@
 
 Two models. `replay`: the allocator's own rules on the allocations of a trace (`allocator`).
 `factor`: the peak times `FACTOR` and, under eager attention, one fp32 tensor of scores, fitted to
-the calibration rows of `published_t4.yaml` alone. The error of each is the largest that was found
-on any of these rows, calibration and holdout: tests/unit/test_memory_reserving.py holds it to it.
+the calibration rows of `published_t4.yaml` alone. Its error is the largest on any of these rows,
+calibration and holdout (tests/unit/test_memory_reserving.py). A replay takes many seconds a row: of
+those that were tried the worst is Qwen2.5-1.5B in NF4, 1 × 1,024 tokens, which is 12.7 % too low.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from labs_lib.memory.result import Forecast
 
 FACTOR = 1.12
 """Reserved bytes for one that is allocated at the peak."""
-FACTOR_ERROR, REPLAY_ERROR = 0.12, 0.08
+FACTOR_ERROR, REPLAY_ERROR = 0.12, 0.13
 
 
 @dataclass(frozen=True)
