@@ -4,6 +4,7 @@
 
 Each model that the formula has no layer for meets each method at each setting of a grid. Printed
 are the worst case, and of each model its worst, the seconds of its first fit and of a later answer.
+The file is written after each model, and a model that is in it is not traced again.
 
 Takes about 2 hours.
 """
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+from labs_lib.files import write_json
 from labs_lib.memory import fitted, request_of, trace
 from labs_lib.memory.known_fields import families
 from labs_lib.models.catalogue import catalogue
@@ -58,24 +61,32 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=newer, default=newer, metavar="NAME")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    file: Path | None = arguments.json
+    rows: list[dict[str, Any]] = (
+        json.loads(file.read_text("utf-8"))["rows"] if file and file.exists() else []
+    )
     trace("gpt2")  # the libraries' imports
     for model in arguments.models:
+        if any(row["model"] == model for row in rows):
+            continue
         mine = [case(model, how | at) for how, at in itertools.product(METHODS, GRID)]
         rows += mine
-        worst = max(mine, key=lambda row: abs(row["error"]))
+        worst = worst_of(mine)
         times = sorted(row["seconds"] for row in mine)
         print(
             f"{model:24} worst {worst['error']:+.3%}, first fit {times[-1]:.1f} s, "
             f"later {statistics.median(times[:3]) * 1e3:.2f} ms",
             flush=True,
         )
-    worst = max(rows, key=lambda row: abs(row["error"]))
+        if file:
+            write_json(file, {"rows": rows, "worst": worst_of(rows)})
+    worst = worst_of(rows)
     print(f"worst of {len(rows)}: {worst['error']:+.3%} on {worst['model']}, {worst['fields']}")
-    if arguments.json:
-        from labs_lib.files import write_json
 
-        write_json(arguments.json, {"rows": rows, "worst": worst})
+
+def worst_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row that is furthest from the trace."""
+    return max(rows, key=lambda row: abs(row["error"]))
 
 
 if __name__ == "__main__":

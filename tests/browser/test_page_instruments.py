@@ -187,6 +187,25 @@ def test_terms_are_added_by_mouse_and_keyboard(shown: InstrumentPage, updates: d
     shown.check()
 
 
+def test_terms_take_a_finger_on_a_phone(browser: Browser, tmp_path: Path, updates: dict[str, Any]):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    shown = InstrumentPage(context.new_page(), tmp_path)
+    shown.open("outer_products", updates)
+    shown.page.get_by_role("button", name="+ one term").tap()
+    assert shown.trait("rank") == 5
+    shown.page.get_by_role("radio", name="6 × 6").tap()
+    assert shown.trait("source") == "6 × 6"
+    box = shown.page.get_by_label("terms added").bounding_box()
+    assert box
+    shown.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert shown.trait("rank") == 3
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
+    shown.check()
+    context.close()
+
+
 def test_a_source_of_fewer_terms_lowers_the_rank(shown: InstrumentPage, updates: dict[str, Any]):
     shown.open("outer_products", {**updates, "rank": 40})
     shown.page.get_by_role("radio", name="6 × 6").check()

@@ -1,16 +1,16 @@
-"""The page's instruments in JupyterLab: keys and clicks reach the kernel, its values the page."""
+"""The page's instruments in JupyterLab: keys, mouse and finger reach the kernel, it the page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from labpage import LabPage
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 from test_instruments import CONTRAST
 from test_page_instruments import same
 
@@ -18,6 +18,7 @@ from labs_lib.widgets.page import module_names
 from labs_lib.widgets.page.instrument import instrument_class
 
 NAMES = module_names()
+Find = Callable[[Locator], Locator]
 MADE = """\
 from labs_lib.widgets.page.instrument import instrument_class
 
@@ -66,24 +67,91 @@ def figures(instrument: Locator) -> dict[str, Any]:
     return instrument.evaluate("(root) => JSON.parse(root.dataset.figures)")
 
 
-def test_keys_and_clicks_reach_the_kernel_and_its_values_the_page(page: LabPage):
+def button(name: str) -> Find:
+    return lambda instrument: instrument.get_by_role("button", name=name)
+
+
+def token(at: int) -> Find:
+    return lambda instrument: instrument.get_by_role("option").nth(at)
+
+
+def handle(instrument: Locator) -> Locator:
+    return instrument.locator(".lab-handle")
+
+
+# A key on one control, the mouse on a second and a finger on a third: the trait that each sets.
+MOVES: dict[str, list[tuple[str, Find, str, Any]]] = {
+    "lora_layer": [
+        ("ArrowRight", lambda i: i.get_by_label("rank r"), "rank", 2),
+        ("mouse", button("one step"), "steps", 1),
+        ("finger", button("merge"), "merged", True),
+    ],
+    "loss_tokens": [
+        ("Home", lambda i: i.get_by_role("listbox"), "token", 0),
+        ("mouse", token(3), "token", 3),
+        ("finger", lambda i: i.get_by_label("chat template"), "template", False),
+    ],
+    "nf4_line": [
+        ("End", handle, "weight", 0.5),
+        ("drag", handle, "weight", 0.3),
+        ("finger", lambda i: i.get_by_role("radio", name="equal distances"), "book", "int4"),
+    ],
+    "outer_products": [
+        ("Home", lambda i: i.get_by_label("terms added"), "rank", 0),
+        ("mouse", button("+ one term"), "rank", 1),
+        ("finger", button("+ one term"), "rank", 2),
+    ],
+    "qlora_step": [
+        ("End", lambda i: i.get_by_role("slider", name="Moment"), "moment", 15),
+        ("mouse", button("Back"), "moment", 14),
+        ("finger", lambda i: i.get_by_label("gradient checkpointing"), "checkpointing", True),
+    ],
+}
+
+
+def middle_of(part: Locator) -> tuple[float, float]:
+    part.scroll_into_view_if_needed()
+    box = part.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def move(page: Page, how: str, part: Locator) -> None:
+    """Move a control by the mouse, by a finger or by a key."""
+    x, y = middle_of(part)
+    if how == "mouse":
+        part.click()
+    elif how == "finger":
+        tap = {"x": round(x), "y": round(y), "gestureSourceType": "touch"}
+        page.context.new_cdp_session(page).send("Input.synthesizeTapGesture", tap)
+    elif how == "drag":  # a seventh of the line to the left
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x - 60, y, steps=4)
+        page.mouse.up()
+    else:
+        part.focus()
+        page.keyboard.press(how)
+        expect(part).to_be_focused()  # JupyterLab has a meaning of its own for many keys
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_mouse_and_finger_reach_the_kernel(page: LabPage, name: str):
+    instrument = found(page, name)
+    for how, find, trait, value in MOVES[name]:
+        move(page.page, how, find(instrument))
+        held = kernels_state(page, name)
+        for _ in range(50):  # the last message may still be on its way to the kernel
+            if held["state"][trait] == pytest.approx(value, abs=0.1):
+                break
+            page.page.wait_for_timeout(100)
+            held = kernels_state(page, name)
+        assert held["state"][trait] == pytest.approx(value, abs=0.1), (how, trait)
+        assert same(figures(instrument), held["figures"])
+
+
+def test_the_kernels_values_reach_the_page(page: LabPage):
     layer = found(page, "lora_layer")
-    layer.scroll_into_view_if_needed()
-    layer.get_by_label("rank r").focus()
-    for _ in range(2):
-        page.page.keyboard.press("ArrowRight")
-    # JupyterLab has a meaning of its own for these keys.
-    expect(layer.get_by_label("rank r")).to_be_focused()
-    layer.get_by_role("button", name="one step").click()
-    page.page.keyboard.press("Enter")
-    held = kernels_state(page, "lora_layer")
-    for _ in range(50):  # the last message may still be on its way to the kernel
-        if held["state"]["steps"] == 2:
-            break
-        page.page.wait_for_timeout(100)
-        held = kernels_state(page, "lora_layer")
-    assert (held["state"]["rank"], held["state"]["steps"]) == (3, 2)
-    assert same(figures(layer), held["figures"])
     page.page.evaluate(RUN, "made['lora_layer'].rank = 5")
     expect(layer.get_by_label("rank r")).to_have_value("5")
     assert figures(layer)["trained"] == 60
