@@ -8,7 +8,8 @@ such steps without a pause (`students`, each with the way of the one who is time
 (`counting`). A machine's speed changes within a minute, so the ratios of one run mean something;
 seconds of two runs do not. Leave every other program out. The course sets the way `spin 1000`.
 
-Takes about 5 minutes.
+Takes about 20 minutes: a student who spins beside others takes half a minute a step. The file is
+written after each way.
 """
 
 from __future__ import annotations
@@ -177,8 +178,8 @@ def main() -> None:
                 f"{way:<12}{before:>7.2f} s{after:>8.2f} s ({most:.2f}){after / before:>8.1f}",
                 flush=True,
             )
-    if arguments.json:
-        write_record(arguments.json, neighbors=arguments.neighbors, figures=figures)
+            if arguments.json:
+                write_record(arguments.json, neighbors=arguments.neighbors, figures=figures)
 
 
 if __name__ == "__main__":
