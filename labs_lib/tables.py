@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+_UNBROKEN = re.compile(r"\S{31,}")  # JSON or a path, wider than its column
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,7 @@ class Table:
     def _repr_html_(self) -> str:
         def cells(tag: str, texts: Sequence[str]) -> str:
             style = "text-align:left;vertical-align:top;white-space:normal"
-            inner = "".join(
-                f'<{tag} style="{style}">{escape(text)}</{tag}>'.replace("\n", "<br>")
-                for text in texts
-            )
+            inner = "".join(f'<{tag} style="{style}">{_html(text)}</{tag}>' for text in texts)
             return f"<tr>{inner}</tr>"
 
         body = "".join(cells("td", row) for row in self.rows)
@@ -45,6 +45,12 @@ class Table:
             "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         )
+
+
+def _html(text: str) -> str:
+    """Return a cell's text, which may go on in a new line after a comma or slash of a long word."""
+    broken = _UNBROKEN.sub(lambda found: re.sub(r"([,/])(?=.)", r"\1<wbr>", found[0]), escape(text))
+    return broken.replace("\n", "<br>")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from the operation that creates it until Python and autograd let go of it.
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -117,6 +118,18 @@ class StepRecorder(StorageWatch):
     def recomputed(self) -> None:
         """Note that a checkpointed layer has run again: what is alive of it is kept."""
         self.events.append((2, len(self.moments) - 1))
+
+    def sort_ends(self) -> None:
+        """Put storages that end together in the order of their beginnings.
+
+        Autocast lets go of its copies of weights in the order of their addresses, which differs
+        from run to run.
+        """
+        self.events = [
+            event
+            for is_end, together in itertools.groupby(self.events, lambda event: event[0] == -1)
+            for event in (sorted(together, key=lambda event: event[1]) if is_end else together)
+        ]
 
     def _see(self, tensor: torch.Tensor, operation: str, kind: str | None, name: str = "") -> None:
         storage = tensor.untyped_storage()

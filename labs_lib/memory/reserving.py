@@ -3,8 +3,16 @@
 Two models. `replay`: the allocator's own rules on the allocations of a trace (`allocator`).
 `factor`: the peak times `FACTOR` and, under eager attention, one fp32 tensor of scores, fitted to
 the calibration rows of `published_t4.yaml` alone. Its error is the largest on any of these rows,
-calibration and holdout (tests/unit/test_memory_reserving.py). A replay takes many seconds a row: of
-those that were tried the worst is Qwen2.5-1.5B in NF4, 1 × 1,024 tokens, which is 12.7 % too low.
+calibration and holdout (tests/unit/test_memory_reserving.py). A replay takes many seconds and is
+fitted to nothing. `benchmarks/reserved.py` compares it with the same 71 rows: it is 2.4 % off in
+the mean, and more than 8 % in four.
+
+Three of the four are 4-bit models at a batch of one: SmolLM2-1.7B, 1 × 2,048 with eager attention
+(15.6 % too high), and Qwen2.5-1.5B, 1 × 1,024 (12.7 and 10.0 % too low). transformers loads such a
+model by threads, and how many 16-bit matrices are on the GPU at once decides which segments are
+left. With sixteen at once the three are 2 % too high, 9 and 6 % too low. The fourth is TinyLlama,
+2 × 1,024 in fp16 with eager attention, 8.9 % too low: as in other rows of fp16 LoRA with eager
+attention, the run reserved one 16-bit tensor of scores, or three, more than the replay.
 """
 
 from __future__ import annotations
@@ -19,7 +27,7 @@ from labs_lib.memory.result import Forecast
 
 FACTOR = 1.12
 """Reserved bytes for one that is allocated at the peak."""
-FACTOR_ERROR, REPLAY_ERROR = 0.12, 0.13
+FACTOR_ERROR, REPLAY_ERROR = 0.12, 0.16
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from labs_lib.memory.architecture import check_length, config_of, positions_of, 
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.config_file import held_as
 from labs_lib.memory.depth import Bytes, Group, Key, extrapolated
+from labs_lib.memory.half_softmax import in_fp16
 from labs_lib.memory.lower_bound import NotRunError, bounded_below
 from labs_lib.memory.request import MemoryRequest, request_of
 from labs_lib.memory.result import KINDS, Forecast, LiveGroup, Timeline, TimelinePoint, notes_on
@@ -113,16 +114,20 @@ def _of_plan(config: Any, plan: Plan) -> dict[str, Any]:
     return snapshot(config, plan.request)
 
 
-def reservation(request: MemoryRequest, *, keeps_logits: bool = False) -> CachingAllocator:
+def reservation(
+    request: MemoryRequest, *, keeps_logits: bool = False, half: bool = False
+) -> CachingAllocator:
     """Return torch's allocator after some of the request's steps on CUDA, every layer traced.
 
-    With `keeps_logits` the training loop holds on to the model's output in the backward pass.
-    Errors as `trace`.
+    With `keeps_logits` the training loop holds on to the model's output in the backward pass;
+    `half` says that the 16 bits are fp16's. Errors as `trace`.
     """
     with one_trace_at_a_time():
         config = config_of(request.model, request)
         recorder = snapshot(config, with_targets(request))["recorder"]
     vocabulary = config.get_text_config().vocab_size
+    if half:
+        recorder = in_fp16(recorder)
     return replayed(recorder, logits_of(recorder, vocabulary) if keeps_logits else ())
 
 
@@ -190,6 +195,7 @@ def snapshot(
                 adopt(recorder, model, optimizer, request)
                 recorder.adopt(inputs.values(), "activations")
                 step.run_step(model, optimizer, request, inputs, recorder)
+            recorder.sort_ends()
             sizes = {
                 "optimizer": tensors.storage_bytes(tensors.states_of(optimizer)),
                 "gradients": sum(

@@ -10,6 +10,7 @@ from labs_lib.memory import measure, trace
 from labs_lib.memory.architecture import config_of
 from labs_lib.memory.building import plan_of
 from labs_lib.memory.depth import extrapolated
+from labs_lib.memory.recorder import StepRecorder
 from labs_lib.memory.request import request_of
 from labs_lib.memory.stacks import Pattern
 from labs_lib.memory.tracing import _forecast, snapshot, with_targets
@@ -57,6 +58,13 @@ def test_two_shallow_traces_give_the_deep_one_to_the_byte(model, fields):
 )
 def test_llama_2_7b_at_512_tokens(fields, gib):
     assert trace("llama-2-7b", **fields).peak_bytes / 2**30 == pytest.approx(gib, rel=0.01)
+
+
+def test_storages_that_end_together_end_in_the_order_of_their_beginnings():
+    recorder = StepRecorder()
+    recorder.events = [(1, 0), (1, 1), (1, 2), (-1, 2), (-1, 0), (0, 0), (-1, 1), (1, 3)]
+    recorder.sort_ends()
+    assert recorder.events == [(1, 0), (1, 1), (1, 2), (-1, 0), (-1, 2), (0, 0), (-1, 1), (1, 3)]
 
 
 def test_what_is_alive_at_the_peak_adds_up_to_it():
