@@ -6,7 +6,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=64
-#SBATCH --mem=256G
+#SBATCH --mem=400G
 #SBATCH --time=24:00:00
 #SBATCH --requeue
 #SBATCH --output=%x-%j.out

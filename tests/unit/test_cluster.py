@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -40,8 +41,16 @@ def test_a_recipe_reads_and_names_what_there_is(name: str):
 def test_every_job_fits_the_cards_that_it_asks_for():
     for job in jobs():
         recipe = Recipe.from_yaml(FOLDER / f"{job.recipe}.yaml")
-        assert recipe.batch_size % job.gpus == 0
+        assert recipe.rows_per_step % (job.gpus * recipe.batch_size) == 0
         assert answer(commands(job)[0])["fit"]["verdict"] == "fits"
+
+
+def test_a_job_asks_for_the_memory_in_which_each_process_loads_the_model():
+    for job in jobs():
+        text = (FOLDER / f"{job.recipe}.sh").read_text(encoding="utf-8")
+        [asked] = re.findall(r"^#SBATCH --mem=(\d+)G$", text, re.MULTILINE)
+        weights = answer(commands(job)[0])["weights_bytes"]
+        assert int(asked) * 2**30 > 1.5 * job.gpus * weights
 
 
 def test_what_fits_two_small_cards_does_so_by_offload_alone():

@@ -48,9 +48,11 @@ def commands(job: Job) -> list[str]:
     card = f'--card "{CARDS[job.recipe]}"'
     if job.gpus == 1:
         return [f"{line} {card}"]
-    batch = Recipe.from_yaml(FOLDER / f"{job.recipe}.yaml").batch_size // job.gpus
+    recipe = Recipe.from_yaml(FOLDER / f"{job.recipe}.yaml")
+    # The recipe's own number of passes is one process's; several share them.
+    passes = max(1, recipe.rows_per_step // (recipe.batch_size * job.gpus))
     sharding = job.sharding.removesuffix("2")
-    line += f" --gpus {job.gpus} --batch {batch} --sharding {sharding}"
+    line += f" --gpus {job.gpus} --accumulation {passes} --sharding {sharding}"
     return [f"{line}{' --offload' * offload} {card}" for offload in {job.offload: 0, False: 0}]
 
 
