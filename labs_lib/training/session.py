@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
@@ -29,7 +28,9 @@ from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.failures import (
     DivergedError,
     check_finite_weights,
+    free_memory,
     ran_out_of_memory,
+    ran_out_on_gpu,
     storage_errors,
 )
 from labs_lib.training.folder.provenance import start_of, versions
@@ -103,11 +104,14 @@ def train(
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            on_gpu = isinstance(error, torch.OutOfMemoryError)
-            raise does_not_fit(recipe, precision, str(error), on_gpu) from None
+            told = does_not_fit(recipe, precision, str(error), ran_out_on_gpu(error))
         finally:
             run_folder.withdraw()
             progress.close()
+    # Raised within `except` it would keep the error's frames, and with them model and optimizer: a
+    # notebook remembers its last error, and the next, smaller run would find the GPU full.
+    free_memory()
+    raise told
 
 
 def _locate(recipe: Recipe) -> data.DataSet:
