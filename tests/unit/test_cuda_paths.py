@@ -16,12 +16,14 @@ from labs_lib import hardware, models
 from labs_lib.errors import LabError
 from labs_lib.memory import request_of
 from labs_lib.memory.step import arithmetic
-from labs_lib.training import Recipe, train
+from labs_lib.training import Recipe, session, train
 from labs_lib.training.accounting import cost_of
+from labs_lib.training.advice import does_not_fit
 from labs_lib.training.engine.evaluating import random_state_kept
 from labs_lib.training.engine.measure import memory_parts
 from labs_lib.training.engine.trainer import MeasuringTrainer
 from labs_lib.training.failures import ran_out_of_memory, ran_out_on_gpu
+from labs_lib.training.forecasting import LongestBatch
 from labs_lib.training.progress import Silent
 
 
@@ -80,6 +82,7 @@ def test_only_this_processs_random_state_is_kept(two_gpus: pytest.MonkeyPatch):
     assert forked == [[1]]
 
 
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_a_measured_step_multiplies_in_16_bits_where_its_tensors_are():
     mixed = request_of("smollm2-135m-instruct", precision="mixed")
     assert [arithmetic(mixed, kind).device for kind in ("cuda", "cpu")] == ["cuda", "cpu"]
@@ -94,13 +97,24 @@ def test_a_run_without_memory_keeps_neither_its_model_nor_its_trainer(
         kept.extend([weakref.ref(self), weakref.ref(self.model)])
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
+    batches: list[LongestBatch] = []
+
+    def told(*given: Any) -> LabError:
+        batches.append(given[-1])
+        return does_not_fit(*given)
+
     monkeypatch.setattr(MeasuringTrainer, "training_step", step)
+    monkeypatch.setattr(session, "does_not_fit", told)
     recipe = Recipe.of(model=str(tiny_model), steps=1, batch_size=2, eval_rows=0, precision="fp32")
     with pytest.raises(LabError, match=r"^out of GPU memory: .*Change, first to last") as caught:
         train(recipe, tmp_path / "run", progress=Silent())
     gc.collect()
     assert kept
     assert [each() for each in kept] == [None, None], caught.value  # which a notebook remembers
+    [batch] = batches
+    assert batch.laid_out is not None
+    assert batch.laid_out.rows == 2
+    assert batch.longest_row == batch.laid_out.longest > 8
 
 
 @pytest.mark.parametrize(
