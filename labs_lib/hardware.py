@@ -47,7 +47,9 @@ def detect() -> Hardware:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         device, name, device_memory_bytes = "cuda", properties.name, properties.total_memory
-        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        # A T4 or a V100 takes bf16 tensors too, and emulates their products.
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if bf16 else "fp32"
     elif torch.backends.mps.is_available():
         device, name, precision = "mps", "Apple GPU", "fp32"
     else:

@@ -22,7 +22,13 @@ from tools.tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = tuple(
-    ROOT / name for name in ("README.md", "benchmarks/README.md", "docs/architecture.md")
+    ROOT / name
+    for name in (
+        "README.md",
+        "benchmarks/README.md",
+        "docs/architecture.md",
+        "recipes/cluster/README.md",
+    )
 )
 PLACE = re.compile(
     r"(?P<head><!-- generated: (?P<name>[^\n]+?) -->\n)"

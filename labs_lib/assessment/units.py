@@ -116,7 +116,7 @@ def _finite(value: object) -> float:
 def _as_written(value: Any, number: float) -> float:
     """Return 0.1 for a 32-bit 0.1, which is 0.100000001490116 in 64 bits."""
     try:
-        array = value.detach().numpy() if hasattr(value, "detach") else value
+        array = value.detach().cpu().numpy() if hasattr(value, "detach") else value
         if array.dtype.kind == "f" and array.dtype.itemsize < 8:
             return float(str(array.reshape(())[()]))
     except (AttributeError, TypeError, ValueError, RuntimeError):  # not NumPy's, or bfloat16

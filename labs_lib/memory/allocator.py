@@ -20,8 +20,8 @@ _SMALL, _MIDDLE = _MIB, 10 * _MIB
 WORKSPACE_BYTES = 8_519_680
 """cuBLAS' default workspace before Hopper, for each thread: 2 × 4,096 and 16 × 8 KiB
 (`parseChosenWorkspaceSize` in torch's CUDABlas.cpp)."""
-# A step reserves the most once the segments of the first have been cut up.
-_STEPS = 3
+STEPS = 3
+"""A step reserves the most once the segments of the first have been cut up."""
 
 
 @dataclass(eq=False)
@@ -117,7 +117,7 @@ def replayed(recorder: StepRecorder, kept: Collection[int] = ()) -> CachingAlloc
     allocator.take(WORKSPACE_BYTES)  # of the thread that goes forward
     _load(allocator, recorder, blocks, forward)
     loaded = set(blocks)
-    for step in range(_STEPS):
+    for step in range(STEPS):
         for index in blocks.keys() - loaded:
             allocator.give_back(blocks.pop(index))
         _run(allocator, recorder, blocks, range(forward, backward), kept)

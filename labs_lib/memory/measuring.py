@@ -1,6 +1,6 @@
 """What a training step costs, measured: the step of the forecast on real tensors.
 
-The weights are random: their bytes are the same. On CUDA the caching allocator's peak is read,
+The weights are random: their bytes are the same. On CUDA the caching allocator's peaks are read,
 on a CPU the bytes of live tensors are followed, operation by operation; there torch's profiler
 can add up every allocation that its allocator reports, which checks the counting from outside.
 """
@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from labs_lib.errors import LabError
+from labs_lib.memory.allocator import STEPS
 from labs_lib.memory.architecture import config_of
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest, request_of
@@ -30,7 +35,9 @@ class Measurement:
 
     `peak_bytes` is the caching allocator's on CUDA; on a CPU that of live tensors.
     `allocator_bytes` is what the allocator itself reports, buffers inside kernels included, or
-    None where it was not asked.
+    None where it was not asked. `reserved_bytes` is what torch took of a GPU for the step, and
+    `step_seconds` the median time of a step there; None on a CPU, where the counting takes longer
+    than the step.
     """
 
     request: MemoryRequest
@@ -38,6 +45,8 @@ class Measurement:
     peak_bytes: int
     allocator_bytes: int | None
     forecast: Forecast
+    reserved_bytes: int | None = None
+    step_seconds: float | None = None
 
     @property
     def difference(self) -> float:
@@ -50,6 +59,8 @@ class Measurement:
             "device": self.device,
             "measured_peak_bytes": self.peak_bytes,
             "measured_allocator_bytes": self.allocator_bytes,
+            "measured_reserved_bytes": self.reserved_bytes,
+            "measured_step_seconds": self.step_seconds,
             "forecast_peak_bytes": self.forecast.peak_bytes,
             "difference": self.difference,
         }
@@ -76,19 +87,18 @@ def measure(
     _refuse_what_does_not_fit(forecast, device)
     torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]  # no types in torch
     running = in_one_line(f"measure: {config.model_type} cannot be run")
+    on_cuda: _OnCuda | None = None
     with quiet(), running:
         net = building.meta_model(config, request)
-        before = torch.cuda.memory_allocated() if device == "cuda" else 0
+        if device == "cuda":
+            on_cuda = _OnCuda()
         placing.materialize(net, device=device)
         optimizer = optimizers.optimizer_of(net, request)
         optimizers.create_states(net, optimizer)
         inputs = building.inputs_of(net, request, device)
-        if device == "cuda":
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            step.run_step(net, optimizer, request, inputs)
-            torch.cuda.synchronize()
-            peak = allocator = torch.cuda.max_memory_allocated() - before
+        if on_cuda:
+            on_cuda.watch(partial(step.run_step, net, optimizer, request, inputs))
+            peak = allocator = on_cuda.peak_bytes
         else:
             recorder = StepRecorder()
             with recorder:
@@ -102,7 +112,10 @@ def measure(
             allocator = loaded + rise.peak_bytes if rise else None
         del net, optimizer
     gc.collect()
-    return Measurement(request, device, peak, allocator, forecast)
+    if on_cuda is None:
+        return Measurement(request, device, peak, allocator, forecast)
+    reserved, seconds = on_cuda.reserved_bytes, on_cuda.step_seconds
+    return Measurement(request, device, peak, allocator, forecast, reserved, seconds)
 
 
 def _refuse_what_does_not_fit(forecast: Forecast, device: str) -> None:
@@ -115,6 +128,42 @@ def _refuse_what_does_not_fit(forecast: Forecast, device: str) -> None:
             f"measure: the step needs {format_bytes(forecast.peak_bytes)} and this machine has "
             f"{format_bytes(free)} free: choose a smaller model, batch or seq_len"
         )
+
+
+class _OnCuda:
+    """What torch's allocator takes of the GPU from here on, for the model and a few steps."""
+
+    def __init__(self) -> None:
+        import torch
+
+        # cuBLAS takes a workspace for each thread at its first product, and keeps it; a forecast
+        # is of the step alone.
+        small = torch.ones(16, 16, device="cuda", requires_grad=True)
+        (small @ small).sum().backward()  # pyright: ignore[reportUnknownMemberType]
+        del small
+        gc.collect()
+        torch.cuda.empty_cache()
+        self._allocated = torch.cuda.memory_allocated()
+        self._reserved = torch.cuda.memory_reserved()
+        torch.cuda.reset_peak_memory_stats()
+        self.peak_bytes = self.reserved_bytes = 0
+        self.step_seconds = 0.0
+
+    def watch(self, run: Callable[[], None]) -> None:
+        """Run the step as often as it takes to reserve the most."""
+        import torch
+
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()  # of the tensors: what loading took is not the step's
+        seconds: list[float] = []
+        for _ in range(STEPS):
+            started = time.perf_counter()
+            run()
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        self.peak_bytes = torch.cuda.max_memory_allocated() - self._allocated
+        self.reserved_bytes = torch.cuda.max_memory_reserved() - self._reserved
+        self.step_seconds = statistics.median(seconds)
 
 
 class _AllocatorRise:

@@ -36,9 +36,10 @@ def run_step(
             recorder.mark(*moment)
 
     hooks = _watch(model, recorder) if recorder else []
+    device = next(iter(inputs.values())).device.type
     for micro in range(min(2, request.accumulation)):
         mark("forward", "embedding", str(micro))
-        with _arithmetic(request):
+        with arithmetic(request, device):
             loss = getattr(model(**inputs), "loss", None)
         if loss is None:
             raise LabError(f"model: {type(model).__name__} returns no loss for its labels")
@@ -55,9 +56,10 @@ def run_step(
     mark("after", "step", "0")
 
 
-def _arithmetic(request: MemoryRequest) -> Any:
+def arithmetic(request: MemoryRequest, device: str) -> Any:
+    """Return the context of the request's products on tensors of this device ("cpu" for fakes)."""
     if request.precision == "mixed":
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+        return torch.autocast(device, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 

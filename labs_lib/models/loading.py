@@ -92,9 +92,8 @@ def load_model(
     }
     if quantization is not None:
         options["quantization_config"] = _quantization_config(quantization, wanted)
-        options["device_map"] = {"": target}
-    elif not target.startswith("cpu"):
-        options["device_map"] = {"": target}
+    if quantization is not None or not target.startswith("cpu"):
+        options["device_map"] = {"": _with_number(target)}
     with quiet_loading(), _in_one_line(source), _no_long_wait(source):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location, trust_remote_code=False, use_safetensors=True, **options
@@ -270,6 +269,13 @@ def _check_device(device: str) -> None:
         raise choice_error("device", device, legal)
 
 
+def _with_number(device: str) -> str:
+    """Return the device; of CUDA the one that this process uses, which "cuda" leaves open."""
+    import torch
+
+    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
+
+
 def _check_quantization(quantization: str | BitsAndBytesConfig | None) -> None:
     if quantization is None or hasattr(quantization, "load_in_4bit"):
         return
@@ -323,11 +329,13 @@ def _in_one_line(source: Source) -> Iterator[None]:
     except MemoryError as error:
         raise LabError(f"{source.name} does not fit in memory", field="model") from error
     except Exception as error:  # a stranger's files in the loaders' hands
+        for reason in _chain(error):
+            if _is_out_of_memory(reason):  # its frames hold what has been loaded so far
+                reason.__traceback__ = None
         raise LabError(_explain(source, error), field="model") from error
 
 
 def _explain(source: Source, error: Exception) -> str:
-    import torch
     from huggingface_hub import errors as hub
 
     reasons = _chain(error)
@@ -335,7 +343,7 @@ def _explain(source: Source, error: Exception) -> str:
     def comes_from(*classes: type[BaseException]) -> bool:
         return any(isinstance(reason, classes) for reason in reasons)
 
-    if comes_from(torch.OutOfMemoryError):
+    if any(map(_is_out_of_memory, reasons)):
         return f"{source.name} does not fit in the accelerator's memory; try quantization='nf4'"
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     if "trust_remote_code" in str(error):
@@ -360,6 +368,12 @@ def _explain(source: Source, error: Exception) -> str:
             f"{source.location} is not on this machine and no hub can be reached; {_OFFLINE}{hint}"
         )
     return f"{source.name} cannot be loaded: {first}"
+
+
+def _is_out_of_memory(reason: BaseException) -> bool:
+    import torch
+
+    return isinstance(reason, torch.OutOfMemoryError)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

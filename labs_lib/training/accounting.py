@@ -33,7 +33,8 @@ def cost_of(
     peak, kind = accelerator_peak_bytes, PEAK_KINDS[machine.device]
     if machine.device == "cpu":
         peak = max((line.get("peak_bytes", 0) for line in history), default=0)
-    parts = next((line["memory"] for line in history if "memory" in line), {})
+    parts = dict(next((line["memory"] for line in history if "memory" in line), {}))
+    paged = parts.pop("paged_bytes", 0)  # among the optimizer's, and not in the peak
     return Cost(
         train_seconds=sum(seconds),
         seconds_per_step=sorted(seconds)[len(seconds) // 2],
@@ -42,6 +43,6 @@ def cost_of(
         peak_bytes=peak,
         peak_kind=kind,
         process_peak_bytes=process_peak_bytes(),
-        memory=parts | {"activations_bytes": max(0, peak - sum(parts.values()))},
+        memory=parts | {"activations_bytes": max(0, peak + paged - sum(parts.values()))},
         adapter_bytes=sum(file.stat().st_size for file in output.glob("*.safetensors")),
     )

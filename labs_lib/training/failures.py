@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,9 +91,25 @@ def _is_about_writing(error: Exception) -> bool:
     return any(sign in text for sign in signs) and "PytorchStreamReader" not in text
 
 
+# What the driver and NVIDIA's libraries say, which allocate past torch.
+_OF_GPUS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, on a GPU or in the machine."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    signs = ("DefaultCPUAllocator", "not enough memory", "out of memory")
+    signs = ("DefaultCPUAllocator", "not enough memory", "out of memory", *_OF_GPUS)
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def ran_out_on_gpu(error: BaseException) -> bool:
+    """Return whether the memory that ran out is a GPU's."""
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _OF_GPUS)
+
+
+def free_memory() -> None:
+    """Let go of what a failed run held; its trainer and model refer to each other."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labs_lib.errors import LabError
@@ -10,6 +12,28 @@ from labs_lib.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from labs_lib.memory import LaidOut
+
+
+@dataclass
+class LongestBatch:
+    """What is known of the batch that takes the most memory, before a step has been measured.
+
+    `device` is a torch device's kind, `longest_row` the tokens of the longest row, 0 before it is
+    known; `laid_out` says how the course's trainer lays the batch out, and is None where the
+    model is given padded rows.
+    """
+
+    device: str
+    longest_row: int = 0
+    laid_out: LaidOut | None = None
+
+    def peak_bytes(self, recipe: Recipe, precision: str) -> int | None:
+        """Return the forecast of such a batch under a recipe; None where no formula knows it."""
+        longest = min(self.longest_row or recipe.max_length, recipe.max_length)
+        sizes = resized(self.laid_out, recipe) if self.laid_out else None
+        found = forecast_beside(recipe, precision, self.device, longest, 0, sizes)
+        return found.get("peak_bytes")
+
 
 _PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
 
@@ -50,6 +74,19 @@ def forecast_beside(
         "difference": found.peak_bytes / measured_bytes - 1 if measured_bytes else None,
         "plain_peak_bytes": plain.peak_bytes,
     }
+
+
+def resized(sizes: LaidOut, recipe: Recipe) -> LaidOut:
+    """Return a batch that was laid out, as a recipe with fewer or shorter rows would have it."""
+    rows, longest = min(sizes.rows, recipe.batch_size), min(sizes.longest, recipe.max_length)
+    share = rows * longest / (sizes.rows * sizes.longest)
+    return dataclasses.replace(
+        sizes,
+        rows=rows,
+        longest=longest,
+        tokens=max(longest, round(sizes.tokens * share)),
+        answers=max(1, round(sizes.answers * share)),
+    )
 
 
 def laid_out_in(history: Sequence[dict[str, Any]]) -> LaidOut | None:

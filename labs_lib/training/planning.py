@@ -285,18 +285,9 @@ def _seconds_with(recipe: Recipe, changed: Recipe, sample: Sample, rates: Rates)
 
 def _peak_with(changed: Recipe, sample: Sample, rates: Rates, device: str) -> int | None:
     """Return the forecast of a changed recipe, its batch laid out as the measured one was."""
-    sizes = rates.laid_out
-    if sizes is not None:
-        rows = min(sizes.rows, changed.batch_size)
-        longest = min(sizes.longest, changed.max_length)
-        share = rows * longest / (sizes.rows * sizes.longest)
-        sizes = dataclasses.replace(
-            sizes,
-            rows=rows,
-            longest=longest,
-            tokens=max(longest, round(sizes.tokens * share)),
-            answers=max(1, round(sizes.answers * share)),
-        )
+    from labs_lib.training.forecasting import resized
+
+    sizes = resized(rates.laid_out, changed) if rates.laid_out else None
     rates = dataclasses.replace(rates, laid_out=sizes)
     return _peak_bytes(changed, sample, rates, device)[0]
 

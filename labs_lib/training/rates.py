@@ -17,15 +17,12 @@ from labs_lib.quiet import quiet_libraries
 from labs_lib.training.encoding import Encoder, check_tokenizer, nothing_fits
 from labs_lib.training.engine.building import build_trainer
 from labs_lib.training.engine.evaluating import evaluating
-from labs_lib.training.engine.head_loss import plain_head
-from labs_lib.training.engine.layout import laid_out, lay_out
-from labs_lib.training.engine.loss_check import QUICK
+from labs_lib.training.engine.longest import batch_laid_out
 from labs_lib.training.evaluation import answer
 from labs_lib.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from labs_lib.data import Row
-    from labs_lib.training.engine.trainer import MeasuringTrainer
 
 MOST_ENCODED = 400
 """Rows that are turned into tokens, drawn at random; the longest few are added."""
@@ -115,7 +112,7 @@ def measured(recipe: Recipe) -> tuple[Sample, Rates]:
         test = data_set.test[: recipe.eval_rows]
         read, written, prompt_tokens = _answering(model, encoder, test)
         longest_rows = _longest_rows(encoder, [*usable, *longest], recipe.batch_size)
-        sizes = _laid_out(trainer, encoder, longest_rows)
+        sizes = batch_laid_out(trainer, encoder.dataset(longest_rows))
     sample = Sample(
         rows=len(given),
         usable=max(1, round(len(given) * fit.used / len(drawn))),
@@ -174,13 +171,3 @@ def _answering(model: Any, encoder: Encoder, rows: Sequence[Row]) -> tuple[float
 def _longest_rows(encoder: Encoder, rows: Sequence[Row], count: int) -> list[Row]:
     usable, _ = encoder.fitting(rows)
     return sorted(usable, key=lambda row: len(encoder.encode(row).input_ids))[-count:]
-
-
-def _laid_out(trainer: MeasuringTrainer, encoder: Encoder, rows: Sequence[Row]) -> LaidOut | None:
-    """Return the sizes of a batch of these rows as the trainer gives it to the model."""
-    parts = plain_head(trainer.model)
-    if trainer.loss_from != QUICK or parts is None:
-        return None
-    batch = trainer.data_collator([dict(row) for row in encoder.dataset(rows)])
-    names = ("input_ids", "attention_mask", "labels")
-    return laid_out(*lay_out(parts[0].config, *(batch[name] for name in names)))

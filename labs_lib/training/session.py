@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
@@ -23,19 +22,22 @@ from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
 from labs_lib.training.advice import does_not_fit
 from labs_lib.training.encoding import check_prompts_within_tables
 from labs_lib.training.engine.building import build_trainer
+from labs_lib.training.engine.longest import longest_batch
 from labs_lib.training.engine.stopping import KeepBest
 from labs_lib.training.engine.trainer import MeasuringTrainer, TellProgress
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.failures import (
     DivergedError,
     check_finite_weights,
+    free_memory,
     ran_out_of_memory,
+    ran_out_on_gpu,
     storage_errors,
 )
 from labs_lib.training.folder.provenance import start_of, versions
 from labs_lib.training.folder.run_folder import RunFolder, place, sole_writer
 from labs_lib.training.folder.saving import count_parameters, save_listing
-from labs_lib.training.forecasting import forecast_beside, laid_out_in
+from labs_lib.training.forecasting import LongestBatch, forecast_beside, laid_out_in
 from labs_lib.training.held_out import HeldOut
 from labs_lib.training.learning import cut_off_in
 from labs_lib.training.progress import Progress, default_progress
@@ -50,7 +52,7 @@ class RunPlan:
     """What a run is to be, and where, before anything is loaded.
 
     `folder` is the place as it was given, `run_folder` what is written there; `precision` is
-    "bf16" or "fp32".
+    "bf16" or "fp32"; `longest_batch` is filled in once the rows are encoded.
     """
 
     recipe: Recipe
@@ -60,6 +62,7 @@ class RunPlan:
     folder: Path
     run_folder: RunFolder
     progress: Progress
+    longest_batch: LongestBatch
 
 
 def train(
@@ -97,17 +100,21 @@ def train(
         if run_folder.resumed and (finished := _finished(folder, recipe, data_set)):
             run_folder.tidy()
             return finished
-        plan = RunPlan(recipe, data_set, machine, precision, folder, run_folder, progress)
+        longest = LongestBatch(machine.device)
+        plan = RunPlan(recipe, data_set, machine, precision, folder, run_folder, progress, longest)
         try:
             return _train(plan, before)
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            on_gpu = isinstance(error, torch.OutOfMemoryError)
-            raise does_not_fit(recipe, precision, str(error), on_gpu) from None
+            told = does_not_fit(recipe, precision, str(error), ran_out_on_gpu(error), longest)
         finally:
             run_folder.withdraw()
             progress.close()
+    # Raised within `except` it would keep the error's frames, and with them model and optimizer: a
+    # notebook remembers its last error, and the next, smaller run would find the GPU full.
+    free_memory()
+    raise told
 
 
 def _locate(recipe: Recipe) -> data.DataSet:
@@ -138,6 +145,8 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
     set_seed(recipe.seed)
     rows = encode_rows(recipe, plan.data_set, progress.stage)
     trainer = _set_up(plan, rows)
+    plan.longest_batch.longest_row = trainer.longest_row
+    plan.longest_batch.laid_out = longest_batch(trainer, recipe.batch_size)
     run_folder.begin()  # from here on there is something to put in an earlier run's place
 
     before = held_out.before_training(trainer, recipe, run_folder.before_file, progress, before)

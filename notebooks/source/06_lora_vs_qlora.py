@@ -596,7 +596,8 @@ draw_ranges(ranges, [card(name) for name in CARDS.values()], title=title)
 
 # %% [markdown]
 # The left end of each range is with checkpointing, the right end without. The adapter changes the
-# answer: in the table, a 33B fits 24 GB and a 70B fits 48 GB with the small adapter only.
+# answer: in the table, a 33B fits 24 GB and a 70B fits 40 or 48 GB with the small adapter only. The
+# table counts tensors; on the 40 GB card, what torch's allocator reserves beyond them may be too much.
 
 # %% [markdown]
 # ## A table from the web, cell by cell

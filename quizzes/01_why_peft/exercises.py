@@ -328,8 +328,8 @@ _FIVE = Exercise(
             ),
             Misconception(
                 "qlora-fits-everything",
-                "Case C: even in NF4 the 70B's weights are 33.9 GiB. QLoRA of a 70B needs a card "
-                "of 48 GB.",
+                "Case C: even in NF4 the 70B's weights are 33.9 GiB. QLoRA of a 70B takes a card "
+                "of 48 GB; on one of 40 GB it is tight.",
                 when=_chose("C", "lora", "qlora", "full"),
             ),
             Misconception(

@@ -35,6 +35,8 @@ def test_help_is_printed(root: Path, script: str):
         (("training.py", "--steps", "0"), "--steps: 0 is not legal"),
         (("waiting.py", "--leave-out", "lesson"), "'lesson' is none of"),
         (("widgets.py", "--changes", "0"), "--changes: 0 is not legal"),
+        (("gpu.py", "--minutes", "0"), "--minutes: 0 is not legal"),
+        (("gpu.py", "--only", "13b, LoRA"), "--only: '13b, LoRA' is in none of"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_line(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from tools.tables.architecture import floors, rooms
 from tools.tables.benchmarks import programs
+from tools.tables.cluster import cluster
+from tools.tables.gpu import gpu
 from tools.tables.growth import growth
 from tools.tables.hand_ins import hand_ins
 from tools.tables.lessons import lessons
@@ -25,6 +27,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "waiting": waiting,
     "growth": growth,
     "hand-ins": hand_ins,
+    "gpu": gpu,
+    "cluster": cluster,
     "floors": floors,
     "rooms": rooms,
 }

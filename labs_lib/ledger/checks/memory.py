@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labs_lib.ledger.finding import Finding
-from labs_lib.memory import Forecast, card, forecast
+from labs_lib.memory import Forecast, card, forecast, reserved_of
 from labs_lib.models import entry
 
 GB = 10**9
@@ -263,10 +263,14 @@ def seventy_on_48_gb() -> Finding:
 
 def seventy_on_one_gpu() -> Finding:
     """Ask which single cards hold a QLoRA step of a 70B."""
-    peak = _adapted(SEVENTY, ("QLoRA with checkpointing",))["QLoRA with checkpointing"]
+    step = _step(SEVENTY, "qlora", checkpointing=True)
+    peak, reserved = step.peak_bytes, reserved_of(step)
     return Finding(
-        f"Llama-2-70B, QLoRA with checkpointing, 1 × 512 tokens: {peak / GB:.1f} GB",
-        {f"a {size} GB card": _fits(peak, size) for size in (24, 32, 48, 80)},
+        f"Llama-2-70B, QLoRA with checkpointing, 1 × 512 tokens: {peak / GB:.1f} GB of tensors; "
+        f"with what torch's allocator reserves, up to {reserved.most_bytes / GB:.1f} GB; a 40 GB "
+        f"card has room for {card(CARDS[40]).usable_bytes / GB:.1f} GB, one of 48 GB for "
+        f"{card(CARDS[48]).usable_bytes / GB:.1f} GB",
+        {f"a {size} GB card": _fits(peak, size) for size in (24, 32, 40, 48, 80)},
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from labs_lib.quantization import refuse_repacked, restored_weights
 from labs_lib.training.engine.folding import folded_in
 
@@ -43,6 +45,17 @@ def in_evaluation_mode(model: Any) -> Iterator[None]:
             module.gradient_checkpointing = True
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave torch's random state after the block as it was before: the CPU's and the GPU's in use.
+
+    By itself `fork_rng` visits every GPU of the machine, and takes memory on each.
+    """
+    gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=gpus):
+        yield
 
 
 def _is_checkpointed(module: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from labs_lib.errors import LabError, last_line
-from labs_lib.training.engine.evaluating import in_evaluation_mode
+from labs_lib.training.engine.evaluating import in_evaluation_mode, random_state_kept
 from labs_lib.training.engine.layout import NOT_LEARNT, next_labels
 
 QUICK = "head at the answers' tokens"
@@ -125,9 +125,8 @@ def undisturbed(model: Any) -> Iterator[None]:
         for module in model.modules()
         if hasattr(module, "compute_type_is_set") and hasattr(module, "compute_dtype")
     }
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     try:
-        with in_evaluation_mode(model), torch.random.fork_rng(devices=devices):
+        with in_evaluation_mode(model), random_state_kept():
             yield
     finally:
         for module, (is_set, dtype) in compute.items():

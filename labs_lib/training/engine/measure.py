@@ -51,17 +51,20 @@ def _storages(tree: Any) -> list[torch.UntypedStorage]:
 def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, int]:
     """Return the bytes that stay through a step, by the names that `labs memory` uses.
 
-    After full fine-tuning there is no adapter: what is trained counts as weights.
+    After full fine-tuning there is no adapter: what is trained counts as weights. `paged_bytes` are
+    those of the optimizer that CUDA's driver moves and torch's allocator does not count.
     """
     adapter = storage_bytes(
         p for name, p in model.named_parameters() if p.requires_grad and is_adapter_tensor(name)
     )
-    return {
+    parts = {
         "weights_bytes": resident_bytes(model) - adapter,
         "adapter_bytes": adapter,
         "gradients_bytes": gradients_bytes,
         "optimizer_bytes": optimizer_bytes(optimizer),
     }
+    paged = storage_bytes(s for s in _states(optimizer) if getattr(s, "is_paged", False))
+    return parts | ({"paged_bytes": paged} if paged else {})
 
 
 def resident_bytes(model: Any) -> int:
@@ -79,8 +82,11 @@ def grad_bytes(model: Any) -> int:
 
 def optimizer_bytes(optimizer: Any) -> int:
     """Return the bytes of the optimizer's states."""
-    inner = getattr(optimizer, "optimizer", optimizer)
-    return storage_bytes(states_of(inner))
+    return storage_bytes(_states(optimizer))
+
+
+def _states(optimizer: Any) -> list[torch.Tensor]:
+    return states_of(getattr(optimizer, "optimizer", optimizer))
 
 
 def process_peak_bytes() -> int:

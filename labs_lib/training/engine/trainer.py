@@ -19,7 +19,7 @@ from labs_lib.memory import LaidOut
 from labs_lib.quantization import refuse_repacked
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.training.engine.checkpointing import CheckpointingTrainer
-from labs_lib.training.engine.evaluating import evaluating
+from labs_lib.training.engine.evaluating import evaluating, random_state_kept
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
 from labs_lib.training.engine.layout import (
@@ -155,7 +155,7 @@ class MeasuringTrainer(CheckpointingTrainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Take the held-out loss; training goes on as if it had not been asked for."""
         # A data loader draws a seed for itself, even where it shuffles nothing.
-        with evaluating(self.model), torch.random.fork_rng():
+        with evaluating(self.model), random_state_kept():
             return super().evaluate(*args, **kwargs)
 
     def compute_loss(
