@@ -154,6 +154,7 @@ def main() -> None:
     if arguments.student:
         student(at_once=arguments.student != "in turns")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the neighbors, as on an error
     ways = arguments.ways.split(",")
     if unknown := [way for way in ways if way not in WAYS]:
         parser.error(f"--ways: {unknown[0]!r} is none of {', '.join(WAYS)}")
