@@ -65,7 +65,8 @@ class Run(Record):
     `loss_from` says which of `loss_check.WAYS` the loss was taken; `without_gradient` names the
     adapter's tensors that no gradient reached in the first step. `forecast` holds the closed form's
     bytes for the longest step, and their difference from the measured peak; empty in a run that is
-    older than this field. `validation_curve` is there where the recipe has `eval_every`.
+    older than this field. `validation_curve` is there where the recipe has `eval_every`, `ranks`
+    (see `processes.report`) where several processes shared the steps.
     """
 
     recipe: Recipe
@@ -85,6 +86,7 @@ class Run(Record):
     without_gradient: tuple[str, ...] = ()
     forecast: dict[str, Any] = field(default_factory=dict)
     validation_curve: ValidationCurve | None = None
+    ranks: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> Path:
