@@ -9,7 +9,7 @@ import pytest
 
 from labs_lib.errors import LabError
 from labs_lib.train import command
-from labs_lib.training import Recipe
+from labs_lib.training import Recipe, shared_step
 from labs_lib.training.processes.launching import without_count
 from labs_lib.training.processes.ranks import Ranks
 from labs_lib.training.processes.report import check_shared
@@ -34,6 +34,11 @@ def test_rows_that_cannot_be_dealt_out_evenly_are_refused() -> None:
     with pytest.raises(LabError, match="3 cannot share the 8 rows of a step") as refusal:
         Ranks(count=3).share(recipe(batch_size=8))
     assert "give one of 1, 2, 4, 8 processes" in str(refusal.value)
+
+
+def test_a_step_to_look_at_is_refused_before_a_process_starts() -> None:
+    with pytest.raises(LabError, match="3 cannot share the 8 rows of a step"):
+        shared_step(recipe(batch_size=8), 3)
 
 
 def test_what_processes_cannot_do_together_is_refused() -> None:
