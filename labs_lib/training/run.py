@@ -163,6 +163,7 @@ class Run(Record):
                 f"{cost.peak_bytes / 2**30:.2f} GiB {cost.peak_kind}, "
                 f"{cost.process_peak_bytes / 2**30:.2f} GiB the whole process",
             ),
+            *([("processes", self._shared())] if self.ranks else []),
             *([("forecast", in_words(self.forecast))] if self.forecast else []),
             (f"{saved} on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
             ("training loss", f"{self.losses[0]:.3f} → {self.losses[-1]:.3f}"),
@@ -201,6 +202,17 @@ class Run(Record):
                 )
             )
         return rows
+
+    def _shared(self) -> str:
+        ranks = self.ranks
+        held, sent, peak = (
+            max(ranks[f"{what}_bytes"]) / 2**20 for what in ("parameter", "sent", "peak")
+        )
+        offload = " with offload" if ranks["offload"] else ""
+        return (
+            f"{ranks['count']} by {ranks['sharding']}{offload}; each holds {held:,.1f} MiB of "
+            f"parameters, {peak:,.1f} MiB at its peak, and sends {sent:,.1f} MiB in a step"
+        )
 
     def _why_no_loss(self) -> str:
         counts = self.rows.get("validation", {})

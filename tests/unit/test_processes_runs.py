@@ -188,4 +188,5 @@ def test_one_process_goes_on_where_two_were_killed(
         recipes(tiny_model)["resumed"], folder / "killed", resume=True, progress=Silent()
     )
     assert resumed.losses == pytest.approx(alone["resumed"].losses, abs=1e-4)
+    assert resumed.cost.tokens == alone["resumed"].cost.tokens
     assert not list((folder / "killed").rglob(".writing-*"))

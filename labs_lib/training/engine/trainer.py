@@ -249,6 +249,12 @@ class _StepClock(TrainerCallback):
         self._trainer = trainer
 
     @override
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        earlier = [line["num_tokens"] for line in state.log_history if "num_tokens" in line]
+        if earlier and state.is_world_process_zero:  # of a run that is resumed
+            self._trainer._total_train_tokens = int(earlier[-1])
+
+    @override
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         self._trainer._step_started = time.perf_counter()
 

@@ -46,7 +46,7 @@ class RankTrainer(MeasuringTrainer):
         self.sent = SentBytes(ranks.count)
         self._weights: dict[str, torch.Tensor] | None = None
         self._states: dict[str, Any] = {}
-        self.add_callback(_EachStep(self))
+        self.add_callback(_OwnDropout(ranks))
 
     def cut_up(self) -> None:
         """Divide the model among the processes, where the run is to be sharded."""
@@ -186,23 +186,16 @@ class RankTrainer(MeasuringTrainer):
             cut_states(self.optimizer)
 
 
-class _EachStep(TrainerCallback):
-    """Give each process a dropout of its own in each step, and go on counting tokens."""
+class _OwnDropout(TrainerCallback):
+    """Give each process a dropout of its own in each step, the same when a run is resumed."""
 
-    def __init__(self, trainer: RankTrainer):
-        self._trainer = trainer
-
-    @override
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        earlier = [line["num_tokens"] for line in state.log_history if "num_tokens" in line]
-        if earlier and self._trainer.ranks.first:
-            self._trainer._total_train_tokens = int(earlier[-1])
+    def __init__(self, ranks: Ranks):
+        self._ranks = ranks
 
     @override
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        ranks = self._trainer.ranks
-        if ranks.count > 1:  # the same step has the same when a run is resumed
-            step = state.global_step * ranks.count + ranks.number
+        if self._ranks.count > 1:
+            step = state.global_step * self._ranks.count + self._ranks.number
             torch.manual_seed(args.seed * 1_000_003 + step)
 
 
