@@ -12,6 +12,7 @@ from labs_lib.commands import course_file
 from labs_lib.files import to_json
 
 if TYPE_CHECKING:
+    from labs_lib.training import Run
     from labs_lib.training.recipe import Recipe
 
 
@@ -49,7 +50,11 @@ def command(
         return
     from labs_lib.training import train
 
-    run = train(recipe, out, resume)
+    say_run(train(recipe, out, resume), as_json)
+
+
+def say_run(run: Run, as_json: bool) -> None:
+    """Print a finished run, as JSON or for a person."""
     if as_json:
         click.echo(to_json(run.as_dict() | {"folder": str(run.folder)}))
         return

@@ -89,7 +89,10 @@ def shard(
     if offload and strategy == "ddp":
         raise LabError("offload: DDP has all of the model on each GPU; sharding fsdp has it")
     shot, request = _shot(request.model_dump_json())
-    rules = _Fsdp(shot, gpus, offload) if strategy == "fsdp" else _Ddp(shot, gpus)
+    if strategy == "fsdp":
+        rules = _Fsdp(shot, gpus, offload, request.accumulation)
+    else:
+        rules = _Ddp(shot, gpus)
     moments = {key: rules.at(key, peak["kinds"]) for key, peak in shot["peaks"].items()}
     key = max(moments, key=lambda each: sum(moments[each].values()))
     return Sharded(
@@ -134,7 +137,7 @@ class _Ddp:
 
 
 class _Fsdp:
-    def __init__(self, shot: dict[str, Any], gpus: int, offload: bool) -> None:
+    def __init__(self, shot: dict[str, Any], gpus: int, offload: bool, accumulation: int) -> None:
         units: Units = shot["units"]
         self.root, self.layer, self.all = units.root, units.largest, units.root + units.layers
         self.layers_trained, self.depth = units.layers.trained, shot["layers"]
@@ -144,7 +147,8 @@ class _Fsdp:
         held = self.all.parameters + trained + states
         self.host_bytes = held if offload else 0
         gathered = 2 * units.layers.parameters + self.root.parameters
-        self.sent_bytes = (gpus - 1) * (gathered + trained) // gpus
+        # Each micro-batch gathers the parameters; the gradients of all of them are added up once.
+        self.sent_bytes = (gpus - 1) * (accumulation * gathered + trained) // gpus
 
     def _part(self, size_bytes: int) -> int:
         """Return a device's share of what is cut up, rounded up."""

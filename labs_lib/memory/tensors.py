@@ -29,9 +29,19 @@ def own_buffers(module: nn.Module) -> dict[str, torch.Tensor]:
     return dict(module.named_buffers(recurse=False, remove_duplicate=False))
 
 
+def own_part(tensor: torch.Tensor) -> torch.Tensor:
+    """Return what this process holds of a tensor that is divided among several; else all of it."""
+    part = getattr(tensor, "to_local", None)
+    return tensor if part is None else part()
+
+
 def storage_bytes(tensors: Iterable[torch.Tensor]) -> int:
-    """Return the bytes of the tensors' storages, each counted once however many share it."""
-    storages = {storage_key(storage): storage for storage in (t.untyped_storage() for t in tensors)}
+    """Return the bytes of the tensors' storages, each counted once however many share it.
+
+    Of a tensor that is divided among processes, what this one holds counts.
+    """
+    own = (own_part(tensor).untyped_storage() for tensor in tensors)
+    storages = {storage_key(storage): storage for storage in own}
     return sum(storage.nbytes() for storage in storages.values())
 
 

@@ -20,6 +20,8 @@ from .merging import compare_merges as compare_merges
 from .planning import Plan as Plan
 from .planning import plan as plan
 from .probe import load_run as load_run
+from .processes.one_step import SharedStep as SharedStep
+from .processes.one_step import shared_step as shared_step
 from .published_code import compare_code as compare_code
 from .recipe import Recipe as Recipe
 from .recipe import parse_assignment as parse_assignment

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from labs_lib.errors import LabError, last_line
 from labs_lib.files import NotWrittenError, friendly_os_errors
+from labs_lib.training.processes.tensors import whole
 
 if TYPE_CHECKING:
     from labs_lib.training.evaluation import Evaluation
@@ -62,7 +63,7 @@ class StopWhenDiverged(TrainerCallback):
 def check_finite_weights(model: Any, recipe: Recipe, step: int) -> None:
     """Raise `DivergedError` where a weight that was trained is no finite number."""
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+        if parameter.requires_grad and not bool(torch.isfinite(whole(parameter.detach())).all()):
             raise DivergedError(
                 recipe, step, f"{name.rpartition('.default')[0] or name} is not finite"
             )

@@ -14,6 +14,7 @@ from labs_lib.files import write_json
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.evaluation import Evaluation, Scorer, evaluate
 from labs_lib.training.folder.before import read_before
+from labs_lib.training.processes.ranks import ONE, Ranks
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 
@@ -51,18 +52,21 @@ class HeldOut:
         file: Path,
         progress: Progress,
         earlier: Evaluation | None = None,
+        ranks: Ranks = ONE,
     ) -> Evaluation:
         """Return the base model's evaluation: `earlier`, that in `file`, or one made now.
 
-        It is written to `file`, so that a run that is resumed need not ask again. Raises
+        It is written to `file`, by the first of several processes, so that a run that is resumed
+        need not ask again. Raises
         `LabError` for a base model whose loss is no finite number.
         """
         before = earlier
-        if file.exists() and before is None:
-            with_loss = trainer.eval_dataset is not None
-            before = read_before(file, self.rows, self.scorers, with_loss)
-            if before is None:
-                progress.stage(f"{file.name} is damaged: asking the base model again")
+
+        def kept() -> Evaluation | None:
+            return self._kept(file, progress, trainer.eval_dataset is not None)
+
+        if before is None:
+            before = ranks.from_first(kept)
         if before is None:
             progress.stage(f"answering {len(self.rows)} held-out prompts before training")
             # B = 0 (and nothing trained yet), so the wrapped model still is the base model.
@@ -72,5 +76,15 @@ class HeldOut:
                     f"model: the loss of {recipe.model} is {before.loss} before anything is "
                     "trained; its weights are damaged"
                 )
-        write_json(file, before.as_dict())
+        if ranks.first:
+            write_json(file, before.as_dict())
+        return before
+
+    def _kept(self, file: Path, progress: Progress, with_loss: bool) -> Evaluation | None:
+        """Return the evaluation in `file`, None where there is none that answers these rows."""
+        if not file.exists():
+            return None
+        before = read_before(file, self.rows, self.scorers, with_loss)
+        if before is None:
+            progress.stage(f"{file.name} is damaged: asking the base model again")
         return before

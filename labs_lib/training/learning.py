@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from labs_lib.training.processes.tensors import whole
+
 if TYPE_CHECKING:
     from labs_lib.training.run import Run
 
@@ -19,7 +21,7 @@ def without_gradient(model: Any) -> list[str]:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if parameter.grad is None or ("lora_A" not in name and not parameter.grad.any()):
+        if parameter.grad is None or ("lora_A" not in name and not whole(parameter.grad).any()):
             missing.append(name)
     return missing
 

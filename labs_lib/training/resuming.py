@@ -13,6 +13,7 @@ from labs_lib.training.failures import storage_errors
 from labs_lib.training.folder.checkpoints import NotWholeError, latest_whole_checkpoint
 from labs_lib.training.folder.run_folder import RunFolder
 from labs_lib.training.folder.saving import adapter_shapes
+from labs_lib.training.processes.ranks import ONE, Ranks
 from labs_lib.training.progress import Progress
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.run import ValidationCurve
@@ -26,6 +27,7 @@ def take_steps(
     run_folder: RunFolder,
     machine: Hardware,
     progress: Progress,
+    ranks: Ranks = ONE,
 ) -> ValidationCurve | None:
     """Take the steps that are left, from the newest whole checkpoint on.
 
@@ -34,12 +36,15 @@ def take_steps(
 
     Raises `LabError` for a checkpoint that turns out not to be usable, and for a full disk.
     """
-    checkpoint = latest_whole_checkpoint(
-        run_folder.checkpoints,
-        progress.stage,
-        trainer.args.max_steps,
-        recipe.batch_size,
-        adapter_shapes(trainer.model),
+    shapes = adapter_shapes(trainer.model)
+    checkpoint = ranks.from_first(
+        lambda: latest_whole_checkpoint(
+            run_folder.checkpoints,
+            progress.stage,
+            trainer.args.max_steps,
+            recipe.batch_size,
+            shapes,
+        )
     )
     # Evaluating draws from the random state; a run killed after it and resumed did not evaluate.
     set_seed(recipe.seed)

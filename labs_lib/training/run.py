@@ -65,7 +65,8 @@ class Run(Record):
     `loss_from` says which of `loss_check.WAYS` the loss was taken; `without_gradient` names the
     adapter's tensors that no gradient reached in the first step. `forecast` holds the closed form's
     bytes for the longest step, and their difference from the measured peak; empty in a run that is
-    older than this field. `validation_curve` is there where the recipe has `eval_every`.
+    older than this field. `validation_curve` is there where the recipe has `eval_every`, `ranks`
+    (see `processes.report`) where several processes shared the steps.
     """
 
     recipe: Recipe
@@ -85,6 +86,7 @@ class Run(Record):
     without_gradient: tuple[str, ...] = ()
     forecast: dict[str, Any] = field(default_factory=dict)
     validation_curve: ValidationCurve | None = None
+    ranks: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> Path:
@@ -161,6 +163,7 @@ class Run(Record):
                 f"{cost.peak_bytes / 2**30:.2f} GiB {cost.peak_kind}, "
                 f"{cost.process_peak_bytes / 2**30:.2f} GiB the whole process",
             ),
+            *([("processes", self._shared())] if self.ranks else []),
             *([("forecast", in_words(self.forecast))] if self.forecast else []),
             (f"{saved} on disk", f"{cost.adapter_bytes / 2**20:.2f} MiB"),
             ("training loss", f"{self.losses[0]:.3f} → {self.losses[-1]:.3f}"),
@@ -199,6 +202,17 @@ class Run(Record):
                 )
             )
         return rows
+
+    def _shared(self) -> str:
+        ranks = self.ranks
+        held, sent, peak = (
+            max(ranks[f"{what}_bytes"]) / 2**20 for what in ("parameter", "sent", "peak")
+        )
+        offload = " with offload" if ranks["offload"] else ""
+        return (
+            f"{ranks['count']} by {ranks['sharding']}{offload}; each holds {held:,.1f} MiB of "
+            f"parameters, {peak:,.1f} MiB at its peak, and sends {sent:,.1f} MiB in a step"
+        )
 
     def _why_no_loss(self) -> str:
         counts = self.rows.get("validation", {})

@@ -8,6 +8,7 @@ nothing but transformers, PEFT and a loop.
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -40,7 +41,10 @@ from labs_lib.training.folder.saving import count_parameters, save_listing
 from labs_lib.training.forecasting import LongestBatch, forecast_beside, laid_out_in
 from labs_lib.training.held_out import HeldOut
 from labs_lib.training.learning import cut_off_in
-from labs_lib.training.progress import Progress, default_progress
+from labs_lib.training.processes.ranks import ONE, Ranks
+from labs_lib.training.processes.report import check_shared, shared_run
+from labs_lib.training.processes.trainer import RankTrainer
+from labs_lib.training.progress import Progress, Silent, default_progress
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.resuming import KEPT, take_steps
 from labs_lib.training.rows import RunRows, encode_rows
@@ -63,6 +67,7 @@ class RunPlan:
     run_folder: RunFolder
     progress: Progress
     longest_batch: LongestBatch
+    ranks: Ranks = ONE
 
 
 def train(
@@ -72,6 +77,7 @@ def train(
     reuse: bool = False,
     progress: Progress | None = None,
     before: Evaluation | None = None,
+    ranks: Ranks = ONE,
 ) -> Run:
     """Fine-tune by `recipe` and return the finished run.
 
@@ -82,7 +88,8 @@ def train(
     uninterrupted run ends with; a run that began with other data, model files or versions is
     refused. With `reuse` a finished run of this very recipe,
     data and library versions is read back instead of trained again. `before` is the base model's
-    evaluation on the same rows, where an earlier run has it. Raises `LabError` for input that
+    evaluation on the same rows, where an earlier run has it. With `ranks` several processes share
+    each step; all of them call this, and the first writes. Raises `LabError` for input that
     cannot work, for a full disk, for memory that does not do (with what to change) and, as
     `DivergedError`, for a loss that is no number; the last checkpoint is kept.
     """
@@ -91,17 +98,30 @@ def train(
     place(folder)
     if reuse and (finished := _finished(folder, recipe, data_set)):
         return finished
-    progress = progress or default_progress()
-    with sole_writer(folder), quiet_libraries():
+    check_shared(recipe, ranks)
+    progress = (progress or default_progress()) if ranks.first else Silent()
+    with ExitStack() as lock, quiet_libraries():
         machine = hardware.detect()
         precision = recipe.precision_on(machine)
         started_with = start_of(recipe, data_set, machine.device, precision)
-        run_folder = RunFolder.claim(folder, recipe, started_with, resume)
-        if run_folder.resumed and (finished := _finished(folder, recipe, data_set)):
-            run_folder.tidy()
+
+        def claimed() -> tuple[RunFolder, Run | None]:
+            lock.enter_context(sole_writer(folder))
+            run_folder = RunFolder.claim(folder, recipe, started_with, resume)
+            finished = _finished(folder, recipe, data_set) if run_folder.resumed else None
+            if finished:
+                run_folder.tidy()
+            return run_folder, finished
+
+        run_folder, finished = ranks.from_first(claimed)
+        if finished:
             return finished
+        if not ranks.first:
+            run_folder = run_folder.for_readers()
         longest = LongestBatch(machine.device)
-        plan = RunPlan(recipe, data_set, machine, precision, folder, run_folder, progress, longest)
+        plan = RunPlan(
+            recipe, data_set, machine, precision, folder, run_folder, progress, longest, ranks
+        )
         try:
             return _train(plan, before)
         except (RuntimeError, MemoryError) as error:
@@ -139,6 +159,7 @@ def _finished(folder: Path, recipe: Recipe, data_set: data.DataSet) -> Run | Non
 def _train(plan: RunPlan, before: Evaluation | None) -> Run:
     """Encode, set up, evaluate the base, train, evaluate what was trained, save, record."""
     recipe, run_folder, progress = plan.recipe, plan.run_folder, plan.progress
+    ranks = plan.ranks
     held_out = HeldOut.of(recipe, plan.data_set)
 
     progress.stage(f"loading {recipe.model}")
@@ -149,11 +170,12 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
     plan.longest_batch.laid_out = longest_batch(trainer, recipe.batch_size)
     run_folder.begin()  # from here on there is something to put in an earlier run's place
 
-    before = held_out.before_training(trainer, recipe, run_folder.before_file, progress, before)
+    before_file = run_folder.before_file
+    before = held_out.before_training(trainer, recipe, before_file, progress, before, ranks)
 
     progress.stage("training")
     try:
-        curve = take_steps(trainer, recipe, run_folder, plan.machine, progress)
+        curve = take_steps(trainer, recipe, run_folder, plan.machine, progress, ranks)
         peak_bytes = accelerator_peak_bytes(plan.machine)  # before answers are written
         trained = trainer.accelerator.unwrap_model(trainer.model)
         check_finite_weights(trained, recipe, trainer.state.global_step)
@@ -168,10 +190,18 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
         raise
 
     trainer.put_config_back()
-    with storage_errors(run_folder.output, KEPT):
-        saved = save_listing(trained, run_folder.output, recipe.model, trainer.processing_class)
+    weights = trainer.gather_weights() if isinstance(trainer, RankTrainer) else None
+
+    def saved() -> list[str]:
+        with storage_errors(run_folder.output, KEPT):
+            tokenizer = trainer.processing_class
+            return save_listing(trained, run_folder.output, recipe.model, tokenizer, weights)
+
+    files = ranks.from_first(saved)
     run = replace(_record(plan, rows, trainer, before, after, peak_bytes), validation_curve=curve)
-    run_folder.finish(run.as_dict(), saved)
+    if isinstance(trainer, RankTrainer):
+        run = shared_run(run, trainer, plan.precision, plan.machine.device)
+    ranks.from_first(lambda: run_folder.finish(run.as_dict(), files))
     return run
 
 
@@ -186,6 +216,7 @@ def _set_up(plan: RunPlan, rows: RunRows) -> MeasuringTrainer:
         plan.precision,
         plan.run_folder.work,
         rows.encoder,
+        plan.ranks,
     )
     check_prompts_within_tables(model, recipe.model, rows.encoder, rows.test, recipe.eval_tokens)
     trainer.add_callback(TellProgress(plan.progress))

@@ -55,7 +55,7 @@ from labs_lib.assessment import (
 # %%
 from labs_lib.figures import show
 from labs_lib.ledger import claim
-from labs_lib.memory import card, decide, draw_parts, draw_ranges, forecast
+from labs_lib.memory import card, decide, draw_parts, draw_ranges, forecast, shard
 from labs_lib.models import entry
 from labs_lib.tables import Table
 from labs_lib.training import (
@@ -70,6 +70,7 @@ from labs_lib.training import (
     load_run,
     quiet_libraries,
     recorded_comparison,
+    shared_step,
 )
 from labs_lib.widgets import MethodChooser, arrange, ask, show_progress
 
@@ -716,6 +717,58 @@ MethodChooser(model="llama-2-13b", card="RTX 4090")
 # adapter, the card's usable bytes, what a rounded base may cost, what a slower step costs, and how
 # many variants you will keep. The tool knows the bytes and a few findings of papers. It does not know
 # your data, so measure the first hundred steps.
+
+# %% [markdown]
+# ## Optional: divide a model
+#
+# A model that fits no single card can be trained by several processes, each with a card of its own.
+#
+# - **DDP:** each process holds the complete model and takes a share of the rows. After the backward
+#   pass the processes add up their gradients.
+# - **FSDP2:** each process takes a share of the rows and holds a share of every parameter. It gathers a
+#   layer just before it uses it, and drops the others' shares afterwards.
+#
+# Two processes on your CPU can show both. One step follows, on the rows of the comparison above.
+
+# %% [markdown]
+# ### Predict
+#
+# In a LoRA step each process sends bytes to the other. How many times as many under FSDP2 as under
+# DDP?
+
+# %%
+predict("06.fsdp-sends-times", ...)
+
+# %% tags=["trains"]
+shared = shared_step(recipe)  # two processes, for about half a minute
+columns = ("", "loss", "parameters held by each (MiB)", "sent by each (MiB)")
+rows = []
+for way, s in shared.items():
+    held, sent = ([f"{size / 2**20:.1f}" for size in each] for each in (s.parameter_bytes, s.sent_bytes))
+    rows.append((way, f"{s.loss:.4f}", ", ".join(held), ", ".join(sent)))
+Table.of(columns, rows)
+
+# %% [markdown]
+# Both ways take the same step, so the loss is the same. Under FSDP2 each process holds exactly half of
+# the parameters.
+#
+# The traffic can be computed. Two processes exchange halves. DDP exchanges the gradients twice: once to
+# add them up, once to pass the sums on. FSDP2 gathers every layer twice, for the forward and for the
+# backward pass, and the embedding once; it needs the sum of its own share of the gradients only.
+
+# %%
+ddp, fsdp = shared["ddp"], shared["fsdp2"]
+asked = recipe.step(found.hardware["precision"], device="cpu", batch=recipe.batch_size // 2)
+for step, strategy in ((ddp, "ddp"), (fsdp, "fsdp")):
+    computed = shard(asked, gpus=2, strategy=strategy)
+    print(f"{step.sharding:5} computed {computed.sent_bytes:,} bytes, counted {step.sent_bytes[0]:,}")
+compare_prediction("06.fsdp-sends-times", round(fsdp.sent_bytes[0] / ddp.sent_bytes[0]), unit="x")
+
+# %% [markdown]
+# Under DDP a LoRA step sends the gradients of the adapter, and those are small. Under FSDP2 the frozen
+# base travels too, in every step. So divide a model only if a step does not fit one card.
+#
+# `torchrun -m labs_lib.train` trains by a recipe on several cards or machines, in both ways.
 
 # %% [markdown]
 # ## What this lesson cannot show

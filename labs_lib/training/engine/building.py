@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from labs_lib.training.encoding import Encoder, check_rows_within_tables
 from labs_lib.training.engine.trainer import MeasuringTrainer, sft_config
 from labs_lib.training.folder.run_folder import CHECKPOINTS
 from labs_lib.training.folder.saving import name_the_base
+from labs_lib.training.processes.ranks import ONE, Ranks
+from labs_lib.training.processes.trainer import RankTrainer
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.refusals import check_targets, check_trainable
 
@@ -30,17 +33,22 @@ def build_trainer(
     precision: str,
     folder: Path,
     encoder: Encoder | None = None,
+    ranks: Ranks = ONE,
 ) -> tuple[Any, Any, MeasuringTrainer]:
     """Load the model and build the trainer around it, adapter included.
 
     `rows` are taken in their order, `recipe.rows_per_step` a step; `precision` is "bf16" or
-    "fp32"; checkpoints go to `folder`; `encoder` is the model's, where one is at hand. Returns the
-    model as the trainer wrapped it, the tokenizer and the trainer.
+    "fp32"; checkpoints go to `folder`; `encoder` is the model's, where one is at hand; `ranks` are
+    the processes that share each step. Returns the model as the trainer wrapped it, the tokenizer
+    and the trainer.
     """
     if encoder is None:
         encoder = Encoder(models.load_tokenizer(recipe.model), recipe.max_length, recipe.model)
     model = models.load_model(
-        recipe.model, dtype=_weight_dtype(recipe, precision), quantization=_quantization(recipe)
+        recipe.model,
+        dtype=_weight_dtype(recipe, precision),
+        quantization=_quantization(recipe, precision, ranks.cuts),
+        device="cpu" if ranks.cuts else None,  # its parts go to their devices, not all of it
     )
     check_trainable(model, recipe)
     check_rows_within_tables(model, recipe.model, encoder, [*rows, *validation])
@@ -57,11 +65,16 @@ def build_trainer(
             model, use_gradient_checkpointing=recipe.checkpointing
         )
     steps = len(rows) // recipe.rows_per_step
-    trainer = MeasuringTrainer(
+    settings = sft_config(recipe, steps, precision, machine, folder / CHECKPOINTS)
+    share = ranks.share(recipe)
+    settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share
+    settings.ddp_find_unused_parameters = _has_experts(model)  # one may get no token of a process
+    trainer_of = partial(RankTrainer, ranks=ranks) if ranks.grouped else MeasuringTrainer
+    trainer = trainer_of(
         recipe=recipe,
         model=model,
         peft_config=peft_config,
-        args=sft_config(recipe, steps, precision, machine, folder / CHECKPOINTS),
+        args=settings,
         train_dataset=encoder.dataset(rows),
         eval_dataset=encoder.dataset(validation) if validation else None,
         processing_class=encoder.tokenizer,
@@ -74,6 +87,8 @@ def build_trainer(
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
     name_the_base(wrapped, recipe.model)
+    if isinstance(trainer, RankTrainer):
+        trainer.cut_up()
     return wrapped, encoder.tokenizer, trainer
 
 
@@ -82,12 +97,19 @@ def _weight_dtype(recipe: Recipe, precision: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" and not recipe.trains_all else torch.float32
 
 
-def _quantization(recipe: Recipe) -> Any:
+def _quantization(recipe: Recipe, precision: str, cut_up: bool) -> Any:
     if not recipe.quantizes:
         return None
     from labs_lib.quantization import qlora_config
 
-    return qlora_config(quant_type=recipe.quantization, double_quant=recipe.double_quantization)
+    config = qlora_config(quant_type=recipe.quantization, double_quant=recipe.double_quantization)
+    if cut_up:  # FSDP2 divides floating-point numbers alone; the bits that they hold stay the same
+        config.bnb_4bit_quant_storage = torch.bfloat16 if precision == "bf16" else torch.float32
+    return config
+
+
+def _has_experts(model: Any) -> bool:
+    return hasattr(model.config.get_text_config(), "output_router_logits")
 
 
 def _is_conv1d(model: Any, target: str) -> bool:

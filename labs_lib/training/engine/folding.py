@@ -44,6 +44,8 @@ def _folds(model: Any) -> bool:
         weight = getattr(layer.get_base_layer(), "weight", None)
         if not isinstance(weight, torch.nn.Parameter) or weight.dtype != torch.float32:
             return False  # an expert's parameters, or a quantized layer's
+        if hasattr(weight, "full_tensor"):
+            return False  # one process's part of it; a 4-bit weight's bits may be kept as fp32
         if id(weight) in shared:
             return False
     return bool(layers)

@@ -9,7 +9,13 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from labs_lib.memory.recorder import StorageWatch
-from labs_lib.memory.tensors import states_of, statistics_of, storage_bytes, storage_key
+from labs_lib.memory.tensors import (
+    own_part,
+    states_of,
+    statistics_of,
+    storage_bytes,
+    storage_key,
+)
 from labs_lib.step.adapters import is_adapter_tensor
 
 
@@ -45,7 +51,8 @@ class LiveBytes(StorageWatch):
 
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:
-    return [t.untyped_storage() for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
+    leaves = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+    return [own_part(leaf).untyped_storage() for leaf in leaves]
 
 
 def memory_parts(model: Any, optimizer: Any, gradients_bytes: int) -> dict[str, int]:

@@ -105,6 +105,8 @@ class MeasuringTrainer(CheckpointingTrainer):
     leaves the router as it is, and full fine-tuning here is too short to unbalance it.
     """
 
+    _counter = LiveBytes
+
     def __init__(
         self, *, recipe: Recipe, model: Any, peft_config: PeftConfig | None, **kwargs: Any
     ):
@@ -144,7 +146,7 @@ class MeasuringTrainer(CheckpointingTrainer):
             return super().training_step(*args, **kwargs)
         if self.args.device.type == "cpu":
             before = resident_bytes(self.model) + grad_bytes(self.model)
-            with LiveBytes() as counter:
+            with self._counter() as counter:
                 loss = super().training_step(*args, **kwargs)
             self._live_peak_bytes = max(self._live_peak_bytes, before + counter.peak_bytes)
         else:
@@ -220,7 +222,7 @@ class MeasuringTrainer(CheckpointingTrainer):
 
         model: Any = self.model
         batch = probe_batch(self.train_dataset, self.data_collator, model)
-        batch = {name: value.to(self.args.device) for name, value in batch.items()}
+        batch = {name: value.to(model.device) for name, value in batch.items()}
         dtype = torch.bfloat16 if self.args.bf16 else next(model.parameters()).dtype
         with self.accelerator.autocast():
             way = choose_way(self.model, batch, self._summed_loss, speed_up, slow_down, dtype)
@@ -245,6 +247,12 @@ class MeasuringTrainer(CheckpointingTrainer):
 class _StepClock(TrainerCallback):
     def __init__(self, trainer: MeasuringTrainer):
         self._trainer = trainer
+
+    @override
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        earlier = [line["num_tokens"] for line in state.log_history if "num_tokens" in line]
+        if earlier and state.is_world_process_zero:  # of a run that is resumed
+            self._trainer._total_train_tokens = int(earlier[-1])
 
     @override
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,10 @@ class RunFolder:
         if not _holds_something(work):
             run_folder.begin()
         return run_folder
+
+    def for_readers(self) -> RunFolder:
+        """Return the folder as a process has it that reads what another one writes."""
+        return replace(self, resumed=True, _begun=True)
 
     def begin(self) -> None:
         """Make `work` this run's own, in place of an unfinished one; once."""

@@ -15,18 +15,23 @@ def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> Non
         save_listing(model, folder, base_name, tokenizer)
 
 
-def save_listing(model: Any, folder: Path, base_name: str, tokenizer: Any) -> list[str]:
-    """Save beside `folder` first, then put the files in it; returns their names."""
+def save_listing(
+    model: Any, folder: Path, base_name: str, tokenizer: Any, weights: Any = None
+) -> list[str]:
+    """Save beside `folder` first, then put the files in it; returns their names.
+
+    `weights` are the tensors by name, where the model itself holds a part of them only.
+    """
     from peft import PeftModel
 
     with folder_written_aside(folder, others_stay=True) as aside:
         if isinstance(model, PeftModel):
             name_the_base(model, base_name)
             # "auto" would ask a hub whether the vocabulary grew.
-            model.save_pretrained(str(aside), save_embedding_layers=False)
+            model.save_pretrained(str(aside), save_embedding_layers=False, state_dict=weights)
             (aside / "README.md").unlink(missing_ok=True)
         else:
-            model.save_pretrained(aside)
+            model.save_pretrained(aside, state_dict=weights)
             if tokenizer is not None:
                 tokenizer.save_pretrained(aside)
         return [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
