@@ -79,7 +79,7 @@ def cluster() -> str:
         "with what torch reserves, GiB",
         "verdict",
         "in the computer's memory, GiB",
-        "sent in a pass, GiB",
+        "sent in a step, GiB",
     )
     return "\n\n".join(["\n".join(["```", *asked, "```"]), table(header, rows)])
 
