@@ -91,7 +91,7 @@ def product_errors(device: str, tokens: int) -> tuple[float, float]:
     Against the course's own restored weight, multiplied in fp32 on a CPU. A card takes another
     kernel for few tokens than for many.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     source = torch.Generator().manual_seed(0)
     linear = torch.nn.Linear(512, 768, bias=False)
@@ -131,7 +131,7 @@ def stepped(device: str, paged: bool, millions: float, memory: Any = None) -> to
     """
     from contextlib import nullcontext
 
-    from bitsandbytes.optim import AdamW32bit, PagedAdamW32bit
+    from bitsandbytes.optim.adamw import AdamW32bit, PagedAdamW32bit
 
     count = int(millions * 1e6)
     torch.manual_seed(0)

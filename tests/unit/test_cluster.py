@@ -108,6 +108,16 @@ def test_a_script_starts_its_recipe_on_as_many_gpus_as_it_asks_for(script: Path,
     assert processes == ([f"--nproc-per-node={job.gpus}"] if job.gpus > 1 else [])
 
 
+@bash
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_gives_options_that_the_program_has(script: Path, tmp_path: Path):
+    program = pytest.importorskip("labs_lib.train", reason="training in several processes")
+    called = call(script, tmp_path)
+    given = {word for word in called[called.index("labs_lib.train") :] if word.startswith("--")}
+    known = {option for parameter in program.command.params for option in parameter.opts}
+    assert given <= known
+
+
 def call(script: Path, folder: Path, *arguments: str) -> list[str]:
     """Run a script with a `srun` that only says what it was called with."""
     srun = folder / "srun"

@@ -79,7 +79,7 @@ def cluster() -> str:
         "with what torch reserves, GiB",
         "verdict",
         "in the computer's memory, GiB",
-        "sent in a pass, GiB",
+        "sent in a step, GiB",
     )
     return "\n\n".join(["\n".join(["```", *asked, "```"]), table(header, rows)])
 
@@ -95,7 +95,7 @@ def _row(command: str, said: dict[str, Any]) -> tuple[str, ...]:
         _gib((each or said)["peak_bytes"]),
         f"{_gib(reserved['least_bytes'])} to {_gib(reserved['most_bytes'])}",
         fit["verdict"],
-        _gib(each["host_bytes"]) if offload else "–",
+        _gib(each["host_bytes"]) if each and each["offload"] else "–",
         _gib(each["sent_bytes"]) if each else "–",
     )
 
