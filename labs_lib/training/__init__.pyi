@@ -34,6 +34,6 @@ from .sweep import Spread as Spread
 from .sweep import Sweep as Sweep
 from .sweep import SweepResult as SweepResult
 from .sweep import recorded as recorded
-from .sweep import run_sweep as run_sweep
 from .sweep_plot import draw_lines as draw_lines
+from .sweeping import run_sweep as run_sweep
 from .text_loss import text_loss as text_loss
