@@ -1,8 +1,8 @@
 from .adapter.loading import load_adapter as load_adapter
 from .adapter.loading import load_with_adapter as load_with_adapter
 from .adapter.merged import merge as merge
+from .comparing import compare as compare
 from .comparison import Comparison as Comparison
-from .comparison import compare as compare
 from .comparison import recorded_comparison as recorded_comparison
 from .comparison_plot import comparison_figure as comparison_figure
 from .comparison_plot import draw_seeds as draw_seeds

@@ -136,8 +136,7 @@ def run_sweep(
     if crew is not None:
         from labs_lib.training.workers.distributing import distribute
 
-        distribute(work, crew, out, progress, keep)
-        return SweepResult.load(out)
+        return _joined(work, earlier, distribute(work, crew, out, progress, keep))
     results: list[dict[str, Any]] = []
     for number, run in enumerate(runs, start=1):
         progress.stage(f"run {number} of {len(runs)}: {work.describe(run)}")

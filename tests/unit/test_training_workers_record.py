@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import torch
 from labs_lib.cli import main
 from labs_lib.training import Sweep, run_sweep
 from labs_lib.training.progress import Silent
+from labs_lib.training.workers import distributing
+from labs_lib.training.workers.study import SharedStudy
+from labs_lib.training.workers.work import Crew
+from labs_lib.training.workers.worker import Post, do_what_waits
 
 pytestmark = pytest.mark.slow
 
@@ -60,3 +65,44 @@ def test_a_worker_records_what_one_process_records(
     told = capsys.readouterr()
     assert f"saved in {out}" in told.out
     assert "2 of 2 runs done" in told.err
+
+
+class Within:
+    """A pool whose one worker is a thread of this process, which has loaded the libraries."""
+
+    def __init__(self, work: Any, crew: Crew, _quiet: bool):
+        post = Post(crew.storage, "within", crew.pace, quiet=True)
+        self._thread = threading.Thread(target=do_what_waits, args=(work, post))
+        self._thread.start()
+
+    def look_after(self, study: SharedStudy) -> None:
+        assert self._thread.is_alive() or not study.failure_among("within")
+
+    def stop(self, study: SharedStudy, finished: bool) -> None:
+        self._thread.join()
+
+
+def test_a_worker_trains_the_arms_of_a_comparison(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(distributing, "_start", Within)
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps({"name": "tiny", **tiny_sweep(tiny_model)["recipe"]}))
+    common = [str(recipe), "--methods", "lora,full", "--probe-rows", "2", "--out"]
+    records = []
+    for folder, options in (("serial", []), ("shared", ["--workers", "1"])):
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", *common, str(tmp_path / folder), *options])
+        assert stop.value.code == 0
+        records.append(json.loads((tmp_path / folder / "comparison.json").read_text("utf-8")))
+        assert not list((tmp_path / folder).glob("*.journal*"))
+    assert "2 of 2 runs done" in capsys.readouterr().err
+    for values in records:
+        del values["finished_utc"]
+        for arm in values["arms"]:
+            for name in ("seconds_per_step", "tokens_per_second", "train_seconds"):
+                assert arm.pop(name) > 0
+    assert records[0] == records[1]

@@ -31,21 +31,27 @@ class Pool(Protocol):
 
 
 def distribute(
-    work: Work, crew: Crew, out: Path, progress: Progress, found: Callable[[list[Any]], None]
-) -> None:
+    work: Work,
+    crew: Crew,
+    out: Path,
+    progress: Progress,
+    found: Callable[[list[Any]], object] = len,
+) -> list[Any]:
     """Train all runs of `work` by `crew`, whose own storage, if it was given none, is beside `out`.
 
-    `found` is told what came out of the runs that are done, in the order of the work's runs,
-    whenever there are more of them. What the storage has of an earlier command, or of one on
-    another machine, is not trained again. Raises `LabError` for a storage that cannot be used, for
-    what a worker could not go on with, and for a run that ends its workers again and again.
+    Returns what came out of each, in the order of the work's runs; `found` is told the same of
+    those that are done, whenever there are more of them. What the storage has of an earlier
+    command, or of one on another machine, is not trained again. Raises `LabError` for a storage
+    that cannot be used, for what a worker could not go on with, and for a run that ends its workers
+    again and again.
     """
     placed = crew.beside(out)
     study = SharedStudy.open(placed.storage, work, crew.pace)
-    _gather(work, placed, study, progress, found)
+    results = _gather(work, placed, study, progress, found)
     if not crew.storage:  # all of it is in `out`
         for name in (placed.storage, f"{placed.storage}.lock"):
             Path(name).unlink(missing_ok=True)
+    return results
 
 
 def _gather(
@@ -53,19 +59,19 @@ def _gather(
     crew: Crew,
     study: SharedStudy,
     progress: Progress,
-    found: Callable[[list[Any]], None],
-) -> None:
-    runs, done = work.runs(), 0
+    found: Callable[[list[Any]], object],
+) -> list[Any]:
+    runs, results = work.runs(), []
     pool: Pool | None = None
     try:
         while True:
-            results = study.results(runs)
-            if len(results) > done:
-                done = len(results)
-                found([results[key_of(run)] for run in runs if key_of(run) in results])
-                progress.stage(f"{done} of {len(runs)} runs done")
-            if done == len(runs):
-                return
+            done = study.results(runs)
+            if len(done) > len(results):
+                results = [done[key_of(run)] for run in runs if key_of(run) in done]
+                found(results)
+                progress.stage(f"{len(results)} of {len(runs)} runs done")
+            if len(results) == len(runs):
+                return results
             study.tend(runs)
             if pool is None:
                 pool = _start(work, crew, isinstance(progress, Silent))
@@ -74,7 +80,7 @@ def _gather(
             time.sleep(crew.pace.look_seconds)
     finally:
         if pool is not None:
-            pool.stop(study, done == len(runs))
+            pool.stop(study, len(results) == len(runs))
 
 
 def _start(work: Work, crew: Crew, quiet: bool) -> Pool:
