@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import multiprocessing
 import os
 import random
@@ -176,6 +177,27 @@ def test_what_a_worker_cannot_do_ends_the_command_with_its_reason(
     assert not multiprocessing.active_children()
     results = distributed(naps(tmp_path, 4), tmp_path)  # mended: it goes on
     assert [result["rank"] for result in results] == [1, 2, 3, 4]
+
+
+def test_a_stop_by_hand_ends_the_workers_and_frees_their_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    work = naps(tmp_path, 30)
+
+    def stop_when_begun() -> None:
+        while not work.noted("ended"):
+            time.sleep(0.02)
+        _thread.interrupt_main()
+
+    threading.Thread(target=stop_when_begun).start()
+    with pytest.raises(KeyboardInterrupt):
+        distributed(work, tmp_path)
+    assert not multiprocessing.active_children()
+    assert capfd.readouterr().err == ""
+    study = SharedStudy.open(str(tmp_path / "s.journal"), work, QUICK)
+    study.restock(work.runs())
+    claims = [study.claim("next") for _ in range(30 - len(study.results(work.runs())))]
+    assert all(claims)  # at once, without waiting for a sign of life
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

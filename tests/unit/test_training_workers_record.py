@@ -78,7 +78,7 @@ class Within:
     def look_after(self, study: SharedStudy) -> None:
         assert self._thread.is_alive() or not study.failure_among("within")
 
-    def stop(self, study: SharedStudy, finished: bool) -> None:
+    def stop(self, _study: SharedStudy, _finished: bool) -> None:
         self._thread.join()
 
 

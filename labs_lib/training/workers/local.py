@@ -12,7 +12,6 @@ from labs_lib.training.workers.study import SharedStudy
 from labs_lib.training.workers.work import Work
 from labs_lib.training.workers.worker import TOLD, Post, work_as_process
 
-_STOPPED_BY_HAND = 130  # how `one_line_errors` ends a process after Ctrl-C
 _STOP_WITHIN_SECONDS = 5.0
 
 
@@ -43,7 +42,7 @@ class LocalPool:
             if status is None:
                 continue
             del self._processes[name]
-            if status in (TOLD, _STOPPED_BY_HAND):
+            if status == TOLD:
                 raise LabError(
                     study.failure_among(name) or f"worker {name} ended; its line above says why"
                 )

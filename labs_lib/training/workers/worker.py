@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -54,7 +55,11 @@ class TellLines(Silent):
 
 
 def work_as_process(work: Work, post: Post) -> None:
-    """Work as a process of its own; a mistake ends it with status 2."""
+    """Work as a process of its own; a mistake ends it with status 2.
+
+    Ctrl-C reaches all processes of a terminal: it is left to the command, which ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if post.debug:
         os.environ[DEBUG_VARIABLE] = "1"
     with one_line_errors(f"worker {post.name}"):
