@@ -25,7 +25,7 @@ HEADER = """\
 # Exact versions for Python 3.10 to 3.13 on Linux, macOS and Windows.
 # Made from pyproject.toml by tools/renew_lock.py; do not edit by hand.
 """
-TESTED = ["test", "hub", "site"]
+TESTED = ["test", "cluster", "hub", "site"]
 SECTIONS = {"course": [], "test": TESTED, "dev": [*TESTED, "dev"]}
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from labs_lib.commands import course_file
+from labs_lib.commands.crews import with_crew
 from labs_lib.commands.numbers import read_seeds
 from labs_lib.files import to_json
+
+if TYPE_CHECKING:
+    from labs_lib.training.workers.work import Crew
 
 RECIPE = "recipes/compare.yaml"
 
@@ -26,6 +30,7 @@ RECIPE = "recipes/compare.yaml"
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the runs.")
 @click.option("--reuse", is_flag=True, help="Read finished runs of the same recipe back.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@with_crew
 def command(
     recipe_file: Path | None,
     methods: str,
@@ -36,12 +41,14 @@ def command(
     out: Path | None,
     reuse: bool,
     as_json: bool,
+    crew: Crew | None,
 ) -> None:
     """Train every arm, print the table, save JSON and plot."""
     from labs_lib import paths
     from labs_lib.errors import LabError, choice_error
     from labs_lib.step.methods import METHODS
-    from labs_lib.training.comparison import COMPARISON_FILE, compare
+    from labs_lib.training.comparing import compare
+    from labs_lib.training.comparison import COMPARISON_FILE
     from labs_lib.training.comparison_plot import comparison_figure
     from labs_lib.training.recipe import Recipe, parse_assignment
 
@@ -56,7 +63,7 @@ def command(
     file = course_file(paths.recipe_file, recipe_file) if recipe_file else RECIPE
     recipe = Recipe.from_yaml(file, **overrides)
     folder = out or paths.runs_dir() / f"compare-{recipe.name}"
-    found = compare(recipe, folder, chosen, numbers, probe_rows, reuse)
+    found = compare(recipe, folder, chosen, numbers, probe_rows, reuse, crew=crew)
     if plot is not None:
         from labs_lib import figures
 

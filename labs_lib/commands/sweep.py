@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labs_lib.commands import course_file
+from labs_lib.commands.crews import with_crew
 from labs_lib.commands.numbers import read_seeds
 from labs_lib.errors import LabError
 from labs_lib.files import to_json
 
 if TYPE_CHECKING:
     from labs_lib.training.sweep import Sweep
+    from labs_lib.training.workers.work import Crew
 
 
 @click.command(
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", metavar="0,1,…", help="In place of the sweep's own seeds.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file for the results.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@with_crew
 def command(
     name_or_file: str,
     show_recorded: bool,
@@ -37,11 +40,15 @@ def command(
     seeds: str | None,
     out: Path | None,
     as_json: bool,
+    crew: Crew | None,
 ) -> None:
     """Find the sweep, train what is missing (or read what is recorded), print the table."""
     from labs_lib import paths
-    from labs_lib.training.sweep import Sweep, recorded, run_sweep
+    from labs_lib.training.sweep import Sweep, recorded
+    from labs_lib.training.sweeping import run_sweep
 
+    if show_recorded and crew is not None:
+        raise LabError("--workers: nothing is trained with --recorded; give one of the two")
     if show_recorded and out is not None:
         raise LabError("--out: nothing is written with --recorded; give one of the two")
     is_file = name_or_file.endswith((".yaml", ".yml"))
@@ -54,7 +61,7 @@ def command(
         result = known
     else:
         out = out or paths.data_dir() / "sweeps" / f"{sweep.name}.json"
-        result = run_sweep(sweep.model_copy(update={"seeds": chosen}), out, picked)
+        result = run_sweep(sweep.model_copy(update={"seeds": chosen}), out, picked, crew=crew)
     result = result.only(picked, chosen)
     if not result.points:
         raise LabError(f"--seeds: {seeds} is in none of the results; recorded: {sweep.seeds}")

@@ -1,8 +1,8 @@
 from .adapter.loading import load_adapter as load_adapter
 from .adapter.loading import load_with_adapter as load_with_adapter
 from .adapter.merged import merge as merge
+from .comparing import compare as compare
 from .comparison import Comparison as Comparison
-from .comparison import compare as compare
 from .comparison import recorded_comparison as recorded_comparison
 from .comparison_plot import comparison_figure as comparison_figure
 from .comparison_plot import draw_seeds as draw_seeds
@@ -36,6 +36,6 @@ from .sweep import Spread as Spread
 from .sweep import Sweep as Sweep
 from .sweep import SweepResult as SweepResult
 from .sweep import recorded as recorded
-from .sweep import run_sweep as run_sweep
 from .sweep_plot import draw_lines as draw_lines
+from .sweeping import run_sweep as run_sweep
 from .text_loss import text_loss as text_loss

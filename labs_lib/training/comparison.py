@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labs_lib.errors import LabError, choice_error
-from labs_lib.files import expanded, write_json
-from labs_lib.step.methods import METHODS, USUAL
+from labs_lib.step.methods import METHODS
 from labs_lib.tables import Table
-from labs_lib.training.probe import PROBE, ask_probe
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep import RECORDED
 from labs_lib.training.sweep_points import Spread
-
-if TYPE_CHECKING:
-    from labs_lib.training.evaluation import Evaluation
-    from labs_lib.training.failures import DivergedError
-    from labs_lib.training.progress import Progress
-    from labs_lib.training.run import Run
 
 COMPARISON_FILE = "comparison.json"
 PARTS = ("weights", "adapter", "gradients", "optimizer", "activations")
@@ -209,139 +198,4 @@ def method_recipe(recipe: Recipe, method: str, seed: int) -> Recipe:
         seed=seed,
         learning_rate=rate,
         checkpoint_every=0,
-    )
-
-
-def compare(
-    recipe: Recipe,
-    folder: str | Path,
-    methods: Sequence[str] = USUAL,
-    seeds: Sequence[int] = (0,),
-    probe_rows: int | None = None,
-    reuse: bool = False,
-    progress: Progress | None = None,
-) -> Comparison:
-    """Train `recipe` by each method at each seed and put the results side by side.
-
-    `folder` receives each arm's run and `comparison.json`; with `reuse` finished arms of the very
-    recipe are read back. `probe_rows` limits the general-knowledge questions asked before and
-    after. An arm that diverges is recorded as such; the others go on. Raises `LabError` as `train`
-    does, and where every arm diverged.
-    """
-    from labs_lib import data
-    from labs_lib.training.failures import DivergedError
-    from labs_lib.training.folder.provenance import versions
-    from labs_lib.training.progress import default_progress
-    from labs_lib.training.session import train
-
-    folder, progress = expanded(folder), progress or default_progress()
-    methods, seeds = list(dict.fromkeys(methods)), list(dict.fromkeys(seeds))  # each once
-    recipes = [method_recipe(recipe, method, seed) for method in methods for seed in seeds]
-    if not recipes:
-        raise LabError("compare: give at least one method and one seed")
-    _check_own(folder / COMPARISON_FILE)
-    probe = data.load_set(PROBE).test[:probe_rows]
-    run: Run | None = None
-    divergence: DivergedError | None = None
-    # By whether it is quantized, what the base model answers to the held-out rows and the probe.
-    bases: dict[bool, tuple[Evaluation, Evaluation]] = {}
-    arms: list[Arm] = []
-    for number, arm_recipe in enumerate(recipes, start=1):
-        progress.stage(f"{number} of {len(recipes)}: {arm_recipe.method}, seed {arm_recipe.seed}")
-        base = bases.get(arm_recipe.quantizes)
-        try:
-            run = train(
-                arm_recipe, folder / arm_recipe.name, reuse=reuse, progress=progress,
-                before=base[0] if base else None,
-            )  # fmt: skip
-        except DivergedError as error:
-            divergence = error
-            progress.stage(str(error))
-            arms.append(_diverged(error))
-            continue
-        if base is None:
-            progress.stage("asking the base model what it knows")
-            base = bases[arm_recipe.quantizes] = (run.before, ask_probe(run, probe, "before"))
-        progress.stage("asking the tuned model what it still knows")
-        arms.append(_arm(run, base[1], ask_probe(run, probe, "after")))
-    if run is None:
-        assert divergence is not None  # there is at least one arm
-        raise divergence
-    comparison = Comparison(
-        recipe=recipe,
-        arms=tuple(arms),
-        prompts=run.after.prompts,
-        probe_rows=len(probe),
-        hardware=run.hardware,
-        versions=versions(),
-        data_fingerprint=run.data_fingerprint,
-        finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-    write_json(folder / COMPARISON_FILE, comparison.as_dict())
-    return comparison
-
-
-def _check_own(path: Path) -> None:
-    """Raise `LabError`, before minutes of training, where a file that is no comparison is there."""
-    if path.exists():
-        try:
-            Comparison.load(path)
-        except LabError:
-            raise LabError(
-                f"compare: {path} is no comparison of this course; move it or give another --out"
-            ) from None
-
-
-def _diverged(error: DivergedError) -> Arm:
-    recipe, before = error.recipe, error.before
-    return Arm(
-        method=recipe.method,
-        seed=recipe.seed,
-        learning_rate=recipe.learning_rate,
-        trainable_parameters=error.trainable_parameters,
-        memory={},
-        peak_bytes=None,
-        peak_kind="",
-        seconds_per_step=None,
-        tokens_per_second=None,
-        train_seconds=None,
-        loss_before=before.loss if before else None,
-        loss=None,
-        rates_before=before.rates() if before and before.prompts else {},
-        rates={},
-        probe_before=None,
-        probe_after=None,
-        probe_kept=None,
-        saved_bytes=None,
-        answers=(),
-        diverged_at_step=error.step,
-    )
-
-
-def _arm(run: Run, before: Evaluation, after: Evaluation) -> Arm:
-    from labs_lib.training.evaluation import kept
-
-    cost = run.cost
-    return Arm(
-        method=run.recipe.method,
-        seed=run.recipe.seed,
-        learning_rate=run.recipe.learning_rate,
-        trainable_parameters=run.trainable_parameters,
-        memory=cost.memory,
-        peak_bytes=cost.peak_bytes,
-        peak_kind=cost.peak_kind,
-        seconds_per_step=cost.seconds_per_step,
-        tokens_per_second=cost.tokens_per_second,
-        train_seconds=cost.train_seconds,
-        loss_before=run.before.loss,
-        loss=run.after.loss,
-        rates_before=run.before.rates() if run.before.prompts else {},
-        rates=run.after.rates() if run.after.prompts else {},
-        probe_before=before.rate("fact_right"),
-        probe_after=after.rate("fact_right"),
-        probe_kept=kept(before, after, "fact_right"),
-        saved_bytes=cost.adapter_bytes,
-        answers=run.after.answers,
-        text_loss_before=before.loss,
-        text_loss=after.loss,
     )

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labs_lib.errors import LabError, choice_error, explain_validation
-from labs_lib.files import expanded, friendly_os_errors, write_json
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, read_values
 from labs_lib.training.sweep_points import Point, Spread
 from labs_lib.yamls import read_yaml
-
-if TYPE_CHECKING:
-    from labs_lib.training.evaluation import Evaluation
-    from labs_lib.training.progress import Progress
 
 RECORDED = "recorded"
 """The folder of this package that holds the sweeps that ship with the course."""
@@ -277,98 +270,3 @@ def _heading(metric: str) -> str:
 
 def _is_sweep(name: str) -> bool:
     return name.endswith(".json") and not name.startswith("compare-")
-
-
-def run_sweep(
-    sweep: Sweep,
-    out: Path,
-    changes: Sequence[dict[str, Any]] | None = None,
-    progress: Progress | None = None,
-) -> SweepResult:
-    """Train every point and seed that `out` does not hold yet; returns all the results.
-
-    `out` (JSON) is renewed after each run, so that a sweep cut short goes on where it stopped.
-    `changes` picks some of the sweep's points. Results of another recipe, other data or other
-    library versions in `out` raise `LabError`. A run that diverges is recorded as such; the others
-    go on.
-    """
-    from labs_lib import data, hardware
-    from labs_lib.training.failures import DivergedError
-    from labs_lib.training.folder.provenance import versions
-    from labs_lib.training.progress import default_progress
-    from labs_lib.training.session import train
-
-    out, progress = expanded(out), progress or default_progress()
-    if out.is_dir():
-        raise LabError(f"sweep: {out} is a folder; give a file, such as {out / sweep.name}.json")
-    combinations = list(changes) if changes is not None else sweep.combinations()
-    for combination in combinations:
-        if combination not in sweep.combinations():
-            raise LabError(f"sweep {sweep.name}: {describe(combination)} is none of its points")
-    data_set = data.resolve(sweep.recipe_at({}, sweep.seeds[0]).dataset)
-    result = _earlier(sweep, out, versions(), data_set.fingerprint)
-    points = list(result.points) if result else []
-    finished = [(point.changes, point.seed) for point in points]
-    runs = [(combination, seed) for combination in combinations for seed in sweep.seeds]
-    runs = [run for run in runs if run not in finished]
-    if not runs and result:
-        return result
-    with friendly_os_errors(out):  # before minutes of training, not after
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
-    bases: dict[tuple[Any, ...], Evaluation] = {}
-    for number, (combination, seed) in enumerate(runs, start=1):
-        recipe = sweep.recipe_at(combination, seed)
-        progress.stage(f"run {number} of {len(runs)}: {describe(combination)}, seed {seed}")
-        base = _base_of(recipe)
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                place = Path(folder) / "run"
-                run = train(recipe, place, progress=progress, before=bases.get(base))
-            points.append(Point.of(combination, run))
-            bases[base] = run.before
-        except DivergedError as error:
-            if error.before is None:
-                raise
-            progress.stage(str(error))
-            points.append(Point.of_diverged(combination, error))
-            bases[base] = error.before
-        before, machine = bases[base], hardware.detect()
-        result = SweepResult(
-            sweep=sweep,
-            prompts=before.prompts,
-            loss_before=before.loss,
-            rates_before=before.rates() if before.prompts else {},
-            points=tuple(points),
-            hardware=machine.as_dict() | {"precision": recipe.precision_on(machine)},
-            versions=versions(),
-            data_fingerprint=data_set.fingerprint,
-            finished_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        )
-        write_json(out, result.as_dict())
-    assert result is not None  # there is at least one point
-    return result
-
-
-def _base_of(recipe: Recipe) -> tuple[Any, ...]:
-    """Return what tells base models apart: one answers alike before every run, whatever follows."""
-    rounded = recipe.quantizes and (recipe.quantization, recipe.double_quantization)
-    return (rounded, recipe.precision, recipe.trains_all)
-
-
-def _earlier(
-    sweep: Sweep, out: Path, versions: dict[str, str], fingerprint: str
-) -> SweepResult | None:
-    if not out.exists():
-        return None
-    earlier = SweepResult.load(out)
-    for what, same in (
-        ("of another recipe", earlier.sweep.recipe == sweep.recipe),
-        ("on other data", earlier.data_fingerprint == fingerprint),
-        ("of other library versions", earlier.versions == versions),
-    ):
-        if not same:
-            raise LabError(
-                f"sweep: {out.name} holds results {what}; give another --out or delete it"
-            )
-    return replace(earlier, sweep=sweep)

@@ -8,7 +8,6 @@ from typing import Any
 
 from labs_lib import models
 from labs_lib.data import DataSet
-from labs_lib.training.folder.checkpoints import crc32
 from labs_lib.training.recipe import Recipe
 
 PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
@@ -34,6 +33,8 @@ def start_of(recipe: Recipe, data_set: DataSet, device: str, precision: str) -> 
 
 def _model_files(name: str) -> dict[str, list[Any]] | str:
     """Return file → [bytes, CRC-32] of a local model; a hub's is known by its name."""
+    from labs_lib.training.folder.checkpoints import crc32  # loads torch; `versions` does without
+
     source = models.locate(name)
     if not source.local:
         return source.location
