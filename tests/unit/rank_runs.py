@@ -34,14 +34,15 @@ def main() -> None:
 
 
 def _die_in_step(number: int) -> None:
-    step = RankTrainer.training_step
+    trainers: Any = RankTrainer
+    step = trainers.training_step
 
     def killed(trainer: Any, *args: Any, **kwargs: Any) -> Any:
         if trainer.state.global_step == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(trainer, *args, **kwargs)
 
-    RankTrainer.training_step = killed
+    trainers.training_step = killed
 
 
 if __name__ == "__main__":

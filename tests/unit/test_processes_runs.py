@@ -51,9 +51,9 @@ WAYS = [("lora", "ddp"), ("lora", "fsdp2"), ("full", "fsdp2"), ("qlora", "fsdp2"
 class _Stops(Silent):
     """Ends a run after its sixth step, as a person does."""
 
-    def step(self, *done_total_loss: Any) -> None:
-        if done_total_loss[0] == 6:
-            raise KeyboardInterrupt
+    def step(self, done: int, total: int, loss: float) -> None:
+        if done == 6:
+            raise KeyboardInterrupt(f"after step {done} of {total}, loss {loss}")
 
 
 @pytest.fixture(scope="module")

@@ -24,14 +24,15 @@ def save_listing(
     """
     from peft import PeftModel
 
+    given = {} if weights is None else {"state_dict": weights}
     with folder_written_aside(folder, others_stay=True) as aside:
         if isinstance(model, PeftModel):
             name_the_base(model, base_name)
             # "auto" would ask a hub whether the vocabulary grew.
-            model.save_pretrained(str(aside), save_embedding_layers=False, state_dict=weights)
+            model.save_pretrained(str(aside), save_embedding_layers=False, **given)
             (aside / "README.md").unlink(missing_ok=True)
         else:
-            model.save_pretrained(aside, state_dict=weights)
+            model.save_pretrained(aside, **given)
             if tokenizer is not None:
                 tokenizer.save_pretrained(aside)
         return [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]

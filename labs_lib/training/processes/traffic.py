@@ -44,7 +44,8 @@ class GatheredBytes(LiveBytes):
     """`LiveBytes` that also counts storages that grow and shrink, as FSDP2's gathered ones do."""
 
     def __enter__(self) -> GatheredBytes:
-        resize = torch.UntypedStorage.resize_
+        storages: Any = torch.UntypedStorage
+        resize = storages.resize_
 
         def counted(storage: Any, size_bytes: int) -> Any:
             before = storage.nbytes()
@@ -53,11 +54,12 @@ class GatheredBytes(LiveBytes):
             return result
 
         self._put_back = resize
-        torch.UntypedStorage.resize_ = counted
+        storages.resize_ = counted
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> Any:
-        torch.UntypedStorage.resize_ = self._put_back
+        storages: Any = torch.UntypedStorage
+        storages.resize_ = self._put_back
         return super().__exit__(*error)
 
     def _resized(self, storage: torch.UntypedStorage, more_bytes: int) -> None:

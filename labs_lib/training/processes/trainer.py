@@ -74,11 +74,9 @@ class RankTrainer(MeasuringTrainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Return all validation rows, in one process's batches."""
-        loader = DataLoader(
-            self.eval_dataset if eval_dataset is None else eval_dataset,
-            batch_size=self.args.eval_batch_size,
-            collate_fn=self.data_collator,
-        )
+        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        batch_size = self.args.eval_batch_size
+        loader = DataLoader(rows, batch_size=batch_size, collate_fn=self.data_collator)
         return prepare_data_loader(
             loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
         )
