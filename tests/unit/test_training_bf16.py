@@ -78,10 +78,13 @@ def test_an_adapters_gradients_are_as_near_to_those_in_fp32(family: str, change:
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
 def test_full_gradients_are_as_near_to_those_in_fp32(family: str):
     exact = gradients(all_learn(family), autocast=False)
-    own, model = off(gradients(all_learn(family)), exact), all_learn(family)
+    own, model = gradients(all_learn(family)), all_learn(family)
     compute_at_once(model)
-    assert 0.002 < own < 0.05
-    assert off(gradients(model), exact) < 1.2 * own
+    ours = gradients(model)
+    for part in ("norm", "proj", "embed"):  # those of the norms are small beside the others
+        of_part = {name: gradient for name, gradient in exact.items() if part in name}
+        assert 0.001 < off(own, of_part) < 0.05
+        assert off(ours, of_part) < 1.2 * off(own, of_part)
 
 
 def test_dropout_falls_on_the_adapters_input_and_is_drawn_anew():
