@@ -181,7 +181,7 @@ def _adapter_inputs(sizes: Sizes, width: int, *names: str, already_saved: bool =
 def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved: bool) -> int:
     if not adapted or sizes.adapter is None or sizes.adapter.saved is None:
         return 0
-    if sizes.at_once and sizes.adapter.saved is LORA.saved:
+    if _lora_at_once(sizes):
         masks = len(adapted) * sizes.t * width * (sizes.request.dropout > 0)
         inputs = 0 if already_saved else sizes.c * sizes.t * width
         return inputs + masks + len(adapted) * sizes.c * sizes.t * sizes.request.rank
@@ -198,6 +198,11 @@ def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved
             autocast=sizes.request.precision == "mixed",
         )
     )
+
+
+def _lora_at_once(sizes: Sizes) -> bool:
+    """Return whether a map and its adapter are one function, which keeps their input once."""
+    return sizes.at_once and sizes.adapter is not None and sizes.adapter.saved is LORA.saved
 
 
 def _weight_copies(sizes: Sizes, *names: str) -> int:
@@ -283,6 +288,6 @@ def _restored(sizes: Sizes) -> int:
 def _backward_of_mlp(sizes: Sizes, inner: int, last: str, wide: int) -> int:
     """Return what the backward pass of a layer's MLP holds: gradients of its inner width."""
     adapted = any(ends_with(each.module, last) for each in sizes.targets)
-    copied = sizes.a if adapted and not sizes.at_once else 0
+    copied = sizes.a if adapted and not _lora_at_once(sizes) else 0
     gradients = (wide * sizes.c + copied) * sizes.t * inner
     return gradients + 2 * sizes.c * sizes.t * sizes.h + _restored(sizes)
