@@ -88,14 +88,21 @@ def operations(model: Any, method: str) -> dict[str, float]:
 
 
 def held_out_loss(model: Any, length: str) -> float:
-    """Return the mean loss of a predicted token on held-out rows, by the plainest code."""
+    """Return the mean loss of a predicted token on held-out rows, by the plainest code, in fp32.
+
+    Whatever a contender was trained in, it is judged without the rounding of bf16. The model is
+    changed: it is of no use afterwards.
+    """
     import torch
 
     from labs_lib import models
 
     tokenizer = models.load_tokenizer()
     rows = encoded(rows_of(length, "validation", HELD_OUT_ROWS), tokenizer)
-    model.eval()
+    model.eval().float()
+    for module in model.modules():
+        if hasattr(module, "compute_dtype"):  # a 4-bit layer's
+            module.compute_dtype = torch.float32
     total, count = 0.0, 0
     with torch.no_grad():
         for row in rows:

@@ -10,14 +10,17 @@ from training_task import BATCH_SIZE, batches_of, encoded, recipe_of, rows_of
 from training_turns import Clock
 
 
-def loaded(method: str) -> tuple[Any, Any]:
-    """Return the bundled model, its base in fp32 or in NF4, and its tokenizer."""
+def loaded(method: str, compute_dtype: str = "fp32") -> tuple[Any, Any]:
+    """Return the bundled model and its tokenizer; the base is in fp32, or in NF4.
+
+    `compute_dtype` is that of the products with weights in NF4.
+    """
     import torch
 
     from labs_lib import models
     from labs_lib.quantization import qlora_config
 
-    quantization = qlora_config(compute_dtype="fp32") if method == "qlora" else None
+    quantization = qlora_config(compute_dtype=compute_dtype) if method == "qlora" else None
     return models.load(dtype=torch.float32, quantization=quantization)
 
 
@@ -75,7 +78,8 @@ def build_trl(method: str, length: str, steps: int, folder: str) -> Any:
 
     from labs_lib import data, hardware
 
-    model, tokenizer = loaded(method)
+    precision = hardware.detect().precision
+    model, tokenizer = loaded(method, precision)
     rows = rows_of(length, "train", steps * BATCH_SIZE)
     recipe = recipe_of(method, steps)
     trainer = SFTTrainer(
@@ -84,7 +88,7 @@ def build_trl(method: str, length: str, steps: int, folder: str) -> Any:
             output_dir=folder,
             use_cpu=True,
             # Its default is bf16 everywhere: on a CPU without bf16 instructions a step takes 50 s.
-            bf16=hardware.detect().precision == "bf16",
+            bf16=precision == "bf16",
             max_steps=steps,
             per_device_train_batch_size=BATCH_SIZE,
             learning_rate=recipe.learning_rate,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE, Sizes
-from labs_lib.step.adapters import AdaptedInput, Linear
+from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE, SCORES_AT_ONCE, Sizes
+from labs_lib.step.adapters import LORA, AdaptedInput, Linear
 from labs_lib.step.families import ends_with
 
 
@@ -39,9 +39,9 @@ def final_norm(sizes: Sizes) -> int:
     """Return the bytes that the last norm and the head save."""
     t, c, h = sizes.t, sizes.c, sizes.h
     rms = sizes.family.gated
-    saved = 4 * t * h + 4 * t if rms else sizes.stream * t * (h + 2)
+    saved = _norm_in(sizes) if rms else sizes.stream * t * (h + 2)
     if sizes.full:
-        saved += c * t * h + (sizes.stream * t * h if rms else 0)
+        saved += c * t * h + (sizes.stream * t * h if rms and not sizes.at_once else 0)
     if sizes.head_adapted:
         saved += _saved_by([sizes.head()], sizes, h, already_saved=False)
     return saved
@@ -75,8 +75,7 @@ def _gated_layer(sizes: Sizes) -> Layer:
     heads, kv = sizes.shapes.heads, sizes.shapes.key_value_heads
     query, key_value = heads * sizes.shapes.head_size, kv * sizes.shapes.head_size
     inner = sizes.shapes.intermediate_size
-    # RMSNorm computes in fp32: its input in fp32 and one number a token.
-    norm_in = 4 * t * h + 4 * t
+    norm_in = _norm_in(sizes)
     saved = norm_in + _attention(sizes, heads, query, key_value)
     until_scores = saved + _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
     saved += norm_in
@@ -85,12 +84,17 @@ def _gated_layer(sizes: Sizes) -> Layer:
     if sizes.full:
         # Trained weights need the inputs of their products: norms' results (under autocast a copy
         # for each of five maps) and what enters down_proj; a trained norm its normalized input.
-        saved += 2 * sizes.stream * t * h + (5 if sizes.copies_weights else 2) * c * t * h
+        if sizes.at_once:
+            saved += 2 * c * t * h
+        else:
+            saved += 2 * sizes.stream * t * h + (5 if sizes.copies_weights else 2) * c * t * h
         saved += c * t * inner + _weight_copies(sizes)
-        saved += c * t * query if sizes.packed else 0  # attention keeps the rows apart
+        # Attention keeps its result only where it is fused, and keeps the rows apart.
+        saved += c * t * query if sizes.packed or sizes.written_out else 0
     else:
         saved += _adapter_inputs(sizes, h, "q_proj", "k_proj", "v_proj")
-        saved += _adapter_inputs(sizes, query, "o_proj", already_saved=not sizes.packed)
+        kept = not (sizes.packed or sizes.written_out)
+        saved += _adapter_inputs(sizes, query, "o_proj", already_saved=kept)
         saved += _adapter_inputs(sizes, h, "gate_proj", "up_proj")
         saved += _adapter_inputs(sizes, inner, "down_proj") + _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
@@ -158,6 +162,11 @@ def _falcon_layer(sizes: Sizes) -> Layer:
 # Parts of a layer ------------------------------------------------------------------------
 
 
+def _norm_in(sizes: Sizes) -> int:
+    """Return what RMSNorm saves: its input, as a rule a copy in fp32, and a number a token."""
+    return (sizes.stream if sizes.at_once else 4) * sizes.t * sizes.h + 4 * sizes.t
+
+
 def _adapter_inputs(sizes: Sizes, width: int, *names: str, already_saved: bool = False) -> int:
     """Return the bytes that the adapters on `names` save, which share one input of this width.
 
@@ -172,6 +181,10 @@ def _adapter_inputs(sizes: Sizes, width: int, *names: str, already_saved: bool =
 def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved: bool) -> int:
     if not adapted or sizes.adapter is None or sizes.adapter.saved is None:
         return 0
+    if _lora_at_once(sizes):
+        masks = len(adapted) * sizes.t * width * (sizes.request.dropout > 0)
+        inputs = 0 if already_saved else sizes.c * sizes.t * width
+        return inputs + masks + len(adapted) * sizes.c * sizes.t * sizes.request.rank
     return sizes.adapter.saved(
         AdaptedInput(
             linears=adapted,
@@ -185,6 +198,11 @@ def _saved_by(adapted: Sequence[Linear], sizes: Sizes, width: int, already_saved
             autocast=sizes.request.precision == "mixed",
         )
     )
+
+
+def _lora_at_once(sizes: Sizes) -> bool:
+    """Return whether a map and its adapter are one function, which keeps their input once."""
+    return sizes.at_once and sizes.adapter is not None and sizes.adapter.saved is LORA.saved
 
 
 def _weight_copies(sizes: Sizes, *names: str) -> int:
@@ -204,6 +222,9 @@ def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
     t, c, s = sizes.t, sizes.c, sizes.request.seq_len
     if sizes.laid_out and sizes.packed:
         t = sizes.laid_out.rows * sizes.laid_out.longest
+    if sizes.written_out:
+        return c * t * (query + 2 * key_value)
+    if sizes.packed:
         return c * t * (2 * query + 2 * key_value) + 4 * t * heads
     scores = sizes.request.batch * heads * s * s
     if sizes.request.attention == "eager":
@@ -220,10 +241,16 @@ def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
 
 
 def _backward_of_scores(sizes: Sizes, heads: int, gone: int) -> int:
-    """Return what eager attention's backward pass holds, less the `gone` bytes of its layer.
+    """Return what unfused attention's backward pass holds, less the `gone` bytes of its layer.
 
-    A 16-bit copy of the softmax has been let go.
+    A 16-bit copy of eager attention's softmax has been let go.
     """
+    if sizes.written_out and sizes.laid_out:
+        rows, longest = sizes.laid_out.rows, sizes.laid_out.longest
+        of_a_group = heads // sizes.shapes.key_value_heads * longest**2
+        at_once = max(SCORES_AT_ONCE, of_a_group) // of_a_group * of_a_group
+        gradients = 3 * sizes.c * rows * longest * heads * sizes.shapes.head_size
+        return 12 * min(at_once, rows * heads * longest**2) + gradients - gone
     if sizes.request.attention != "eager":
         return 0
     softmax = _softmax_itemsize(sizes)
@@ -261,5 +288,6 @@ def _restored(sizes: Sizes) -> int:
 def _backward_of_mlp(sizes: Sizes, inner: int, last: str, wide: int) -> int:
     """Return what the backward pass of a layer's MLP holds: gradients of its inner width."""
     adapted = any(ends_with(each.module, last) for each in sizes.targets)
-    gradients = (wide * sizes.c + (sizes.a if adapted else 0)) * sizes.t * inner
+    copied = sizes.a if adapted and not _lora_at_once(sizes) else 0
+    gradients = (wide * sizes.c + copied) * sizes.t * inner
     return gradients + 2 * sizes.c * sizes.t * sizes.h + _restored(sizes)

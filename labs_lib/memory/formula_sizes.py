@@ -15,6 +15,10 @@ from labs_lib.step.states import Group, Shape
 
 POSITIONS_AT_ONCE = 128
 """How many answers' logits the course's trainer makes at once."""
+SCORES_AT_ONCE = 2**18
+"""How many of attention's scores it makes at once where it writes attention out, 1 MiB in fp32."""
+WRITTEN_OUT_TOKENS = 256
+"""The longest rows whose attention it writes out, in bf16 on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,17 @@ class Sizes:
         self.full = self.adapter is None
         self.laid_out = laid_out
         self.packed = laid_out is not None and laid_out.packed
+        # In bf16 on a CPU the course's trainer computes norms, adapted maps and the attention of
+        # short rows by a function of its own each.
+        self.at_once = (
+            laid_out is not None
+            and request.device == "cpu"
+            and request.precision == "mixed"
+            and self.family.gated
+        )
+        self.written_out = (
+            self.at_once and laid_out is not None and laid_out.longest <= WRITTEN_OUT_TOKENS
+        )
         self.t = laid_out.tokens if laid_out else request.tokens
         self.h, self.v = shapes.hidden_size, shapes.vocab_size
         self.c, self.a = request.compute_itemsize, request.adapter_itemsize
@@ -76,7 +91,7 @@ class Sizes:
             self.c = 4 if request.precision != "mixed" else self.c
         self.stream = 4 if kept == 4 else self.c
         # A prepared 4-bit base under autocast: norms give fp32, and a 4-bit map what it was given.
-        self.wide = self.c if self.full else self.stream
+        self.wide = self.c if self.full or self.at_once else self.stream
         # Autocast multiplies fp32 weights as copies in 16 bits.
         self.copies_weights = request.precision == "mixed" and kept == 4
         replaced = request.quantizes and self.family.quantizable

@@ -16,6 +16,7 @@ from labs_lib.models.windows import check_tokens, room_for
 from labs_lib.step.families import family_of
 from labs_lib.training.engine.evaluating import evaluating
 from labs_lib.training.engine.last_token import head_in_one_product
+from labs_lib.training.engine.roomy_cache import with_room
 from labs_lib.training.records import Record
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def _generate(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int)
     cached = {}
     if shared:
         cache = model(input_ids=beginning[:1], use_cache=True, logits_to_keep=1).past_key_values
-        cache.batch_repeat_interleave(len(texts))
-        cached["past_key_values"] = cache
+        room = ids.shape[1] - shared + max_new_tokens
+        cached["past_key_values"] = with_room(cache, len(texts), room)
     with head_in_one_product(model):
         output = model.generate(
             input_ids=ids,

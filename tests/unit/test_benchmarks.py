@@ -33,6 +33,10 @@ def test_help_is_printed(root: Path, script: str):
         (("training.py", "--methods", "short"), "--methods: 'short' is none of"),
         (("training.py", "--lengths", ""), "--lengths: '' is none of short, long"),
         (("training.py", "--steps", "0"), "--steps: 0 is not legal"),
+        (
+            ("profile_step.py", "--methods", "dora"),
+            "--methods: 'dora' is none of lora, qlora, full",
+        ),
         (("waiting.py", "--leave-out", "lesson"), "'lesson' is none of"),
         (("widgets.py", "--changes", "0"), "--changes: 0 is not legal"),
         (("gpu.py", "--minutes", "0"), "--minutes: 0 is not legal"),

@@ -80,6 +80,33 @@ def test_a_shared_beginning_changes_no_answer(
     assert known == [False] * len(TEXTS) + [True], "a row alone shares nothing"
 
 
+def test_a_cache_with_room_gives_the_same_logits_and_is_written_into(tiny_model: Path):
+    from labs_lib.training.engine.roomy_cache import with_room
+
+    model, _ = loaded(tiny_model)
+    tokens = torch.arange(3, 39).view(3, 12)
+    shared, room = tokens[:1, :4], 6
+    seen: dict[bool, list[torch.Tensor]] = {}
+    places: set[int] = set()
+    for roomy in (False, True):
+        with torch.inference_mode():
+            cache = model(input_ids=shared, use_cache=True).past_key_values
+            if roomy:
+                with_room(cache, 3, room)
+            else:
+                cache.batch_repeat_interleave(3)
+            seen[roomy] = []
+            for at in range(4, 12):  # the last two tokens are beyond the room
+                logits = model(input_ids=tokens[:, at : at + 1], past_key_values=cache).logits
+                seen[roomy].append(logits)
+                if roomy and at < 4 + room:
+                    places.add(cache.layers[0].keys.data_ptr())
+            assert cache.get_seq_length() == 12
+    for one, other in zip(seen[False], seen[True], strict=True):
+        torch.testing.assert_close(one, other)
+    assert len(places) == 1, "nothing was copied while there was room"
+
+
 def test_a_family_with_a_state_of_its_own_shares_nothing(tiny_model: Path):
     model, _ = loaded(tiny_model)
     assert evaluation._shared_tokens(model, [[1, 2, 3], [1, 2, 4]], 8) == 2

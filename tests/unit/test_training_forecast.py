@@ -52,7 +52,9 @@ STEPS: dict[str, dict[str, Any]] = {
     "QLoRA in bf16": {"method": "qlora", "precision": "bf16"},
     "QLoRA in bf16, checkpointed": {"method": "qlora", "precision": "bf16", "checkpointing": True},
     "DoRA": {"method": "dora"},
+    "DoRA in bf16": {"method": "dora", "precision": "bf16"},
     "IA³": {"method": "ia3"},
+    "IA³ in bf16": {"method": "ia3", "precision": "bf16"},
     "full": {"method": "full"},
     "full in bf16": {"method": "full", "precision": "bf16"},
 }

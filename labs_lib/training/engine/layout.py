@@ -18,10 +18,13 @@ from transformers.modeling_utils import AttentionInterface
 
 from labs_lib.memory import LaidOut
 from labs_lib.step.families import family_of
+from labs_lib.training.engine.attention import may_write_out, written_out
 
 NOT_LEARNT = -100
 BY_ROWS = "labs_by_rows"
 """The name under which transformers knows the attention that takes rows laid end to end."""
+WRITTEN_OUT = "labs_by_rows_in_bf16"
+"""The same, as products one by one where `attention` says that this is quicker."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,17 @@ def attend_by_rows(model: Any) -> None:
         inner.set_attn_implementation(BY_ROWS)
 
 
+def write_attention_out(model: Any, out: bool = True) -> None:
+    """Let a model that attends by rows do so in products where that is quicker, or no longer."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if getattr(inner.config, "_attn_implementation", None) in (BY_ROWS, WRITTEN_OUT):
+        inner.set_attn_implementation(WRITTEN_OUT if out else BY_ROWS)
+
+
 def attend_apart(model: Any) -> None:
     """Take back what `attend_by_rows` changed."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if getattr(inner.config, "_attn_implementation", None) == BY_ROWS:
+    if getattr(inner.config, "_attn_implementation", None) in (BY_ROWS, WRITTEN_OUT):
         inner.set_attn_implementation("sdpa")
 
 
@@ -167,7 +177,8 @@ def _up_to_the_last_answer(targets: torch.Tensor) -> torch.Tensor:
 
 def takes_packed_rows(config: Any, length: int) -> bool:
     """Return whether a model of this configuration gives packed rows what it gives rows apart."""
-    return getattr(config, "_attn_implementation", None) == BY_ROWS and sees_whole(config, length)
+    attends = getattr(config, "_attn_implementation", None)
+    return attends in (BY_ROWS, WRITTEN_OUT) and sees_whole(config, length)
 
 
 def sees_whole(config: Any, length: int) -> bool:
@@ -177,7 +188,7 @@ def sees_whole(config: Any, length: int) -> bool:
 
 
 def _attention_by_rows(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -185,13 +196,18 @@ def _attention_by_rows(
     packed_rows: Rows | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    if packed_rows is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    query, key, value = (packed_rows.apart(line) for line in (query, key, value))
-    options: dict[str, Any] = kwargs | {"is_causal": True}
-    output, _ = sdpa_attention_forward(module, query, key, value, None, **options)
-    return packed_rows.in_line(output), None
+    options = kwargs
+    if packed_rows is not None:
+        query, key, value = (packed_rows.apart(line) for line in (query, key, value))
+        attention_mask, options = None, kwargs | {"is_causal": True}
+    written = module.config._attn_implementation == WRITTEN_OUT
+    if written and attention_mask is None and may_write_out(query, key, **options):
+        output = written_out(query, key, value, options["scaling"])
+    else:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    return output if packed_rows is None else packed_rows.in_line(output), None
 
 
-AttentionInterface.register(BY_ROWS, _attention_by_rows)
-AttentionMaskInterface.register(BY_ROWS, sdpa_mask)
+for _name in (BY_ROWS, WRITTEN_OUT):
+    AttentionInterface.register(_name, _attention_by_rows)
+    AttentionMaskInterface.register(_name, sdpa_mask)

@@ -31,6 +31,10 @@ TOLERANCE = {torch.float32: 5e-4, torch.float64: 5e-4, torch.bfloat16: 1e-2, tor
 """By dtype, how far two ways may lie apart, as a share of the spread of the logits themselves:
 rounding moves a logit by about this much of its size, whatever the model."""
 
+ROUNDED = 0.05
+"""The same for arithmetic that rounds elsewhere: a token's loss on the bundled model then moves by
+0.03 of the spread, at random, and the few tokens of the check do not even that out."""
+
 # What a model's forward pass raises that is called in a way it does not know; RuntimeError includes
 # NotImplementedError. A name that does not exist is an author's slip.
 _REFUSALS = (RuntimeError, ValueError, TypeError, LookupError)
@@ -90,6 +94,28 @@ def choose_way(
                 return way
             slow_down()
     return ALL_LOGITS
+
+
+def keep_if_near(
+    model: Any,
+    inputs: dict[str, Any],
+    summed_loss: SummedLoss,
+    change: Callable[[], None],
+    take_back: Callable[[], None],
+) -> bool:
+    """Change how the quick way rounds, unless it moves the loss by more than that; say if it stays.
+
+    Arguments as for `choose_way`, which must have chosen the quick way.
+    """
+    with undisturbed(model), torch.no_grad():
+        before = summed_loss(model, inputs, QUICK)
+        losses, spread = own_losses(model, inputs)
+        change()
+        moved = abs(float(summed_loss(model, inputs, QUICK) - before))
+    if moved <= ROUNDED * spread * len(losses):
+        return True
+    take_back()
+    return False
 
 
 def probe_batch(dataset: Any, collate: Callable[[list[Any]], dict[str, Any]], model: Any) -> Any:

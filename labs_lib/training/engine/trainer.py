@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from labs_lib.training.engine.checkpointing import CheckpointingTrainer
 from labs_lib.training.engine.evaluating import evaluating, random_state_kept
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
+from labs_lib.training.engine.in_bf16 import compute_at_once, compute_in_steps
 from labs_lib.training.engine.layout import (
     NOT_LEARNT,
     attend_apart,
@@ -35,6 +37,7 @@ from labs_lib.training.engine.loss_check import (
     AT_ANSWERS,
     QUICK,
     choose_way,
+    keep_if_near,
     own_logits,
     probe_batch,
 )
@@ -226,6 +229,9 @@ class MeasuringTrainer(CheckpointingTrainer):
         dtype = torch.bfloat16 if self.args.bf16 else next(model.parameters()).dtype
         with self.accelerator.autocast():
             way = choose_way(self.model, batch, self._summed_loss, speed_up, slow_down, dtype)
+            if way == QUICK and self.args.bf16 and self.args.device.type == "cpu":
+                in_bf16 = partial(compute_at_once, model), partial(compute_in_steps, model)
+                keep_if_near(model, batch, self._summed_loss, *in_bf16)
         return AT_ANSWERS if way == QUICK and plain_head(self.model) is None else way
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
