@@ -12,6 +12,7 @@ Takes about a minute.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -20,13 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from record import ROOT, write_record
 
-sys.path.insert(0, str(ROOT / "tests" / "unit"))  # the naps
+sys.path.insert(0, str(ROOT / "tests" / "unit"))
+stand_ins = importlib.import_module("worker_stand_ins")  # the naps
 
 FIRST, SECOND, PORT = "10.77.0.1", "10.77.0.2", 13000
 STORAGE = f"grpc://{FIRST}:{PORT}"
@@ -96,7 +99,7 @@ def work_on_two(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             for name, way in (("first", []), ("second", enter))
         }
         processes += hosts.values()
-        wait_for(lambda: noted(folder, "second", "ended") >= arguments.runs // 6)
+        wait_for(lambda: noted(folder, "second", "ended").total() >= arguments.runs // 6)
         os.killpg(hosts["second"].pid, signal.SIGKILL)  # all its processes at once
         hosts["first"].wait()
         seconds = time.monotonic() - started
@@ -137,31 +140,25 @@ def wait_for(condition: Any) -> None:
 
 def work_on(folder: Path, name: str, runs: int) -> None:
     """Give one host's command: one worker, and what came out of all runs into its file."""
-    from worker_stand_ins import QUICK, Naps
-
     from labs_lib.training.progress import Silent
     from labs_lib.training.workers.distributing import distribute
     from labs_lib.training.workers.work import Crew
 
-    work = Naps(str(folder / f"{name}.txt"), runs)
-    pace = replace(QUICK, dead_after_seconds=DEAD_AFTER_SECONDS)
+    work = stand_ins.Naps(str(folder / f"{name}.txt"), runs)
+    pace = replace(stand_ins.QUICK, dead_after_seconds=DEAD_AFTER_SECONDS)
     results = distribute(work, Crew(1, STORAGE, pace=pace), folder / f"{name}.out", Silent())
     (folder / f"{name}.json").write_text(json.dumps(results), encoding="utf-8")
 
 
-def noted(folder: Path, name: str, what: str) -> int:
-    """Return how many runs a host began, or ended."""
-    from worker_stand_ins import Naps
-
-    return sum(Naps(str(folder / f"{name}.txt"), 0).noted(what).values())
+def noted(folder: Path, name: str, what: str) -> Counter[int]:
+    """Return run → how often a host began it, or ended it."""
+    return stand_ins.Naps(str(folder / f"{name}.txt"), 0).noted(what)
 
 
 def figures_of(folder: Path, runs: int) -> dict[str, Any]:
     """Return what the first host gathered, and which host did how much of it."""
-    from worker_stand_ins import Naps
-
     gathered = [r["rank"] for r in json.loads((folder / "first.json").read_text("utf-8"))]
-    begun = [Naps(str(folder / f"{name}.txt"), 0).noted("begun") for name in ("first", "second")]
+    begun = [noted(folder, name, "begun") for name in ("first", "second")]
     return {
         "runs": runs,
         "lost": runs - len(set(gathered)),

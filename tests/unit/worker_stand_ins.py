@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.training.progress import Progress
-from labs_lib.training.workers.work import Pace
+from labs_lib.training.progress import Progress, Silent
+from labs_lib.training.workers import distributing
+from labs_lib.training.workers.work import Crew, Pace
 
 QUICK = Pace(
     beat_seconds=0.2, dead_after_seconds=6, look_seconds=0.1, lock_seconds=3, most_deaths=100
@@ -71,3 +72,19 @@ class Naps:
     def _note(self, what: str, rank: int) -> None:
         with Path(self.notes).open("a", encoding="utf-8") as notes:
             notes.write(f"{what} {rank}\n")
+
+
+def naps(folder: Path, count: int, **changes: Any) -> Naps:
+    return Naps(str(folder / "notes.txt"), count, **changes)
+
+
+def distributed(work: Naps, folder: Path, workers: int = 2, **changes: Any) -> list[Any]:
+    """Return what came out of the runs, in their order."""
+    crew = Crew(workers, **{"storage": str(folder / "s.journal"), "pace": QUICK, **changes})
+    found: list[Any] = []
+
+    def keep(results: list[Any]) -> None:
+        found[:] = results
+
+    distributing.distribute(work, crew, folder / "out.json", Silent(), keep)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ def open_storage(address: str, pace: Pace) -> Any:
     if scheme.partition("+")[0] not in DATABASES:
         raise choice_error(OPTION, f"{scheme}://", [f"{each}://" for each in (*DATABASES, GRPC)])
     return _database(address)
+
+
+def unreachable() -> tuple[type[Exception], ...]:
+    """Return what is raised while a folder, a database or a proxy cannot be reached for a time."""
+    from optuna.exceptions import StorageInternalError
+
+    grpc = sys.modules.get("grpc")  # loaded where there is a proxy
+    return (OSError, StorageInternalError, *((grpc.RpcError,) if grpc else ()))
 
 
 def _journal(address: str, pace: Pace) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.training.workers.storage import OPTION, open_storage, shown
+from labs_lib.training.workers.storage import OPTION, open_storage, shown, unreachable
 from labs_lib.training.workers.work import Pace, Run, Work, key_of, plain
 
 # What a trial keeps beside Optuna's own.
@@ -53,15 +53,25 @@ class Claim:
             counting.join()
 
     def finish(self, result: dict[str, Any], score: float | None) -> bool:
-        """Record what came out; returns False where the run was taken from this worker before."""
+        """Record what came out; returns False where the run was taken from this worker before.
+
+        A storage that cannot be reached is tried again for as long as others believe in this
+        worker.
+        """
         from optuna.exceptions import UpdateFinishedTrialError
 
         value = score if score is not None and not math.isnan(score) else math.inf
-        try:
-            self._trial.set_user_attr(RESULT, plain(result))
-            return self._study.complete(self._trial.number, value)
-        except UpdateFinishedTrialError:
-            return False
+        until = time.monotonic() + self._study.pace.dead_after_seconds
+        while True:
+            try:
+                self._trial.set_user_attr(RESULT, plain(result))
+                return self._study.complete(self._trial.number, value)
+            except UpdateFinishedTrialError:
+                return False
+            except unreachable():
+                if time.monotonic() > until:
+                    raise
+                time.sleep(self._study.pace.look_seconds)
 
     def give_up(self, ending: str) -> None:
         """End the trial without a result; `ending` says why."""
@@ -77,6 +87,8 @@ class Claim:
                 self._trial.set_user_attr(BEAT, beat)
             except UpdateFinishedTrialError:  # taken for dead: another worker trains it
                 return
+            except unreachable():
+                continue  # the next beat may get through
 
 
 class SharedStudy:
