@@ -17,6 +17,7 @@ import torch
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
+from labs_lib.errors import LabError
 from labs_lib.files import expanded
 from labs_lib.quiet import quiet_libraries
 from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
@@ -89,6 +90,9 @@ def train(
     if reuse and (finished := _finished(folder, recipe, data_set)):
         return finished
     progress = progress or default_progress()
+    why = recipe.adapter.training.no_resuming if recipe.adapter else ""
+    if resume and why and not _finished(folder, recipe, data_set):
+        raise LabError(f"--resume: a run by {recipe.method} cannot be gone on from: {why}")
     with sole_writer(folder), quiet_libraries():
         machine = hardware.detect()
         precision = recipe.precision_on(machine)
@@ -160,7 +164,9 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
 
     trainer.put_config_back()
     with storage_errors(run_folder.output, KEPT):
-        saved = save_listing(trained, run_folder.output, recipe.model, trainer.processing_class)
+        saved = save_listing(
+            trained, run_folder.output, recipe.model, trainer.processing_class, trainer.began_as
+        )
     run = replace(_record(plan, rows, trainer, before, after, peak_bytes), validation_curve=curve)
     run_folder.finish(run.as_dict(), saved)
     return run
