@@ -276,7 +276,7 @@ def _heading(metric: str) -> str:
 
 
 def _is_sweep(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith("compare-")
+    return name.endswith(".json") and not name.startswith(("compare-", "bench-"))
 
 
 def run_sweep(
