@@ -73,11 +73,12 @@ def test_a_search_ends_between_worse_rates_or_at_an_end():
 
 
 def test_what_it_cannot_be_it_says_in_one_line(tmp_path: Path):
-    for changes, said in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"rates": [1e-3, 1e-4]}, "rates: give each once, the lowest first"),
         ({"methods": {"lora": {"first_rate": 2e-3}}}, "lora.first_rate: 0.002 is no rate of"),
         ({"methods": {"lorra": {"first_rate": 1e-3}}}, "methods.lorra: no method 'lorra'"),
-    ):
+    )
+    for changes, said in cases:
         file = tmp_path / "bench.yaml"
         file.write_text(yaml.safe_dump(fields(**changes)), encoding="utf-8")
         with pytest.raises(LabError, match=said):
@@ -198,7 +199,8 @@ def test_an_order_that_is_the_published_one_agrees_and_its_reverse_does_not():
     from scipy.stats import kendalltau
 
     for ours, theirs in (([1, 2, 3, 4], [1, 2, 4, 3]), ([1, 1, 3, 2, 5], [2, 1, 1, 4, 4])):
-        assert _tau(ours, theirs)[0] == pytest.approx(kendalltau(ours, theirs).statistic)
+        scipys: Any = kendalltau(ours, theirs)
+        assert _tau(ours, theirs)[0] == pytest.approx(scipys.statistic)
 
 
 def test_the_command_says_what_does_not_go_together(capsys: pytest.CaptureFixture[str]):

@@ -14,6 +14,7 @@ from test_training_session import tiny_recipe
 from labs_lib import models
 from labs_lib.errors import LabError
 from labs_lib.memory import estimate
+from labs_lib.step.adapters import Adapter
 from labs_lib.step.methods import METHODS
 from labs_lib.training import Run, load_adapter, merge, session, train
 from labs_lib.training.adapter.merged import merged_from
@@ -23,7 +24,13 @@ from labs_lib.training.progress import Silent
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("every_method")]
 
 EVERY = [name for name, how in METHODS.items() if how.adapter and not how.quantizes]
-WITH_FORMULA = [name for name in EVERY if METHODS[name].adapter.saved]
+
+
+def adapter_of(name: str) -> Adapter:
+    adapter = METHODS[name].adapter
+    assert adapter is not None
+    return adapter
+
 
 # Method → learning rate, and the least that the held-out loss has to fall by. The tiny model is
 # random: a factor for a number of its own, or a few vectors in front, can do little with that.
@@ -73,7 +80,7 @@ def trained(
         precision="fp32",
         steps=12,
         train_rows=48,
-        eval_rows=1 if METHODS[request.param].adapter.in_front else 0,
+        eval_rows=1 if adapter_of(request.param).in_front else 0,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "save_listing", remembering)
@@ -107,8 +114,7 @@ def test_the_base_is_asked_before_training_whatever_stands_in_front(
 def test_it_is_read_back_with_its_logits_and_merged_or_the_refusal_says_why(
     trained: Trained, tmp_path: Path
 ) -> None:
-    run, adapter = trained.run, METHODS[trained.run.recipe.method].adapter
-    assert adapter is not None
+    run, adapter = trained.run, adapter_of(trained.run.recipe.method)
     base = models.load_model(run.recipe.model, dtype="fp32", device="cpu")
     model = load_adapter(base, run.output)
     assert _distance(logits(model)[:, -5:], trained.logits) < 1e-3
@@ -138,7 +144,7 @@ def test_its_trained_bytes_are_forecast_to_the_byte(trained: Trained) -> None:
 
 def test_its_peak_is_forecast(trained: Trained) -> None:
     run = trained.run
-    if run.recipe.method not in WITH_FORMULA:
+    if adapter_of(run.recipe.method).saved is None:
         assert "no term for" in run.forecast["why_none"]
         return
     assert run.forecast["peak_bytes"] == pytest.approx(run.cost.peak_bytes, rel=0.05)
@@ -147,8 +153,7 @@ def test_its_peak_is_forecast(trained: Trained) -> None:
 def test_its_file_fits_the_base_as_it_was(trained: Trained) -> None:
     from safetensors import safe_open
 
-    run, adapter = trained.run, METHODS[trained.run.recipe.method].adapter
-    assert adapter is not None
+    run, adapter = trained.run, adapter_of(trained.run.recipe.method)
     with safe_open(run.output / "adapter_model.safetensors", "pt") as file:
         elements = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
     if adapter.moves_base:  # the difference to its start is a LoRA adapter of twice the rank

@@ -29,18 +29,15 @@ def lora_config(
     """Return PEFT's configuration of LoRA with `extra` arguments."""
     from peft import LoraConfig
 
-    return LoraConfig(
-        **{
-            "r": settings.rank,
-            "lora_alpha": settings.alpha,  # PEFT divides; floats work
-            "lora_dropout": settings.dropout,
-            "bias": settings.bias,
-            "target_modules": targets,
-            "use_rslora": settings.rslora,
-            **common,
-            **extra,
-        }
-    )
+    fields: dict[str, Any] = {
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,  # PEFT divides; floats work
+        "lora_dropout": settings.dropout,
+        "bias": settings.bias,
+        "target_modules": targets,
+        "use_rslora": settings.rslora,
+    }
+    return LoraConfig(**{**fields, **common, **extra})
 
 
 def _rslora_config(settings: AdapterSettings, targets: Any, common: dict[str, Any]) -> PeftConfig:
@@ -115,9 +112,10 @@ def _dora_temporary(linears: Sequence[Linear], itemsize: int) -> int:
 def _plus_optimizer(
     model: Any, kind: type, options: dict[str, Any], _settings: AdapterSettings
 ) -> Any:
-    from peft.optimizers import create_loraplus_optimizer
+    import peft.optimizers
 
-    return create_loraplus_optimizer(model, kind, loraplus_lr_ratio=PLUS_RATIO, **options)
+    building: Any = peft.optimizers  # PEFT leaves this function's types partly out
+    return building.create_loraplus_optimizer(model, kind, loraplus_lr_ratio=PLUS_RATIO, **options)
 
 
 def _fa_optimizer(

@@ -33,9 +33,10 @@ def _eva_config(settings: AdapterSettings, targets: Any, common: dict[str, Any])
 
 
 def _begin_from(model: Any, batches: Sequence[dict[str, Any]]) -> None:
-    from peft import initialize_lora_eva_weights
+    import peft
 
-    initialize_lora_eva_weights(model, batches, show_progress_bar=False)
+    starting: Any = peft  # PEFT leaves this function's types partly out
+    starting.initialize_lora_eva_weights(model, batches, show_progress_bar=False)
 
 
 PISSA = replace(

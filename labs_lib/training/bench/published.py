@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -142,7 +143,7 @@ def rank_agreement(
     return RankAgreement(common, tau, low, high)
 
 
-def _tau(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
+def _tau(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
     """Return Kendall's τ-b and the ends of its bootstrap interval.
 
     τ-b is that of `scipy.stats.kendalltau`, here of all resamples at once.
@@ -153,7 +154,7 @@ def _tau(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
     draws = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
     draws = np.concatenate([np.arange(count)[None], draws])  # the methods themselves first
 
-    def order(values: list[float]) -> Any:
+    def order(values: Sequence[float]) -> Any:
         drawn = np.asarray(values)[draws]
         return np.sign(drawn[:, :, None] - drawn[:, None, :])
 

@@ -61,8 +61,9 @@ class AdaptingTrainer(CheckpointingTrainer):
         own: Any = training_of(self._recipe).optimizer
         if own is None or self.optimizer is not None:
             return super().create_optimizer(model)
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-        self.optimizer = own(self.model, kind, options, self._recipe.adapter_settings)
+        trained: Any = self.model
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, trained)
+        self.optimizer = own(trained, kind, options, self._recipe.adapter_settings)
         return self.optimizer
 
     def with_extra_loss(self, loss: torch.Tensor, model: Any) -> torch.Tensor:
