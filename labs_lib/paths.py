@@ -112,6 +112,11 @@ def sweep_file(name: str | Path) -> Path:
     return _named("sweep", name, recipes_dir() / "sweeps", ("recipes", "sweeps"))
 
 
+def bench_file(name: str | Path) -> Path:
+    """Return the bench that a person means, as `recipe_file` does: "methods", "bench/methods"."""
+    return _named("bench", name, recipes_dir() / "bench", ("recipes", "bench"))
+
+
 def bank_file(name: str | Path) -> Path:
     """Return the question bank that a person means, as `recipe_file` does.
 

@@ -15,7 +15,7 @@ from labs_lib.errors import LabError, last_line
 from labs_lib.memory.borders import in_one_line
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.stacks import Pattern, keep_layers, kinds_of, main_stack, pattern_of
-from labs_lib.step.adapters import Adapter
+from labs_lib.step.adapters import Adapter, is_adapter_tensor
 from labs_lib.step.bases import QuantizedBase
 
 DTYPES = {2: torch.bfloat16, 4: torch.float32}
@@ -225,20 +225,23 @@ def wrap_with_adapter(model: Any, request: MemoryRequest, adapter: Adapter) -> n
     targets: Any = list(request.targets or ())
     causal = hasattr(model, "prepare_inputs_for_generation")
     causal = causal and not getattr(model.config, "is_encoder_decoder", False)
+    config: Any = adapter.peft_config(
+        request.adapter_settings,
+        "all-linear" if targets == ["all-linear"] else targets,
+        task_type="CAUSAL_LM" if causal else None,
+    )
+    if adapter.needs_weights:  # shapes alone have nothing to decompose
+        config.init_lora_weights = True
     with in_one_line(f"targets: {', '.join(targets)}"):
-        wrapped = peft.get_peft_model(
-            model,
-            adapter.peft_config(
-                request.adapter_settings,
-                "all-linear" if targets == ["all-linear"] else targets,
-                task_type="CAUSAL_LM" if causal else None,
-            ),
-            autocast_adapter_dtype=False,
-        )
+        wrapped = peft.get_peft_model(model, config, autocast_adapter_dtype=False)
     dtype = DTYPES[request.adapter_itemsize]
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(dtype)
+    for name, buffer in wrapped.named_buffers():  # VeRA's two matrices, which all layers share
+        if is_adapter_tensor(name) and buffer.is_floating_point():
+            buffer.data = buffer.data.to(dtype)
+    adapter.freeze(wrapped)
     return wrapped
 
 

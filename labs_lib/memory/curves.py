@@ -48,6 +48,8 @@ def fitted(request: MemoryRequest) -> Forecast:
     Raises `NoFitError` where the model's code does not run alike at every length, batch and rank
     (it can be traced all the same), and `LabError` as `trace` does.
     """
+    if request.adapter and not request.adapter.grows_in_lines:
+        raise NoFitError(f"the tensors of {request.adapter.title} do not grow in a line")
     fields = _fields_of(request)
     path = paths.own_cache_dir() / "memory" / f"{_key(fields, request)}.json"
     kept = _kept(path)

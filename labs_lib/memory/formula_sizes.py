@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.models.catalogue import Entry
-from labs_lib.step.adapters import LinearSize
+from labs_lib.step.adapters import Brought, LinearSize
 from labs_lib.step.bases import PLAIN, Base
 from labs_lib.step.families import ends_with, family_of
 from labs_lib.step.states import Group, Shape
@@ -168,7 +168,10 @@ class Sizes:
         return self.request.weight_itemsize if self.full else self.a
 
     def weights(self) -> int:
-        """Return the bytes of the base model with its buffers and 4-bit statistics."""
+        """Return the bytes of the base model with its buffers and 4-bit statistics.
+
+        What an adapter brings and does not train counts with them.
+        """
         buffers = 0
         if not self.family.learned_positions:
             buffers = 2 * 4 * (self.shapes.head_size // 2)  # inv_freq, twice
@@ -178,7 +181,13 @@ class Sizes:
                 linear.out_features, linear.in_features, self.request.double_quant
             )
             layer += linear.out_features * self.w if linear.bias else 0
-        return self.depth * layer + _elements(self.outer_tensors()) * self.w + buffers
+        brought = 0
+        if self.adapter is not None:
+            brought = self.adapter.brought(
+                Brought(self.targets, self.request.rank, self.depth, self.a)
+            )
+        outer = _elements(self.outer_tensors()) * self.w
+        return self.depth * layer + outer + buffers + brought
 
 
 def _elements(shapes: Sequence[Shape]) -> int:

@@ -25,7 +25,9 @@ def materialize(model: nn.Module, device: str = "cpu") -> None:
     for module in model.modules():
         # Some classes hold a constant as a plain attribute, neither parameter nor buffer.
         held: Any = module  # torch has public readers of these tables, and no writer for plain ones
-        for store in (held._parameters, held._buffers, vars(module)):
+        # PEFT keeps the numbers of a prompt's places in a dictionary, by the adapter's name.
+        inner = [value for value in vars(module).values() if type(value) is dict]
+        for store in (held._parameters, held._buffers, vars(module), *inner):
             for name, tensor in list(store.items()):
                 if not isinstance(tensor, torch.Tensor):
                     continue

@@ -1,6 +1,17 @@
 from .adapter.loading import load_adapter as load_adapter
 from .adapter.loading import load_with_adapter as load_with_adapter
 from .adapter.merged import merge as merge
+from .bench.drawing import draw_pareto as draw_pareto
+from .bench.published import Published as Published
+from .bench.published import RankAgreement as RankAgreement
+from .bench.published import published_methods as published_methods
+from .bench.published import rank_agreement as rank_agreement
+from .bench.results import BenchPoint as BenchPoint
+from .bench.results import BenchResult as BenchResult
+from .bench.results import recorded_bench as recorded_bench
+from .bench.running import repeat_point as repeat_point
+from .bench.running import run_bench as run_bench
+from .bench.settings import Bench as Bench
 from .comparing import compare as compare
 from .comparison import Comparison as Comparison
 from .comparison import recorded_comparison as recorded_comparison

@@ -12,6 +12,7 @@ from labs_lib.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from labs_lib.memory import LaidOut
+    from labs_lib.step.plan import Step
 
 
 @dataclass
@@ -54,7 +55,9 @@ def forecast_beside(
     names of `labs memory`, `difference` (forecast / measured − 1) and `plain_peak_bytes`: that of
     transformers' own step, which pads all rows to the longest and makes logits at every token.
     Without `laid_out` the run took the model's own logits, and the plain step is the forecast.
-    Where no formula knows the model or the method there is only `why_none`.
+    Where no formula knows the model there is only `why_none`; where none knows the method, also
+    `tokens` and `layout_saves_bytes`, by how much LoRA's step takes less than transformers' own
+    with the batch as it was laid out.
     """
     from labs_lib.memory import forecast, forecast_laid_out
 
@@ -64,7 +67,7 @@ def forecast_beside(
         plain = forecast(step)
         found = forecast_laid_out(step, laid_out) if laid_out else plain
     except LabError as error:
-        return {"why_none": str(error)}
+        return {"why_none": str(error), **_saved_by_layout(step, laid_out)}
     return {
         "source": found.source,
         "device": where,
@@ -87,6 +90,21 @@ def resized(sizes: LaidOut, recipe: Recipe) -> LaidOut:
         tokens=max(longest, round(sizes.tokens * share)),
         answers=max(1, round(sizes.answers * share)),
     )
+
+
+def _saved_by_layout(step: Step, laid_out: LaidOut | None) -> dict[str, int]:
+    from labs_lib.memory import forecast, forecast_laid_out
+
+    lora = step.but(method="lora")
+    try:
+        plain = forecast(lora)
+    except LabError:
+        return {}
+    found = forecast_laid_out(lora, laid_out) if laid_out else plain
+    return {
+        "tokens": step.seq_len,
+        "layout_saves_bytes": plain.peak_bytes - found.peak_bytes,
+    }
 
 
 def laid_out_in(history: Sequence[dict[str, Any]]) -> LaidOut | None:

@@ -45,6 +45,15 @@ class HeldOut:
                 model, trainer.processing_class, self.rows, self.scorers, self.answer_tokens, loss
             )
 
+    def _of_base(self, trainer: MeasuringTrainer, recipe: Recipe) -> Evaluation:
+        model: Any = trainer.model
+        if recipe.adapter and recipe.adapter.in_front:
+            # Untrained vectors in front of the text already change what the model says.
+            with model.disable_adapter():
+                return self.evaluate(trainer, model)
+        # B = 0 (and nothing trained yet), so the wrapped model still is the base model.
+        return self.evaluate(trainer, model)
+
     def before_training(
         self,
         trainer: MeasuringTrainer,
@@ -69,8 +78,7 @@ class HeldOut:
             before = ranks.from_first(kept)
         if before is None:
             progress.stage(f"answering {len(self.rows)} held-out prompts before training")
-            # B = 0 (and nothing trained yet), so the wrapped model still is the base model.
-            before = self.evaluate(trainer, trainer.model)
+            before = self._of_base(trainer, recipe)
             if not math.isfinite(before.loss or 0):
                 raise LabError(
                     f"model: the loss of {recipe.model} is {before.loss} before anything is "

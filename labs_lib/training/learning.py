@@ -11,17 +11,22 @@ if TYPE_CHECKING:
     from labs_lib.training.run import Run
 
 
+_WAITS_FOR_ITS_PARTNER = ("lora_A", "vera_lambda_d")
+"""Parts of the names of tensors whose partner begins at zero."""
+
+
 def without_gradient(model: Any) -> list[str]:
     """Return the names of the adapter's trained tensors that no gradient reaches.
 
     Call it after the first backward pass of a run. LoRA's A has a gradient of zero there, since
-    B is zero, and counts only where it has none at all.
+    B is zero, as has VeRA's inner vector, and counts only where it has none at all.
     """
     missing = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if parameter.grad is None or ("lora_A" not in name and not whole(parameter.grad).any()):
+        waits = any(each in name for each in _WAITS_FOR_ITS_PARTNER)
+        if parameter.grad is None or (not waits and not whole(parameter.grad).any()):
             missing.append(name)
     return missing
 

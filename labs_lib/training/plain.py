@@ -14,7 +14,9 @@ import transformers
 from peft import get_peft_model
 
 from labs_lib import data, models
+from labs_lib.errors import LabError
 from labs_lib.quantization import qlora_config
+from labs_lib.step.adapters.entry import Training
 from labs_lib.training.engine.order import row_order
 from labs_lib.training.recipe import Recipe
 
@@ -68,5 +70,9 @@ def load(recipe: Recipe, folder: str) -> Any:
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, **extra)
     if recipe.adapter is None:
         return model
+    if recipe.adapter.training != Training():
+        raise LabError(
+            f"method: {recipe.method} asks for more than this plain loop; `train` has it"
+        )
     targets = models.resolve_targets(model, recipe.target_modules)
     return get_peft_model(model, recipe.adapter.peft_config(recipe.adapter_settings, targets))

@@ -10,11 +10,12 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from labs_lib.errors import LabError, choice_error, explain_validation, shorten
 from labs_lib.paths import recipe_file
-from labs_lib.step.adapters import AdapterSettings
+from labs_lib.step.adapters import RSLORA, AdapterSettings
 from labs_lib.step.bases import TRAINABLE
 from labs_lib.step.methods import METHODS
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.step.plan import MOST_TOKENS, Sequences, Step, StepSettings, listed, one_of, step_of
+from labs_lib.step.states import WholeStates
 from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
 
 if TYPE_CHECKING:
@@ -128,6 +129,24 @@ class Recipe(StepSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _method_fits(self) -> Recipe:
+        adapter = self.adapter
+        if adapter is None:
+            return self
+        own = adapter.training.optimizer
+        if own and not isinstance(OPTIMIZERS[self.optimizer].states, WholeStates):
+            raise ValueError(
+                f"optimizer: {self.method} brings an optimizer of its own, an AdamW; leave "
+                f"{self.optimizer} out"
+            )
+        if adapter.training.after_step and self.stop_when_worse:
+            raise ValueError(
+                f"stop_when_worse: {self.method} cannot go back to earlier weights, which its "
+                "ranks at the end no longer fit; leave it out"
+            )
+        return self
+
     @property
     def adapter_settings(self) -> AdapterSettings:
         """Return what PEFT's configuration is made of."""
@@ -151,7 +170,8 @@ class Recipe(StepSettings):
     @property
     def scaling(self) -> float:
         """Return what the product B·A is multiplied by: alpha/rank, or alpha/√rank."""
-        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+        by_root = self.rslora or self.adapter is RSLORA
+        return self.alpha / (self.rank**0.5 if by_root else self.rank)
 
     @property
     def rows_per_step(self) -> int:

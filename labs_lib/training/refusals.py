@@ -28,6 +28,12 @@ def check_trainable(model: Any, recipe: Recipe) -> None:
             "(quantization_config), and such weights cannot be trained; give method: lora or "
             "qlora, or the model in 16 or 32 bits"
         )
+    if recipe.adapter and recipe.adapter.needs_weights:
+        raise LabError(
+            f"method: {recipe.method}: the weights of {recipe.model} are stored quantized "
+            f"(quantization_config): {recipe.adapter.needs_weights}; give method: lora or qlora, "
+            "or the model in 16 or 32 bits"
+        )
 
 
 def check_targets(model: Any, targets: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from transformers import set_seed
 
 from labs_lib import data, hardware, models, paths
+from labs_lib.errors import LabError
 from labs_lib.files import expanded
 from labs_lib.quiet import quiet_libraries
 from labs_lib.training.accounting import accelerator_peak_bytes, cost_of
@@ -100,6 +101,9 @@ def train(
         return finished
     check_shared(recipe, ranks)
     progress = (progress or default_progress()) if ranks.first else Silent()
+    why = recipe.adapter.training.no_resuming if recipe.adapter else ""
+    if resume and why and not _finished(folder, recipe, data_set):
+        raise LabError(f"--resume: a run by {recipe.method} cannot be gone on from: {why}")
     with ExitStack() as lock, quiet_libraries():
         machine = hardware.detect()
         precision = recipe.precision_on(machine)
@@ -194,8 +198,14 @@ def _train(plan: RunPlan, before: Evaluation | None) -> Run:
 
     def saved() -> list[str]:
         with storage_errors(run_folder.output, KEPT):
-            tokenizer = trainer.processing_class
-            return save_listing(trained, run_folder.output, recipe.model, tokenizer, weights)
+            return save_listing(
+                trained,
+                run_folder.output,
+                recipe.model,
+                trainer.processing_class,
+                weights,
+                trainer.began_as,
+            )
 
     files = ranks.from_first(saved)
     run = replace(_record(plan, rows, trainer, before, after, peak_bytes), validation_curve=curve)

@@ -269,4 +269,4 @@ def _heading(metric: str) -> str:
 
 
 def _is_sweep(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith("compare-")
+    return name.endswith(".json") and not name.startswith(("compare-", "bench-"))

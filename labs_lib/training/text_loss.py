@@ -19,7 +19,8 @@ def text_loss(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
     total, tokens = 0.0, 0
     for text in texts:
         ids = tokenizer(text, return_tensors="pt").input_ids.to(model.device)
-        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        # Of an adapter in front of the text the model makes logits, too.
+        logits = model(input_ids=ids, use_cache=False).logits[0, -ids.shape[1] : -1].float()
         total += torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item()
         tokens += ids.shape[1] - 1
     return total / tokens if tokens else math.nan

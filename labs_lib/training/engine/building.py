@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from labs_lib.training.folder.saving import name_the_base
 from labs_lib.training.processes.ranks import ONE, Ranks
 from labs_lib.training.processes.trainer import RankTrainer
 from labs_lib.training.recipe import Recipe
-from labs_lib.training.refusals import check_targets, check_trainable
+from labs_lib.training.refusals import check_targets, check_trainable, refused_by_libraries
 
 if TYPE_CHECKING:
     from labs_lib.data import Row
@@ -52,19 +53,21 @@ def build_trainer(
     )
     check_trainable(model, recipe)
     check_rows_within_tables(model, recipe.model, encoder, [*rows, *validation])
+    steps = len(rows) // recipe.rows_per_step
     peft_config = None
     if recipe.adapter:
         targets = models.resolve_targets(model, recipe.target_modules)
         check_targets(model, targets)
         conv1d = _is_conv1d(model, targets[0])
-        peft_config = recipe.adapter.peft_config(recipe.adapter_settings, targets, conv1d=conv1d)
+        adapter_settings = replace(recipe.adapter_settings, steps=steps)
+        with refused_by_libraries(recipe):
+            peft_config = recipe.adapter.peft_config(adapter_settings, targets, conv1d=conv1d)
     if recipe.quantizes:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(
             model, use_gradient_checkpointing=recipe.checkpointing
         )
-    steps = len(rows) // recipe.rows_per_step
     settings = sft_config(recipe, steps, precision, machine, folder / CHECKPOINTS)
     share = ranks.share(recipe)
     settings.per_device_train_batch_size, settings.gradient_accumulation_steps = share
@@ -80,12 +83,15 @@ def build_trainer(
         processing_class=encoder.tokenizer,
     )
     wrapped: Any = trainer.model
-    if recipe.quantizes:
-        # TRL rounds a 4-bit model's adapter to bf16. It is trained in fp32, as LoRA's is: on every
-        # machine, and after a checkpoint, which PEFT reads back in fp32.
+    if recipe.adapter:
+        # TRL rounds a 4-bit model's adapter to bf16, and PEFT copies norms as they are. It is
+        # trained in fp32, as LoRA's is: on every machine, and after a checkpoint, which PEFT reads
+        # back in fp32.
         for parameter in wrapped.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        recipe.adapter.freeze(wrapped)
+        trainer.begin_adapter()
     name_the_base(wrapped, recipe.model)
     if isinstance(trainer, RankTrainer):
         trainer.cut_up()

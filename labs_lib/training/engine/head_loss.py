@@ -19,8 +19,11 @@ def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
     """Return a causal model's body and its vocabulary projection, where nothing lies between.
 
     None where the projection has a bias, carries an adapter, or the family changes its logits
-    afterwards: there the model's own forward pass must make them. `model` may be PEFT's.
+    afterwards, and where an adapter puts trained vectors in front of the text: there the model's
+    own forward pass must make them. `model` may be PEFT's.
     """
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return None
     # PEFT leaves `peft_config` on the model that it wraps, too; only the wrapper has a base.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     body = getattr(inner, getattr(inner, "base_model_prefix", ""), None)

@@ -56,9 +56,13 @@ def own_losses(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, float]
 
 
 def own_logits(model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the model's logits (batch, length, vocabulary) and each position's label."""
+    """Return the model's logits (batch, length, vocabulary) and each position's label.
+
+    Those of an adapter's vectors in front of the text are left out.
+    """
     rows = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    return model(**rows, use_cache=False).logits, next_labels(inputs["labels"])
+    logits = model(**rows, use_cache=False).logits
+    return logits[:, -inputs["input_ids"].shape[1] :], next_labels(inputs["labels"])
 
 
 def choose_way(

@@ -19,7 +19,7 @@ from labs_lib.hardware import Hardware
 from labs_lib.memory import LaidOut
 from labs_lib.quantization import refuse_repacked
 from labs_lib.step.optimizers import OPTIMIZERS
-from labs_lib.training.engine.checkpointing import CheckpointingTrainer
+from labs_lib.training.engine.adapting import AdaptingTrainer, TellMethod, training_of
 from labs_lib.training.engine.evaluating import evaluating, random_state_kept
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
@@ -58,6 +58,7 @@ def sft_config(
     recomputes every forward pass), no hub or tracker, no progress bar of its own, a checkpoint
     every `checkpoint_every` steps, rows in our own order.
     """
+    checkpoints = recipe.checkpoint_every and not training_of(recipe).no_resuming
     config = SFTConfig(
         output_dir=str(folder),
         max_steps=steps,
@@ -84,7 +85,7 @@ def sft_config(
         logging_nan_inf_filter=False,
         eval_strategy="steps" if recipe.eval_every else "no",
         eval_steps=recipe.eval_every or None,
-        save_strategy="steps" if recipe.checkpoint_every else "no",
+        save_strategy="steps" if checkpoints else "no",
         save_steps=recipe.checkpoint_every or 500,
         report_to="none",
         disable_tqdm=True,
@@ -95,7 +96,7 @@ def sft_config(
     return config
 
 
-class MeasuringTrainer(CheckpointingTrainer):
+class MeasuringTrainer(AdaptingTrainer):
     """`SFTTrainer` that times its steps, counts live bytes and writes whole checkpoints.
 
     Each log line gains `step_seconds`; the first also names the adapter's tensors that are
@@ -133,6 +134,8 @@ class MeasuringTrainer(CheckpointingTrainer):
         self._without_gradient: list[str] | None = None
         self.add_callback(_StepClock(self))
         self.add_callback(StopWhenDiverged(recipe))
+        if after_step := training_of(recipe).after_step:
+            self.add_callback(TellMethod(after_step))
 
     def put_config_back(self) -> None:
         """Give the model's configuration what it came with, before the model is saved."""
@@ -182,6 +185,7 @@ class MeasuringTrainer(CheckpointingTrainer):
         if count is None:
             count = (next_labels(inputs["labels"]) != NOT_LEARNT).sum()
         loss = loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
+        loss = self.with_extra_loss(loss, model)
         mode = "train" if model.training else "eval"
         if model.training:
             self._total_train_tokens += int(inputs["attention_mask"].sum())

@@ -16,11 +16,18 @@ def save(model: Any, folder: Path, base_name: str, tokenizer: Any = None) -> Non
 
 
 def save_listing(
-    model: Any, folder: Path, base_name: str, tokenizer: Any, weights: Any = None
+    model: Any,
+    folder: Path,
+    base_name: str,
+    tokenizer: Any,
+    weights: Any = None,
+    began_as: Path | None = None,
 ) -> list[str]:
     """Save beside `folder` first, then put the files in it; returns their names.
 
-    `weights` are the tensors by name, where the model itself holds a part of them only.
+    `weights` are the tensors by name, where the model itself holds a part of them only. `began_as`
+    is the folder of the adapter as it began, where that took a part out of the base's weights: PEFT
+    then writes the difference, a LoRA adapter of twice the rank.
     """
     from peft import PeftModel
 
@@ -29,7 +36,10 @@ def save_listing(
         if isinstance(model, PeftModel):
             name_the_base(model, base_name)
             # "auto" would ask a hub whether the vocabulary grew.
-            model.save_pretrained(str(aside), save_embedding_layers=False, **given)
+            began: dict[str, Any] = {}
+            if began_as is not None:
+                began["path_initial_model_for_weight_conversion"] = str(began_as)
+            model.save_pretrained(str(aside), save_embedding_layers=False, **given, **began)
             (aside / "README.md").unlink(missing_ok=True)
         else:
             model.save_pretrained(aside, **given)

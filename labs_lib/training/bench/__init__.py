@@ -1,0 +1,1 @@
+"""One bench for PEFT methods: the same tasks and size, each method at its own best rate."""
