@@ -9,7 +9,7 @@
 # - merge two adapters, and say what a merge keeps,
 # - choose a method by task, constraint and evidence.
 #
-# **Time:** about 55 minutes for you; the machine works for 4 of them on two laptop cores.
+# **Time:** about 55 minutes for you; the machine works for 3 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -685,9 +685,10 @@ assert log[-1]["rewards/margins"] > log[0]["rewards/margins"] + 0.5, "The margin
 compare_prediction("09.chosen-rises", log[-1]["rewards/chosen"] > 0)
 
 # %% [markdown]
-# The margin is what the loss asks for, and it grows within a few steps. What the two sides do is not the
-# same question: read the first two columns. In longer runs both rewards often fall, and the model gives
-# less and less probability to the very answers that were preferred.
+# The margin is what the loss asks for, and it grows within a few steps. Here nearly all of it comes from the
+# preferred side: the base gave the captain's sentences little probability, so there was much to gain. It
+# need not be so. Where both answers were likely from the start, the margin can grow while both sides
+# fall.
 
 # %%
 claim("later_methods.dpo-raises-chosen")
