@@ -1,3 +1,6 @@
+from .capacity import Memorized as Memorized
+from .capacity import draw_capacity as draw_capacity
+from .capacity import memorize as memorize
 from .counting import adapter_bytes as adapter_bytes
 from .counting import count_bias_parameters as count_bias_parameters
 from .counting import count_lora_parameters as count_lora_parameters
@@ -17,11 +20,15 @@ from .injection import inject as inject
 from .injection import linear_layers as linear_layers
 from .injection import merge_adapters as merge_adapters
 from .injection import unmerge_adapters as unmerge_adapters
+from .intruders import INTRUDER_BELOW as INTRUDER_BELOW
+from .intruders import count_intruders as count_intruders
+from .intruders import overlaps as overlaps
 from .knob_picture import draw_knobs as draw_knobs
 from .knobs import check_alpha as check_alpha
 from .knobs import check_dropout as check_dropout
 from .knobs import check_rank as check_rank
 from .knobs import scaling_of as scaling_of
+from .later_picture import draw_places as draw_places
 from .layer import LoRALinear as LoRALinear
 from .outer_products import outer_figures as outer_figures
 from .outer_products import outer_terms as outer_terms

@@ -180,6 +180,26 @@ def test_peft_functions_and_methods():
     assert hasattr(LoraModel, "unload")
 
 
+def test_what_later_methods_take():
+    from peft import PeftModel, VeraConfig
+    from peft.optimizers import create_loraplus_optimizer
+    from peft.tuners.lora import LoraModel
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    wanted = ["model", "optimizer_cls", "lr", "loraplus_lr_ratio"]
+    assert missing(wanted, parameters(create_loraplus_optimizer)) == []
+    wanted = ["adapters", "weights", "adapter_name", "combination_type", "density"]
+    assert missing(wanted, parameters(LoraModel.add_weighted_adapter)) == []
+    assert missing(["r", "target_modules", "task_type"], fields(VeraConfig)) == []
+    converting = ["path_initial_model_for_weight_conversion"]
+    assert missing(converting, parameters(PeftModel.save_pretrained)) == []
+    wanted = "output_dir max_steps per_device_train_batch_size learning_rate beta use_cpu"
+    assert missing(wanted, fields(DPOConfig)) == []
+    wanted = "model args train_dataset processing_class peft_config"
+    assert missing(wanted, parameters(DPOTrainer.__init__)) == []
+
+
 def test_bits_and_bytes_config_and_the_defaults_that_are_not_qlora():
     import torch
     from transformers import BitsAndBytesConfig

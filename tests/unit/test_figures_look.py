@@ -117,6 +117,16 @@ def lines() -> Any:
 CASES: dict[str, Callable[[], Any]] = {
     "layer": lambda: lowrank.draw_layer(576, 576, rank=8),
     "methods": lowrank.draw_methods,
+    "places": lowrank.draw_places,
+    "capacity": lambda: lowrank.draw_capacity(
+        {
+            rank: [
+                lowrank.Memorized(rank, 592 * rank, pairs, min(4 * pairs, 580 * rank), 0.5)
+                for pairs in (64, 256, 1024)
+            ]
+            for rank in (1, 4)
+        }
+    ),
     "knobs": lowrank.draw_knobs,
     "factors": lambda: lowrank.draw_factors(5000, 4000, rank=8),
     "starts": lambda: lowrank.draw_starts(

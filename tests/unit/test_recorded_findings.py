@@ -92,3 +92,28 @@ def test_over_a_base_in_bf16_qlora_keeps_more_activations_and_over_fp32_as_many(
         more[name] = kept["qlora"] / kept["lora"]
     assert more["compare"] > 1.3
     assert abs(more["structured-output"] - 1) < 0.01
+
+
+def test_at_equal_size_all_linear_layers_beat_attention_and_the_mlp_comes_near() -> None:
+    sweep = recorded("equal-size")
+    places = {"q,v": 42, "attention": 21, "mlp": 13, "all-linear": 8}
+    sizes = {
+        place: lowrank.count_lora_parameters("smollm2-135m-instruct", place, rank)
+        for place, rank in places.items()
+    }
+    assert max(sizes.values()) < 1.03 * min(sizes.values())
+    by_rank = sweep.lines("rank", "learning_rate")
+    everywhere = recorded("rate-by-rank")
+    assert {**everywhere.sweep.recipe, "learning_rate": 3e-3} == sweep.sweep.recipe
+    lines = {place: by_rank[rank] for place, rank in places.items() if rank in by_rank}
+    lines["all-linear"] = everywhere.lines("rank", "learning_rate")[8]
+    best = {place: min(line.values(), key=lambda each: each.mean) for place, line in lines.items()}
+    assert min(best, key=lambda place: best[place].mean) == "all-linear"
+    for place in ("q,v", "attention"):
+        assert best["all-linear"].versus(best[place]) == "clearly lower than"
+    assert best["all-linear"].versus(best["mlp"]) == "not clearly different from"
+    assert best["mlp"].versus(best["attention"]) == "not clearly different from"
+    assert best["mlp"].mean < best["attention"].mean
+    assert best["q,v"].changes["learning_rate"] > best["all-linear"].changes["learning_rate"]
+    assert lines["q,v"][3e-3].mean > 4 * lines["all-linear"][3e-3].mean  # one rate for both
+    assert best["q,v"].mean < 2 * best["all-linear"].mean  # each at its own

@@ -1,0 +1,1 @@
+rank = ...  # on q_proj and v_proj alone
