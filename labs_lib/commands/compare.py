@@ -71,6 +71,8 @@ def command(
     if recorded and peft is None:
         raise LabError("--recorded: give --peft too, such as --peft all")
     if peft is not None:
+        if crew is not None:
+            raise LabError("--workers: with --peft the bench takes one process; leave it out")
         _compare_peft(recipe_file, _names(peft), plot, out, recorded, as_json)
         return
     chosen = _names(methods)

@@ -26,7 +26,7 @@ def materialize(model: nn.Module, device: str = "cpu") -> None:
         # Some classes hold a constant as a plain attribute, neither parameter nor buffer.
         held: Any = module  # torch has public readers of these tables, and no writer for plain ones
         # PEFT keeps the numbers of a prompt's places in a dictionary, by the adapter's name.
-        inner = [value for value in vars(module).values() if type(value) is dict]
+        inner = [v for key, v in vars(module).items() if type(v) is dict and key[0] != "_"]
         for store in (held._parameters, held._buffers, vars(module), *inner):
             for name, tensor in list(store.items()):
                 if not isinstance(tensor, torch.Tensor):

@@ -7,6 +7,7 @@ from typing import Any
 
 from labs_lib.errors import LabError
 from labs_lib.memory import shard
+from labs_lib.step.adapters import LORA
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.training.processes.ranks import Ranks
 from labs_lib.training.processes.sharding import held_bytes
@@ -22,6 +23,11 @@ def check_shared(recipe: Recipe, ranks: Ranks) -> None:
         raise LabError(
             f"stop_when_worse: {recipe.stop_when_worse}: early stopping takes one process; give 0, "
             "or train without torchrun"
+        )
+    if ranks.count > 1 and recipe.adapter not in (None, LORA):
+        raise LabError(
+            f"method: {recipe.method}: several processes take full, lora or qlora; a later method "
+            "starts and steps in one process; train without torchrun"
         )
     library = OPTIMIZERS[recipe.optimizer].library
     if ranks.cuts and library != "torch":
