@@ -29,12 +29,14 @@ def overlaps(
     from peft.tuners.lora import LoraLayer
 
     found: dict[str, Overlaps] = {adapter: {} for adapter in adapters}
+    layers: list[tuple[str, Any]] = [
+        (name, layer)
+        for name, layer in model.named_modules()
+        if isinstance(layer, LoraLayer) and name.rpartition(".")[2] in modules
+    ]
     with torch.no_grad():
-        for name, layer in model.named_modules():
-            if not isinstance(layer, LoraLayer) or name.rpartition(".")[2] not in modules:
-                continue
-            weight: Any = layer.get_base_layer().weight
-            weight = weight.float()
+        for name, layer in layers:
+            weight = layer.get_base_layer().weight.float()
             base = torch.linalg.svd(weight, full_matrices=False).U
             for adapter in adapters:
                 adapted = weight + layer.get_delta_weight(adapter).float()

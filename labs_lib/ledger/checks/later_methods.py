@@ -68,10 +68,10 @@ def pissa_on_the_original_base() -> Finding:
         model.save_pretrained(own)
         model.save_pretrained(converted, path_initial_model_for_weight_conversion=initial)
         again = PeftModel.from_pretrained(tiny_llama(), own)
-        plain = LoraConfig.from_pretrained(own)
+        plain: Any = LoraConfig.from_pretrained(own)
         plain.init_lora_weights = True
         mistaken = PeftModel.from_pretrained(tiny_llama(), own, config=plain)
-        rank = LoraConfig.from_pretrained(converted).r
+        doubled: Any = LoraConfig.from_pretrained(converted)
         off = {
             "loaded by PEFT as PiSSA": _off(logits(again), wanted),
             "loaded as plain LoRA": _off(logits(mistaken), wanted),
@@ -83,7 +83,7 @@ def pissa_on_the_original_base() -> Finding:
         f"a small Llama: at the start the logits are off by {start:.0e} of their size; on the "
         "original base: "
         + ", ".join(f"{name} {each:.0e}" for name, each in off.items())
-        + f"; the converted adapter has rank {rank} instead of {model.peft_config['default'].r}",
+        + f"; converted, the rank is {doubled.r} instead of {model.peft_config['default'].r}",
         {name: each < 1e-3 for name, each in off.items()},
     )
 
