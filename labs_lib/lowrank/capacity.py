@@ -85,6 +85,8 @@ def memorize(pairs: int, rank: int, *, steps: int = 400, seed: int = 0) -> Memor
 
 def draw_capacity(measured: Mapping[int, Sequence[Memorized]]) -> figures.Picture:
     """Draw the stored bits over the offered ones, a line a rank; both axes are logarithmic."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     most = {rank: max(each.stored_bits for each in line) for rank, line in measured.items()}
     title = "; ".join(f"rank {rank} stops at {bits:,.0f} bits" for rank, bits in most.items())
     fig, axes = figures.new_figure(title[0].upper() + title[1:], "bits offered", "bits stored")
@@ -98,6 +100,10 @@ def draw_capacity(measured: Mapping[int, Sequence[Memorized]]) -> figures.Pictur
     ends.append(max(each.offered_bits for line in measured.values() for each in line))
     axes.plot(ends, ends, color=figures.INK, linestyle=":", label="everything offered")
     axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(base=4))  # the offers grow so
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_locator(NullLocator())
     axes.legend()
     words = "; ".join(
         f"rank {rank}: "

@@ -233,7 +233,8 @@ def wrap_with_adapter(model: Any, request: MemoryRequest, adapter: Adapter) -> n
     if adapter.needs_weights:  # shapes alone have nothing to decompose
         config.init_lora_weights = True
     with in_one_line(f"targets: {', '.join(targets)}"):
-        wrapped = peft.get_peft_model(model, config, autocast_adapter_dtype=False)
+        wrap: Any = peft.get_peft_model
+        wrapped = wrap(model, config, autocast_adapter_dtype=False)
     dtype = DTYPES[request.adapter_itemsize]
     for parameter in wrapped.parameters():
         if parameter.requires_grad:

@@ -26,7 +26,9 @@ def materialize(model: nn.Module, device: str = "cpu") -> None:
         # Some classes hold a constant as a plain attribute, neither parameter nor buffer.
         held: Any = module  # torch has public readers of these tables, and no writer for plain ones
         # PEFT keeps the numbers of a prompt's places in a dictionary, by the adapter's name.
-        inner = [v for key, v in vars(module).items() if type(v) is dict and key[0] != "_"]
+        inner: list[Any] = [
+            value for key, value in vars(module).items() if type(value) is dict and key[0] != "_"
+        ]
         for store in (held._parameters, held._buffers, vars(module), *inner):
             for name, tensor in list(store.items()):
                 if not isinstance(tensor, torch.Tensor):

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_an_adapter_has_the_tensors_that_peft_makes(name, model):
         bare = transformers.AutoModelForCausalLM.from_config(config)
         targets = resolve_targets(shapes, "all-linear")
         settings = AdapterSettings(rank, 8)
-        made_config = adapter.peft_config(settings, targets)
+        made_config: Any = adapter.peft_config(settings, targets)
         if adapter.needs_weights:  # shapes alone have nothing to decompose
             made_config.init_lora_weights = True
         if (name, model) in PEFT_REFUSES:

@@ -196,7 +196,7 @@ def _attention_by_rows(
     packed_rows: Rows | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    options = kwargs
+    options: dict[str, Any] = kwargs
     if packed_rows is not None:
         query, key, value = (packed_rows.apart(line) for line in (query, key, value))
         attention_mask, options = None, kwargs | {"is_causal": True}

@@ -27,16 +27,18 @@ class RoomyLayer(DynamicLayer):
 
     def __init__(self, of_one_row: DynamicLayer, rows: int, room: int):
         super().__init__()
-        self.lazy_initialization(of_one_row.keys, of_one_row.values)
-        self._whole = [_repeated(of_one_row.keys, rows, room)]
-        self._whole.append(_repeated(of_one_row.values, rows, room))
-        self._show(of_one_row.keys.shape[2])
+        keys: Any = of_one_row.keys
+        values: Any = of_one_row.values
+        self.lazy_initialization(keys, values)
+        self._whole = [_repeated(keys, rows, room), _repeated(values, rows, room)]
+        self._show(keys.shape[2])
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the new tokens behind those that are there; return all. Beyond the room, copy."""
-        start = self.keys.shape[2]
+        before: Any = self.keys
+        start = before.shape[2]
         end = start + key_states.shape[2]
         if end > self._whole[0].shape[2]:
             return super().update(key_states, value_states, *args, **kwargs)
@@ -45,8 +47,9 @@ class RoomyLayer(DynamicLayer):
         return self._show(end)
 
     def _show(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self.keys, self.values = (whole[:, :, :tokens] for whole in self._whole)
-        return self.keys, self.values
+        keys, values = (whole[:, :, :tokens] for whole in self._whole)
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 def _repeated(of_one_row: torch.Tensor, rows: int, room: int) -> torch.Tensor:
