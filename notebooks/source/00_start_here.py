@@ -384,6 +384,7 @@ kind="captions" srclang="en" label="English" src="../film/lora.vtt"></video>""")
 # | 06 LoRA against QLoRA | a fair comparison, and a choice that you can defend |
 # | 07 Your own data | rows of your own, from a baseline to an adapter that works elsewhere |
 # | 08 The interview | questions answered with numbers of your own |
+# | 09 Beyond LoRA | what later methods change, and which one is worth it when |
 #
 # The lessons build on each other in this order.
 

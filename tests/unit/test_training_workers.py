@@ -264,6 +264,24 @@ def test_a_database_and_the_proxy_do_what_a_file_does(tmp_path: Path, proxied: s
             distributed(naps(folder, 4, recipe={"steps": 3}), folder, storage=address)
 
 
+def test_one_worker_at_a_time_looks_for_a_run_in_a_file_of_sqlite(tmp_path: Path):
+    address, order = f"sqlite:///{tmp_path / 's.db'}", []
+
+    def look(name: str) -> None:
+        with storage.turn(address, QUICK):
+            order.append(f"{name} looks")
+            time.sleep(0.1)
+            order.append(f"{name} has looked")
+
+    workers = [threading.Thread(target=look, args=[name]) for name in ("one", "another")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    first, second = order[0].split()[0], order[2].split()[0]
+    assert order == [f"{n} {what}" for n in (first, second) for what in ("looks", "has looked")]
+
+
 BAD_STORAGES = [
     ("nowhere/s.journal", "nowhere is not there; make it or give another"),
     (".", "is a folder; give a file, such as"),

@@ -6,6 +6,8 @@ import json
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,27 @@ def _proxy(address: str, rest: str) -> Any:
             OPTION,
         ) from None
     return storage
+
+
+@contextmanager
+def turn(address: str, pace: Pace) -> Iterator[None]:
+    """Let no other worker look for a run meanwhile, where the storage does not see to that.
+
+    SQLite locks a file when something is written, not when it is read: two workers could read that
+    a run waits, and both would take it.
+    """
+    scheme, _, file = address.partition(":///")
+    if scheme.partition("+")[0] != "sqlite" or not file:
+        yield
+        return
+    from optuna.storages.journal import JournalFileOpenLock
+
+    lock = JournalFileOpenLock(file.partition("?")[0], grace_period=pace.lock_seconds)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _database(address: str) -> Any:

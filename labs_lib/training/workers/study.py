@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labs_lib.errors import LabError
-from labs_lib.training.workers.storage import OPTION, open_storage, shown, unreachable
+from labs_lib.training.workers.storage import OPTION, open_storage, shown, turn, unreachable
 from labs_lib.training.workers.work import Pace, Run, Work, key_of, plain
 
 # What a trial keeps beside Optuna's own.
@@ -94,9 +94,10 @@ class Claim:
 class SharedStudy:
     """The runs of one sweep or comparison in a storage that other processes read and write."""
 
-    def __init__(self, study: Any, pace: Pace):
+    def __init__(self, study: Any, pace: Pace, address: str):
         self._study = study
         self.pace = pace
+        self._address = address
         self._beats: dict[int, tuple[int, float]] = {}
         self._earlier_trials = len(self._trials())
 
@@ -126,7 +127,7 @@ class SharedStudy:
                 "storage, or delete it",
                 OPTION,
             )
-        return cls(study, pace)
+        return cls(study, pace, address)
 
     def restock(self, runs: Sequence[Run]) -> None:
         """Put into the queue each run that neither waits nor is being trained nor is done."""
@@ -148,7 +149,8 @@ class SharedStudy:
         from optuna.trial import TrialState
 
         while self._trials(TrialState.WAITING):
-            trial = self._study.ask()
+            with turn(self._address, self.pace):
+                trial = self._study.ask()
             run = trial.user_attrs.get(RUN)
             try:
                 if run is None or self._is_another_trials(run, trial.number):
