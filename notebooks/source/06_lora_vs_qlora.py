@@ -9,7 +9,7 @@
 # - choose a method and defend the choice in bytes,
 # - say what merging into a 4-bit base changes, and what to do instead.
 #
-# **Time:** about 55 minutes for you; the machine works for 4 of them on two laptop cores.
+# **Time:** about 55 minutes for you; the machine works for 3 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background

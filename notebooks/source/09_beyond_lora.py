@@ -9,7 +9,7 @@
 # - merge two adapters, and say what a merge keeps,
 # - choose a method by task, constraint and evidence.
 #
-# **Time:** about 55 minutes for you; the machine works for 4 of them on two laptop cores.
+# **Time:** about 55 minutes for you; the machine works for 3 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
