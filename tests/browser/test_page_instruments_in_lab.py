@@ -143,7 +143,7 @@ def test_keys_mouse_and_finger_reach_the_kernel(page: LabPage):
             move(page.page, how, find(instrument))
             held = kernels_state(page, name)
             for _ in range(50):  # the last message may still be on its way to the kernel
-                if near(held["state"][trait], value):
+                if near(held["state"][trait], value) and same(figures(instrument), held["figures"]):
                     break
                 page.page.wait_for_timeout(100)
                 held = kernels_state(page, name)
