@@ -53,3 +53,18 @@ def damaged(where: str, error: Exception) -> LabError:
 @functools.cache
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
+
+
+def made_by(
+    what: str, runs: int, hardware: Mapping[str, Any], versions: Mapping[str, str], finished: str
+) -> str:
+    """Return in one line where, with which libraries and on which day (UTC) results were made."""
+    packages = ", ".join(
+        f"{name} {versions[name].partition('+')[0]}"
+        for name in ("torch", "transformers", "peft", "trl")
+        if name in versions
+    )
+    return (
+        f"{what}: {runs} runs on {hardware['device_name']}, {hardware['cores']} cores, "
+        f"{hardware['precision']}; {packages}; finished {finished[:10]}"
+    )

@@ -16,7 +16,7 @@ from labs_lib.errors import LabError, choice_error, explain_validation
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
 from labs_lib.training.recipe import Recipe
-from labs_lib.training.records import Record, damaged, read_values
+from labs_lib.training.records import Record, damaged, made_by, read_values
 from labs_lib.training.sweep_points import Point, Spread
 from labs_lib.yamls import read_yaml
 
@@ -203,16 +203,8 @@ class SweepResult(Record):
 
     def provenance(self) -> str:
         """Return where and when the results were made, in one line."""
-        packages = ", ".join(
-            f"{name} {self.versions[name].partition('+')[0]}"
-            for name in ("torch", "transformers", "peft", "trl")
-            if name in self.versions
-        )
-        return (
-            f"sweep {self.sweep.name}: {len(self.points)} runs on {self.hardware['device_name']}, "
-            f"{self.hardware['cores']} cores, {self.hardware['precision']}; {packages}; "
-            f"finished {self.finished_utc[:10]}"
-        )
+        what = f"sweep {self.sweep.name}"
+        return made_by(what, len(self.points), self.hardware, self.versions, self.finished_utc)
 
     @classmethod
     def load(cls, path: Any) -> SweepResult:

@@ -11,7 +11,7 @@ from typing import Any
 from labs_lib.errors import LabError, choice_error
 from labs_lib.tables import Table
 from labs_lib.training.bench.settings import Bench
-from labs_lib.training.records import Record, damaged, read_values
+from labs_lib.training.records import Record, damaged, made_by, read_values
 from labs_lib.training.sweep import RECORDED
 from labs_lib.training.sweep_points import Spread
 
@@ -183,16 +183,8 @@ class BenchResult(Record):
 
     def provenance(self) -> str:
         """Return where and when the results were made, in one line."""
-        packages = ", ".join(
-            f"{name} {self.versions[name].partition('+')[0]}"
-            for name in ("torch", "transformers", "peft", "trl")
-            if name in self.versions
-        )
-        return (
-            f"bench {self.bench.name}: {len(self.points)} runs on {self.hardware['device_name']}, "
-            f"{self.hardware['cores']} cores, {self.hardware['precision']}; {packages}; "
-            f"finished {self.finished_utc[:10]}"
-        )
+        what = f"bench {self.bench.name}"
+        return made_by(what, len(self.points), self.hardware, self.versions, self.finished_utc)
 
     @classmethod
     def load(cls, path: Any) -> BenchResult:
