@@ -23,6 +23,10 @@ PAGES = ["index", *LESSONS, "ledger", "search", *(["film"] if FILM.exists() else
 # The cards of claims are alike: of these, some stand for all.
 OPEN = """document.querySelectorAll('details:not(.lab-claim), .lab-claim:nth-of-type(5n)')
     .forEach((each) => { each.open = true; })"""
+# A fold that opens fades in, and half faded text has too little contrast.
+FADED_IN = """Promise.allSettled(document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().endTime < Infinity)
+    .map((each) => each.finished))"""
 # Three of four letters are code, colored alike on every page: one page stands for all.
 CODE_PAGE = "00_start_here"
 ALIKE = [["pre"], [".bd-sidebar-primary"], [".bd-sidebar-secondary"]]
@@ -67,6 +71,7 @@ def width_beyond(page: Page, size: ViewportSize) -> int:
 
 def serious(page: Page, theme: str, colors_left_out: list[list[str]]) -> list[str]:
     """Return axe's serious and critical faults; what does not depend on a theme is asked once."""
+    page.evaluate(FADED_IN)
     common: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
     contrast = {**common, "runOnly": ["color-contrast"]}
     context = {"exclude": colors_left_out} if colors_left_out else None

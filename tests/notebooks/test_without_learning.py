@@ -12,13 +12,14 @@ import pytest
 from tools import notebooks
 
 # What bitsandbytes does on a CPU that repacks, made to happen on any: a 4-bit layer that has
-# answered passes no gradient on.
+# answered passes no gradient on. Where a CPU computes in bf16, the gradient is the course's own.
 REPACKING = """
 from contextlib import contextmanager
 from bitsandbytes.nn.modules import Linear4bit
-from labs_lib.training.engine import evaluating
+from labs_lib.training.engine import adapted_maps, evaluating
 
 restored, multiply = evaluating.restored_weights, Linear4bit.forward
+weight_of = adapted_maps._weight
 
 @contextmanager
 def answered(model):
@@ -32,7 +33,11 @@ def forward(layer, x):
     product = multiply(layer, x)
     return product.detach() if getattr(layer, "has_answered", False) else product
 
+def weight(layer):
+    return weight_of(layer) * (not getattr(layer, "has_answered", False))
+
 evaluating.restored_weights, Linear4bit.forward = answered, forward
+adapted_maps._weight = weight
 """
 
 
