@@ -2,8 +2,9 @@
 
 Memory grows in a line with depth, batch and rank, and as a polynomial with length, between the
 lengths at which the code changes (a sliding window). `fitting_traces` finds those polynomials from
-a few traces of shallow stacks; here they are kept, on disk too, and evaluated without torch. What
-an optimizer holds is its own table's (`labs_lib.step.optimizers`), so the same curves serve all.
+a few traces of shallow stacks; here they are kept, on disk too, and evaluated without torch. Those
+of the catalogue's models in the usual settings come with the course (`shipped_fits`). What an
+optimizer holds is its own table's (`labs_lib.step.optimizers`), so the same curves serve all.
 
 Known error: none against the trace where its code runs alike at every length; `curves_of` holds one
 trace at other settings against the polynomials, and gives up where they differ by a percent.
@@ -29,6 +30,7 @@ from labs_lib.memory.config_file import check_quantized, config_file, read_field
 from labs_lib.memory.polynomials import Curves, at, powers
 from labs_lib.memory.request import MemoryRequest
 from labs_lib.memory.result import KINDS, Forecast, notes_on
+from labs_lib.memory.shipped_fits import read_shipped
 from labs_lib.models.catalogue import find
 from labs_lib.step.optimizers import OPTIMIZERS
 
@@ -52,7 +54,7 @@ def fitted(request: MemoryRequest) -> Forecast:
         raise NoFitError(f"the tensors of {request.adapter.title} do not grow in a line")
     fields = _fields_of(request)
     path = paths.own_cache_dir() / "memory" / f"{_key(fields, request)}.json"
-    kept = _kept(path)
+    kept = _kept(path) or _shipped(path, fields, request)
     if kept is None:
         kept = _begun(config_of(request.model, request))
     check_length(kept["longest"], request)
@@ -86,9 +88,6 @@ def _fields_of(request: MemoryRequest) -> dict[str, Any]:
 
 
 def _key(fields: dict[str, Any], request: MemoryRequest) -> str:
-    settings = request.model_dump(exclude=set(_SIZES))
-    settings["accumulation"] = min(2, request.accumulation)
-    settings["dropout"] = request.dropout > 0
     versions = {name: _version(name) for name in _LIBRARIES}
     adapter = request.adapter  # a student's own is another one when its code has changed
     code = (
@@ -96,8 +95,36 @@ def _key(fields: dict[str, Any], request: MemoryRequest) -> str:
         if adapter
         else []
     )
-    told = json.dumps([_source(), versions, fields, settings, code], sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    return _digest(_source(), versions, fields, _settings(request), code)
+
+
+def shipped_key(fields: dict[str, Any], request: MemoryRequest) -> str:
+    """Return what names a fit that comes with the course, on any system and build of torch."""
+    versions = {name: _version(name).partition("+")[0] for name in _LIBRARIES}
+    return _digest(versions, fields, _settings(request))
+
+
+def _settings(request: MemoryRequest) -> dict[str, Any]:
+    settings = request.model_dump(exclude=set(_SIZES))
+    return settings | {
+        "accumulation": min(2, request.accumulation),
+        "dropout": request.dropout > 0,
+    }
+
+
+def _digest(*told: Any) -> str:
+    text = json.dumps(told, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _shipped(path: Path, fields: dict[str, Any], request: MemoryRequest) -> dict[str, Any] | None:
+    adapter = request.adapter
+    if adapter and not adapter.config.__module__.startswith("labs_lib."):
+        return None
+    content = read_shipped(shipped_key(fields, request))
+    if content is not None:
+        _IN_MEMORY[path] = content
+    return content
 
 
 @functools.cache

@@ -8,14 +8,12 @@ import pytest
 
 from labs_lib import paths
 from labs_lib.errors import LabError
-from labs_lib.memory import curves, estimate, fitted, trace
-from labs_lib.memory.known_fields import families
+from labs_lib.memory import curves, estimate, fitted, shipped_fits, trace
 from labs_lib.memory.request import request_of
-from labs_lib.models.catalogue import catalogue
 from labs_lib.step.optimizers import OPTIMIZERS
+from tools import memory_fits
 
 WITHIN = 0.03
-NEWER = [name for name, each in catalogue().items() if each.family.model_type not in families()]
 METHODS = (
     {"method": "full"},
     {"method": "lora"},
@@ -108,7 +106,7 @@ def test_full_fine_tuning_of_a_model_with_an_idle_tower(tmp_path):
 def test_it_is_within_3_percent_of_the_trace_on_a_sample_of_the_catalogue():
     """`benchmarks/memory_families.py` holds every model, method and setting against the trace."""
     drawn = random.Random(19)
-    for model in drawn.sample(NEWER, 2):
+    for model in drawn.sample(memory_fits.NEWER, 2):
         fields = dict(drawn.choice(METHODS), rank=drawn.choice((4, 16, 64)))
         fields |= {"seq_len": drawn.choice((96, 512, 2000)), "batch": 1}
         fields["optimizer"] = drawn.choice(list(OPTIMIZERS))
@@ -181,3 +179,42 @@ def test_what_cannot_be_run_says_where_and_what_it_takes_at_the_least(tmp_path):
         assert "layers.0" in said
         assert "the formula's lower bound is" in said
         assert "\n" not in said
+
+
+# What ships ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipping(monkeypatch, tmp_path):
+    """Ship the fits of a small configuration alone; returns its path."""
+    path = write(tmp_path, {**PLAIN, "model_type": "qwen3", "num_hidden_layers": 2})
+    key, kept = memory_fits.kept_of(request_of(path, seq_len=16))
+    package = tmp_path / "package"
+    package.mkdir()
+    shipped_fits.write_shipped(package / shipped_fits.FILE, {key: kept})
+    monkeypatch.setattr(shipped_fits.resources, "files", lambda _name: package)
+    monkeypatch.setattr(paths, "own_cache_dir", lambda: tmp_path / "empty")
+    monkeypatch.setattr(curves, "_IN_MEMORY", {})
+    return path
+
+
+def test_what_ships_answers_without_a_trace(shipping, monkeypatch):
+    monkeypatch.setitem(sys.modules, "labs_lib.memory.fitting_traces", None)  # would be an error
+    for fields in ({"batch": 1, "rank": 3}, {"batch": 4, "seq_len": 700, "optimizer": "adamw_8bit"}):
+        assert fitted(request_of(shipping, **fields)).source == "fitted"
+
+
+def test_what_ships_is_of_these_settings_and_versions_alone(shipping, monkeypatch):
+    monkeypatch.setitem(sys.modules, "labs_lib.memory.fitting_traces", None)
+    with pytest.raises(ImportError):
+        fitted(request_of(shipping, method="qlora"))
+    monkeypatch.setattr(curves, "_IN_MEMORY", {})
+    monkeypatch.setattr(curves, "_version", lambda name: f"1.0 of {name}")
+    with pytest.raises(ImportError):
+        fitted(request_of(shipping))
+
+
+def test_the_same_fits_are_the_same_file(tmp_path):
+    for name in ("one", "other"):
+        shipped_fits.write_shipped(tmp_path / name, {"b": {"regions": {}}, "a": {"regions": {}}})
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

@@ -11,8 +11,8 @@ from labs_lib.errors import LabError
 from tools import readme
 from tools.tables import TABLES
 from tools.tables.lessons import lessons
-from tools.tables.recorded import record
-from tools.tables.training import recorded_rows
+from tools.tables.recorded import record, records
+from tools.tables.training import recorded_by_kind, recorded_rows
 
 SOURCE = """\
 # %% [markdown]
@@ -108,16 +108,18 @@ def test_the_readmes_prose_holds_no_measured_figure():
     assert re.findall(r"\d[\d.,]* ?(?:s|ms|min|%|tokens/s|[KMG]i?B)\b", text) == []
 
 
-def test_what_was_recorded_of_training_holds_the_claims():
-    rows = recorded_rows()
+@pytest.mark.parametrize("kind", recorded_by_kind())
+def test_what_was_recorded_of_training_holds_the_claims(kind: str):
+    rows = recorded_rows(kind)
     assert max(abs(row["loss_against_trl"]) for row in rows) < 0.01
     peaks = {(row["method"], row["length"], row["contender"]): row["peak_bytes"] for row in rows}
     for (method, length, way), peak in peaks.items():
         assert way != "ours" or peak <= peaks[method, length, "trl"]
 
 
-def test_the_recorded_lessons_are_lessons(root: Path):
-    timed = re.findall(r"lesson (\w+_\w+)", "\n".join(record("waiting")["figures"]))
+@pytest.mark.parametrize("kind", records("waiting"))
+def test_the_recorded_lessons_are_lessons(root: Path, kind: str):
+    timed = re.findall(r"lesson (\w+_\w+)", "\n".join(record(f"waiting-{kind}")["figures"]))
     assert timed
     for name in timed:
         assert (root / "notebooks" / "source" / f"{name}.py").is_file(), name

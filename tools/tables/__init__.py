@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tools.tables.architecture import floors, rooms
 from tools.tables.benchmarks import programs
 from tools.tables.cluster import cluster
+from tools.tables.families import families
 from tools.tables.gpu import gpu
 from tools.tables.growth import growth
 from tools.tables.hand_ins import hand_ins
@@ -26,6 +27,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": training,
     "waiting": waiting,
     "growth": growth,
+    "families": families,
     "hand-ins": hand_ins,
     "gpu": gpu,
     "cluster": cluster,

@@ -8,11 +8,19 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 RESULTS = FOLDER / "results"
+PRECISIONS = ("fp32", "bf16")
+"""What CPUs compute in, by their kind: those without bf16 instructions, and those with them."""
 
 
 def record(name: str) -> dict[str, Any]:
     """Return the record `benchmarks/results/NAME.json`."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def records(name: str) -> dict[str, dict[str, Any]]:
+    """Return the records `NAME-PRECISION.json` that there are, by precision."""
+    there = [each for each in PRECISIONS if (RESULTS / f"{name}-{each}.json").exists()]
+    return {each: record(f"{name}-{each}") for each in there}
 
 
 def provenance(values: dict[str, Any]) -> str:

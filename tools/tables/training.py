@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tools.tables.markdown import paragraph, table
-from tools.tables.recorded import mib, percent, provenance, record
+from tools.tables.recorded import PRECISIONS, mib, percent, provenance, records
 
 RECORDS = ("training-short", "training-long")
 METHODS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full"}
@@ -21,14 +21,27 @@ HEADER = (
 )  # fmt: skip
 
 
-def recorded_rows() -> list[dict[str, Any]]:
-    """Return a row for each method, length and contender."""
-    return [row for name in RECORDS for row in record(name)["rows"]]
+def recorded_by_kind() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the records by what the CPU computed in and by name, of kinds that have them all."""
+    found = {name: records(name) for name in RECORDS}
+    kinds = [kind for kind in PRECISIONS if all(kind in each for each in found.values())]
+    return {kind: {name: found[name][kind] for name in RECORDS} for kind in kinds}
+
+
+def recorded_rows(kind: str) -> list[dict[str, Any]]:
+    """Return a row for each method, length and contender on this kind of CPU."""
+    return [row for values in recorded_by_kind()[kind].values() for row in values["rows"]]
 
 
 def training() -> str:
-    """Return the commands, the table, and what it says when read across its rows."""
-    rows = recorded_rows()
+    """Return of each kind of CPU the commands, the table, and what it says across its rows."""
+    return "\n\n".join(
+        part for kind, kept in recorded_by_kind().items() for part in _of_kind(kind, kept)
+    )
+
+
+def _of_kind(kind: str, kept: dict[str, dict[str, Any]]) -> list[str]:
+    rows = recorded_rows(kind)
     # Methods in the order in which they were measured; of each, short rows before long ones.
     order = list(dict.fromkeys(row["method"] for row in rows))
     rows.sort(key=lambda row: order.index(row["method"]))
@@ -40,13 +53,16 @@ def training() -> str:
         previous = group
     sources = [
         f"`python benchmarks/training.py --lengths {name.partition('-')[2]} "
-        f"--steps {record(name)['steps']} --json benchmarks/results/{name}.json`: "
-        f"{provenance(record(name))}."
-        for name in RECORDS
+        f"--steps {values['steps']} --json benchmarks/results/{name}-{kind}.json`: "
+        f"{provenance(values)}."
+        for name, values in kept.items()
     ]
-    return "\n\n".join(
-        [paragraph(" ".join(sources)), table(HEADER, cells), paragraph(" ".join(comparisons(rows)))]
-    )
+    return [
+        f"### On a CPU that computes in {kind}",
+        paragraph(" ".join(sources)),
+        table(HEADER, cells),
+        paragraph(" ".join(comparisons(rows))),
+    ]
 
 
 def figures_of(row: dict[str, Any]) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
 from tools.tables.markdown import paragraph, table
-from tools.tables.recorded import provenance, record, seconds_text
+from tools.tables.recorded import provenance, records, seconds_text
 
 # What the course's README tells of all that was recorded.
 IN_SHORT = {
@@ -16,27 +19,37 @@ IN_SHORT = {
 }
 
 
+COMMAND = "`python benchmarks/waiting.py --json benchmarks/results/waiting-PRECISION.json`"
+
+
 def waiting() -> str:
-    """Return the table of every figure, after where it comes from."""
-    values = record("waiting")
-    figures = values["figures"]
-    rows = [
-        (what, f"{number:,.1f}" if "(ms)" in what else f"{number:,.2f} s")
-        for what, number in figures.items()
-    ]
-    command = "`python benchmarks/waiting.py --json benchmarks/results/waiting.json`"
-    return "\n\n".join(
-        [
-            paragraph(f"{command}: {provenance(values)}."),
-            table(("what", "measured"), rows),
-        ]
-    )
+    """Return the table of every figure, a column a kind of CPU, after where it comes from."""
+    kinds = records("waiting")
+    names = dict.fromkeys(name for values in kinds.values() for name in values["figures"])
+    rows = [(name, *(_figure(values, name) for values in kinds.values())) for name in names]
+    made = "; ".join(provenance(values) for values in kinds.values())
+    return "\n\n".join([paragraph(f"{COMMAND}: {made}."), _table(kinds, rows)])
 
 
 def waiting_in_short() -> str:
     """Return the few figures that a person asks for first."""
-    values = record("waiting")
-    rows = [(text, seconds_text(values["figures"][what])) for what, text in IN_SHORT.items()]
-    return "\n\n".join(
-        [paragraph(f"Measured: {provenance(values)}."), table(("what", "measured"), rows)]
-    )
+    kinds = records("waiting")
+    rows = [
+        (text, *(_figure(values, what, seconds_text) for values in kinds.values()))
+        for what, text in IN_SHORT.items()
+    ]
+    made = "; ".join(provenance(values) for values in kinds.values())
+    return "\n\n".join([paragraph(f"Measured: {made}."), _table(kinds, rows)])
+
+
+def _table(kinds: Mapping[str, object], rows: Iterable[Sequence[str]]) -> str:
+    return table(("what", *(f"CPU computing in {kind}" for kind in kinds)), rows)
+
+
+def _figure(
+    values: dict[str, Any], name: str, text: Callable[[float], str] = "{:,.2f} s".format
+) -> str:
+    number = values["figures"].get(name)
+    if number is None:
+        return "–"
+    return f"{number:,.1f}" if "(ms)" in name else text(number)
