@@ -16,7 +16,8 @@ from labs_lib.step.methods import METHODS
 from labs_lib.step.optimizers import OPTIMIZERS
 from labs_lib.step.plan import MOST_TOKENS, Sequences, Step, StepSettings, listed, one_of, step_of
 from labs_lib.step.states import WholeStates
-from labs_lib.yamls import NotYamlError, parse_yaml, read_yaml
+from labs_lib.training.field_files import read_fields
+from labs_lib.yamls import NotYamlError, parse_yaml
 
 if TYPE_CHECKING:
     from labs_lib.hardware import Hardware
@@ -202,19 +203,7 @@ class Recipe(StepSettings):
         Raises `LabError` for a missing file, broken YAML (with its line) or an illegal field.
         """
         path = recipe_file(path)
-        try:
-            fields = read_yaml(path)
-        except FileNotFoundError:  # a link that leads nowhere
-            raise LabError(f"recipe: cannot read {path.name}: no such file") from None
-        except LabError as error:
-            raise LabError(f"recipe: {error}") from None
-        if not isinstance(fields, dict):
-            raise LabError(
-                f"recipe: {path.name}: expected fields such as 'rank: 8', got {shorten(fields)}"
-            )
-        if not all(isinstance(key, str) for key in fields):
-            names = shorten(list(fields))
-            raise LabError(f"recipe: {path.name}: field names must be words, got {names}")
+        fields = read_fields("recipe", path, "rank: 8")
         return cls.of(path.name, **{**fields, **overrides})
 
     @classmethod

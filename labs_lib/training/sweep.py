@@ -10,15 +10,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from labs_lib.errors import LabError, choice_error, explain_validation
+from labs_lib.errors import LabError, choice_error
 from labs_lib.paths import sweep_file
 from labs_lib.tables import Table
+from labs_lib.training.field_files import built, read_fields
 from labs_lib.training.recipe import Recipe
 from labs_lib.training.records import Record, damaged, made_by, read_values
 from labs_lib.training.sweep_points import Point, Spread
-from labs_lib.yamls import read_yaml
 
 RECORDED = "recorded"
 """The folder of this package that holds the sweeps that ship with the course."""
@@ -107,21 +107,7 @@ class Sweep(BaseModel):
         Raises `LabError` for a missing file, broken YAML or an illegal field.
         """
         path = sweep_file(path)
-        try:
-            fields = read_yaml(path)
-        except FileNotFoundError:  # a link that leads nowhere
-            raise LabError(f"sweep: cannot read {path.name}: no such file") from None
-        except LabError as error:
-            raise LabError(f"sweep: {error}") from None
-        if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
-            raise LabError(f"sweep: {path.name}: expected fields such as 'grid:'")
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            problem: Any = error.errors(include_url=False)[0]
-            if not problem["loc"]:  # the validator's own words; the value is the whole file
-                raise LabError(f"{path.name}: {problem['ctx']['error']}") from None
-            raise explain_validation(error, cls, path.name) from None
+        return built(cls, path.name, read_fields("sweep", path, "grid: …"))
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,10 @@ def shipping(monkeypatch, tmp_path):
 
 def test_what_ships_answers_without_a_trace(shipping, monkeypatch):
     monkeypatch.setitem(sys.modules, "labs_lib.memory.fitting_traces", None)  # would be an error
-    for fields in ({"batch": 1, "rank": 3}, {"batch": 4, "seq_len": 700, "optimizer": "adamw_8bit"}):
+    for fields in (
+        {"batch": 1, "rank": 3},
+        {"batch": 4, "seq_len": 700, "optimizer": "adamw_8bit"},
+    ):
         assert fitted(request_of(shipping, **fields)).source == "fitted"
 
 

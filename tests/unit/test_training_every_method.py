@@ -222,3 +222,32 @@ def test_adalora_takes_ranks_away(tiny_model: Path, tmp_path: Path) -> None:
     kept = [sum(each) for each in pattern.values()]
     assert sum(kept) == 4 * len(kept)  # of 6 that each map began with
     assert len(set(kept)) > 1
+
+
+@pytest.mark.parametrize("name", {METHODS[name].family: name for name in EVERY}.values())
+def test_one_of_each_family_answers_in_bf16(name: str, tiny_model: Path, tmp_path: Path):
+    recipe = tiny_recipe(
+        tiny_model,
+        method=name,
+        rank=SIZES.get(name, 4),
+        target_modules="all-linear",
+        checkpoint_every=0,
+        precision="bf16",
+        steps=1,
+        eval_rows=1,
+    )
+    run = train(recipe, tmp_path / "run", progress=Silent())
+    assert len(run.after.answers) == 1
+
+
+def test_trained_norms_in_a_bf16_base_are_loaded_and_merged(tiny_model: Path, tmp_path: Path):
+    recipe = tiny_recipe(
+        tiny_model, method="ln_tuning", precision="bf16", steps=2, eval_rows=0, checkpoint_every=0
+    )
+    adapter = train(recipe, tmp_path / "run", progress=Silent()).folder / "adapter"
+    base, _ = models.load(str(tiny_model), dtype="bf16", device="cpu")
+    wrapped = load_adapter(base, adapter)
+    expected = logits(wrapped)
+    merged = merged_from(wrapped)
+    assert {parameter.dtype for parameter in merged.parameters()} == {torch.bfloat16}
+    assert (logits(merged) - expected).abs().max() < 0.02 * expected.abs().max()

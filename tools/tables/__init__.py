@@ -12,6 +12,7 @@ from tools.tables.gpu import gpu
 from tools.tables.growth import growth
 from tools.tables.hand_ins import hand_ins
 from tools.tables.lessons import lessons
+from tools.tables.profile import profile
 from tools.tables.recipes import recipes
 from tools.tables.training import training
 from tools.tables.verbs import verbs
@@ -25,6 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "waiting in short": waiting_in_short,
     "programs": programs,
     "training": training,
+    "profile": profile,
     "waiting": waiting,
     "growth": growth,
     "families": families,

@@ -161,3 +161,24 @@ def _apart(optimizer: str) -> float:
             steps.step()
         ended.append(logits(model))
     return _off(ended[1], ended[0])
+
+
+def pissa_beside_lora() -> Finding:
+    """Hold PiSSA against LoRA in the recorded bench: at equal rates, and each at its best."""
+    from labs_lib.training import recorded_bench
+
+    bench = recorded_bench("methods")
+    told, cases = [], {}
+    for task in bench.tasks():
+        lora, pissa = (bench.searched(task, name) for name in ("lora", "pissa"))
+        for rate in sorted(lora.keys() & pissa.keys()):
+            told.append(f"{task}, both at {rate:g}: LoRA {lora[rate]:.3f}, PiSSA {pissa[rate]:.3f}")
+            cases[f"{task}: PiSSA is lower with both at {rate:g}"] = pissa[rate] < lora[rate]
+        best = {name: bench.spread(task, name, "loss") for name in ("lora", "pissa")}
+        told.append(
+            f"{task}, each at its best: LoRA {best['lora'].text()}, PiSSA {best['pissa'].text()}"
+        )
+        cases[f"{task}: PiSSA is clearly lower with each at its best rate"] = (
+            best["pissa"].versus(best["lora"]) == "clearly lower than"
+        )
+    return Finding(f"held-out loss. {'; '.join(told)}", cases, origin=bench.provenance())

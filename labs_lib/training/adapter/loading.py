@@ -15,6 +15,7 @@ from labs_lib.training.adapter.config import (
     peft_config,
     read_config,
 )
+from labs_lib.training.adapter.norms import keep_precision
 from labs_lib.training.adapter.patterns import check_patterns
 from labs_lib.training.adapter.tensors import (
     check_added,
@@ -45,6 +46,7 @@ def load_adapters(model: Any, folders: Mapping[str, str | Path]) -> Any:
     judged = {name: _judged(model, folder) for name, folder in folders.items()}
     for name, (config, shapes, made) in judged.items():
         model = _wrapped(model, made, config, name)
+        keep_precision(model)
         check_added(model, base_names, shapes, name)
         missing, unexpected = _filled(model, folders[name], config, shapes, name)
         check_all_placed(missing, unexpected, shapes)

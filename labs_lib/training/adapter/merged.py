@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labs_lib.errors import LabError, last_line
 from labs_lib.training.adapter.config import PROMPTS, read_config
 from labs_lib.training.adapter.loading import load_with_adapter
+from labs_lib.training.adapter.norms import keep_precision
 from labs_lib.training.adapter.tying import is_tied, settle_tying, untie
 
 if TYPE_CHECKING:
@@ -81,11 +82,14 @@ def merged_from(wrapped: Any) -> Any:
     expected = _probe(wrapped)
     was_tied = is_tied(base)
     untie(wrapped)
+    norms = keep_precision(wrapped)
     try:
         merged = wrapped.merge_and_unload()
     except Exception as error:  # a stranger's adapter in a library's hands
         raise LabError(f"merge: PEFT cannot merge this adapter: {last_line(error)}") from error
     settle_tying(merged, was_tied)
+    for name in norms:  # as the other weights, or an answer would meet two precisions
+        merged.get_submodule(name).to(merged.dtype)
     off = ((_probe(merged) - expected).square().mean().sqrt() / expected.std()).item()
     if not off <= _TOLERANCE.get(str(merged.dtype).removeprefix("torch."), 0.15):
         raise LabError(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from labs_lib.errors import LabError, choice_error, explain_validation
+from labs_lib.errors import choice_error
 from labs_lib.paths import bench_file
 from labs_lib.step.methods import METHODS
+from labs_lib.training.field_files import built, read_fields
 from labs_lib.training.recipe import Recipe
-from labs_lib.yamls import read_yaml
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -101,16 +101,4 @@ class Bench(BaseModel):
         Raises `LabError` for a missing file, broken YAML or an illegal field.
         """
         path = bench_file(path)
-        try:
-            fields = read_yaml(path)
-        except LabError as error:
-            raise LabError(f"bench: {error}") from None
-        if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
-            raise LabError(f"bench: {path.name}: expected fields such as 'methods:'")
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            problem: Any = error.errors(include_url=False)[0]
-            if not problem["loc"]:  # the validator's own words; the value is the whole file
-                raise LabError(f"{path.name}: {problem['ctx']['error']}") from None
-            raise explain_validation(error, cls, path.name) from None
+        return built(cls, path.name, read_fields("bench", path, "methods: …"))

@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from labs_lib import models
 from labs_lib.hardware import Hardware
+from labs_lib.training.adapter.norms import keep_precision
 from labs_lib.training.encoding import Encoder, check_rows_within_tables
 from labs_lib.training.engine.trainer import MeasuringTrainer, sft_config
 from labs_lib.training.folder.run_folder import CHECKPOINTS
@@ -91,6 +92,7 @@ def build_trainer(
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
         recipe.adapter.freeze(wrapped)
+        keep_precision(wrapped)
         trainer.begin_adapter()
     name_the_base(wrapped, recipe.model)
     if isinstance(trainer, RankTrainer):

@@ -24,6 +24,7 @@ from labs_lib.training.engine.evaluating import evaluating, random_state_kept
 from labs_lib.training.engine.gates import keep_gates, recompute_gates
 from labs_lib.training.engine.head_loss import plain_head, summed_loss
 from labs_lib.training.engine.in_bf16 import compute_at_once, compute_in_steps
+from labs_lib.training.engine.kept_memory import memory_kept
 from labs_lib.training.engine.layout import (
     NOT_LEARNT,
     attend_apart,
@@ -145,6 +146,12 @@ class MeasuringTrainer(AdaptingTrainer):
     def measure_no_step(self) -> None:
         """Leave the byte counter off, for a benchmark that counts by itself."""
         self._measured_step = -1
+
+    @override
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, with the memory of every weight's gradient kept from step to step."""
+        with memory_kept(self._recipe.trains_all and self.args.device.type == "cpu"):
+            return super().train(*args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Run one micro-batch; the longest step on a CPU runs under the byte counter."""
