@@ -61,8 +61,8 @@ def _adapted(adapter: Adapter, family: str, rate_share: float = 1.0) -> Method:
     return Method(adapter.title, adapter, rate_share=rate_share, family=family)
 
 
-# The last number: a method's best rate as a share of LoRA's, the geometric mean over both tasks of the
-# recorded bench (`training/recorded/bench-methods.json`), to one digit.
+# The last number: a method's best rate as a share of LoRA's, the geometric mean over both tasks of
+# the recorded bench (`training/recorded/bench-methods.json`), to one digit.
 METHODS: dict[str, Method] = {
     "full": Method("full fine-tuning", None, rate_share=FULL_RATE),
     "lora": _adapted(LORA, PAIR),

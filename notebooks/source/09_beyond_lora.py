@@ -9,7 +9,7 @@
 # - merge two adapters, and say what a merge keeps,
 # - choose a method by task, constraint and evidence.
 #
-# **Time:** about 55 minutes for you; the machine works for 3 of them on two laptop cores.
+# **Time:** about 60 minutes for you; the machine works for 3 of them on two laptop cores.
 
 # %%
 from labs_lib.warm_up import load_in_background
@@ -798,7 +798,7 @@ compare_prediction("09.clearly-below", list(beside[task].values()).count("clearl
 # did the loss on ordinary text rise?
 
 # %%
-draw_pareto(bench, "sea-captain")
+draw_pareto(bench.only(alike), "sea-captain")
 
 # %% [markdown]
 # Methods that learned the captain about equally well changed the model very unequally. LoRA+ raised the
@@ -807,7 +807,7 @@ draw_pareto(bench, "sea-captain")
 # Time is a cost, too:
 
 # %%
-draw_pareto(bench, task, x="train_seconds")
+draw_pareto(bench.only(alike), task, x="train_seconds")
 
 # %% [markdown]
 # DoRA and OFT take nearly twice LoRA's time here, because PEFT computes something of the weight's own size

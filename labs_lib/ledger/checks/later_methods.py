@@ -181,4 +181,4 @@ def pissa_beside_lora() -> Finding:
         cases[f"{task}: PiSSA is clearly lower with each at its best rate"] = (
             best["pissa"].versus(best["lora"]) == "clearly lower than"
         )
-    return Finding(f"held-out loss. {'; '.join(told)}", cases, origin=bench.provenance())
+    return Finding(f"held-out loss. {'; '.join(told)} ({bench.provenance()})", cases)

@@ -22,6 +22,9 @@ AXES: dict[str, tuple[str, float, bool]] = {
 }
 """What may be an axis: its label, its unit, and whether less of it is better."""
 
+LOG_FROM = 4
+"""Losses whose largest is this many times the smallest are drawn on a logarithmic axis."""
+
 _MARKERS = "osD^vPX*"
 
 
@@ -77,8 +80,11 @@ def draw_pareto(
         (found[name][x].mean / AXES[x][1], found[name][y].mean / AXES[y][1]) for _, name in best
     ]
     axes.plot(*zip(*line, strict=True), color=figures.INK, linewidth=1, linestyle=":")
-    if y == "loss":
+    heights = [at[y].mean for at in found.values()]
+    if y == "loss" and max(heights) > LOG_FROM * min(heights):
         axes.set_yscale("log")
+        for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            ticks(lambda value, _place: f"{value:g}")
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     axes.legend(once.values(), once.keys(), fontsize=8)

@@ -162,8 +162,10 @@ class BenchResult(Record):
                 mean = self.spread(task, name, what).mean
                 cells.append("–" if math.isnan(mean) else form.format(mean / unit))
             rate = f"{first.learning_rate:g}"
-            rows.append((name, f"{first.trainable_parameters:,}", rate, *cells))
-        return Table.of((task, "trained", "best rate", *(each[0] for each in columns)), rows)
+            trained = f"{first.trainable_parameters / 1000:,.0f}"
+            rows.append((name, trained, rate, *cells))
+        heads = ("trained (thousands)", "best rate", *(each[0] for each in columns))
+        return Table.of((task, *heads), rows)
 
     def rates(self, task: str) -> Table:
         """Return a row a method, a column a rate: the search's held-out losses, the best in stars.
