@@ -3,7 +3,7 @@
 Memory grows in a line with depth, batch and rank, and as a polynomial with length, between the
 lengths at which the code changes (a sliding window). `fitting_traces` finds those polynomials from
 a few traces of shallow stacks; here they are kept, on disk too, and evaluated without torch. Those
-of the catalogue's models in the usual settings come with the course (`shipped_fits`). What an
+of many catalogue models, in the usual settings, come with the course (`shipped_fits`). What an
 optimizer holds is its own table's (`labs_lib.step.optimizers`), so the same curves serve all.
 
 Known error: none against the trace where its code runs alike at every length; `curves_of` holds one

@@ -221,3 +221,19 @@ def test_the_same_fits_are_the_same_file(tmp_path):
     for name in ("one", "other"):
         shipped_fits.write_shipped(tmp_path / name, {"b": {"regions": {}}, "a": {"regions": {}}})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_what_ships_is_what_todays_code_traces(monkeypatch):
+    monkeypatch.undo()  # the package's own file
+    drawn = random.Random(21)
+    shipped = [
+        request
+        for model in memory_fits.NEWER
+        for request in memory_fits.requests(model)
+        if shipped_fits.read_shipped(curves.shipped_key(curves._fields_of(request), request))
+    ]
+    assert shipped
+    monkeypatch.setitem(sys.modules, "labs_lib.memory.fitting_traces", None)
+    for request in drawn.sample(shipped, 2):
+        at = request.but(seq_len=drawn.choice((96, 700)), batch=drawn.choice((1, 3)), rank=12)
+        assert fitted(at).peak_bytes == pytest.approx(trace(at).peak_bytes, rel=1e-3), at

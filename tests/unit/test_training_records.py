@@ -12,6 +12,7 @@ import pytest
 from labs_lib.errors import LabError
 from labs_lib.files import to_json
 from labs_lib.training import Comparison, SweepResult
+from labs_lib.training.bench.results import BenchResult
 
 RECORDED = sorted(
     file.name
@@ -20,9 +21,12 @@ RECORDED = sorted(
 )
 
 
-def recorded(name: str) -> tuple[type[Comparison] | type[SweepResult], Path]:
+KINDS = {"compare": Comparison, "bench": BenchResult}
+
+
+def recorded(name: str) -> tuple[type[Comparison] | type[BenchResult] | type[SweepResult], Path]:
     """Return a recorded file's kind and its path."""
-    kind = Comparison if name.startswith("compare-") else SweepResult
+    kind = KINDS.get(name.partition("-")[0], SweepResult)
     return kind, Path(str(resources.files("labs_lib.training") / "recorded" / name))
 
 
