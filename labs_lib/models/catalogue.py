@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -247,7 +248,9 @@ def config_of(name: str | Entry) -> PretrainedConfig:
 
     model = name if isinstance(name, Entry) else entry(name)
     return AutoConfig.for_model(
-        model.family.model_type, architectures=[model.family.architecture], **model.config
+        model.family.model_type,
+        architectures=[model.family.architecture],
+        **copy.deepcopy(model.config),  # some families complete what they are given, in place
     )
 
 

@@ -1,5 +1,6 @@
 """The catalogue against the real transformers classes, built on the meta device."""
 
+import copy
 import subprocess
 import sys
 
@@ -169,3 +170,11 @@ def test_importing_the_room_loads_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_a_configuration_leaves_its_entry_as_it_is():
+    entries = catalogue()
+    before = copy.deepcopy({name: entry.config for name, entry in entries.items()})
+    for name in entries:
+        config_of(name)
+    assert {name: entry.config for name, entry in entries.items()} == before
