@@ -22,8 +22,7 @@ from typing import Any
 from record import write_record
 
 from labs_lib.memory import curves, fitted, request_of, trace
-from labs_lib.memory.known_fields import families
-from labs_lib.models.catalogue import catalogue
+from tools.memory_fits import NEWER
 
 METHODS: tuple[dict[str, Any], ...] = (
     {"method": "full"},
@@ -57,9 +56,8 @@ def case(model: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Print the tables; write JSON where asked."""
-    newer = [n for n, each in catalogue().items() if each.family.model_type not in families()]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", nargs="+", choices=newer, default=newer, metavar="NAME")
+    parser.add_argument("--models", nargs="+", choices=NEWER, default=NEWER, metavar="NAME")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     file: Path | None = arguments.json

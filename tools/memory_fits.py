@@ -6,7 +6,7 @@ Each model of the catalogue that the formula has no layer for meets each method,
 of projections and on all linear layers, with and without checkpointing, at every span of lengths.
 With `--models` the others' fits stay as they are.
 
-Takes about 15 minutes with two processes.
+Takes about half an hour.
 """
 
 from __future__ import annotations
