@@ -33,14 +33,17 @@ def recipe_of(method: str, steps: int) -> Any:
     )
 
 
-def rows_of(length: str, split: str, count: int) -> list[Any]:
-    """Return rows of structured output, each after as many solved examples as `length` says."""
+def rows_of(length: str, split: str, count: int, seed: int = 0) -> list[Any]:
+    """Return rows of structured output, each after as many solved examples as `length` says.
+
+    Another `seed` gives the rows that follow, from the start again after the last.
+    """
     from labs_lib.data import Row, load_set
 
     rows = load_set("structured-output").split(split)
     shots = LENGTHS[length]
     with_examples = []
-    for index in range(count):
+    for index in range(seed * count, (seed + 1) * count):
         *examples, row = (rows[(index * (shots + 1) + k) % len(rows)] for k in range(shots + 1))
         solved = [f"{example.prompt}\n{example.completion}" for example in examples]
         prompt = "\n\n".join([*solved, row.prompt])

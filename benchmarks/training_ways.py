@@ -32,11 +32,11 @@ def adapter_config(model: Any, recipe: Any) -> Any:
     return recipe.adapter.peft_config(recipe.adapter_settings, targets)
 
 
-def same_factors(model: Any) -> None:
-    """Give the adapter the same first factors in every process, in fp32."""
+def same_factors(model: Any, seed: int) -> None:
+    """Give the adapter the first factors of this seed, the same in every process, in fp32."""
     import torch
 
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(model.named_parameters(), key=lambda item: item[0]):
         if "lora_A" in name:
             bound = parameter.shape[1] ** -0.5
@@ -71,7 +71,7 @@ def with_clock(trainer: Any) -> Callable[[Clock], None]:
     return run
 
 
-def build_trl(method: str, length: str, steps: int, folder: str) -> Any:
+def build_trl(method: str, length: str, steps: int, folder: str, seed: int = 0) -> Any:
     """TRL's trainer as its documentation shows it."""
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
@@ -80,7 +80,7 @@ def build_trl(method: str, length: str, steps: int, folder: str) -> Any:
 
     precision = hardware.detect().precision
     model, tokenizer = loaded(method, precision)
-    rows = rows_of(length, "train", steps * BATCH_SIZE)
+    rows = rows_of(length, "train", steps * BATCH_SIZE, seed)
     recipe = recipe_of(method, steps)
     trainer = SFTTrainer(
         model=model,
@@ -102,16 +102,16 @@ def build_trl(method: str, length: str, steps: int, folder: str) -> Any:
         processing_class=tokenizer,
         peft_config=None if method == "full" else adapter_config(model, recipe),
     )
-    same_factors(trainer.model)
+    same_factors(trainer.model, seed)
     return trainer.model, with_clock(trainer), batches_of(encoded(rows, tokenizer))
 
 
-def build_plain(method: str, length: str, steps: int, folder: str) -> Any:
+def build_plain(method: str, length: str, steps: int, folder: str, seed: int = 0) -> Any:
     """Build transformers' trainer on PEFT's model, with its own collator and loss."""
     import datasets
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-    model, tokenizer, rows, recipe = wrapped(method, length, steps)
+    model, tokenizer, rows, recipe = wrapped(method, length, steps, seed)
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -132,12 +132,12 @@ def build_plain(method: str, length: str, steps: int, folder: str) -> Any:
     return model, with_clock(trainer), batches_of(rows)
 
 
-def build_loop(method: str, length: str, steps: int, _folder: str) -> Any:
+def build_loop(method: str, length: str, steps: int, _folder: str, seed: int = 0) -> Any:
     """Build the loop that a textbook writes."""
     import torch
     from transformers import DataCollatorForSeq2Seq
 
-    model, tokenizer, rows, recipe = wrapped(method, length, steps)
+    model, tokenizer, rows, recipe = wrapped(method, length, steps, seed)
     padded = DataCollatorForSeq2Seq(tokenizer)
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=recipe.learning_rate, weight_decay=0.0)
@@ -157,25 +157,25 @@ def build_loop(method: str, length: str, steps: int, _folder: str) -> Any:
     return model, run, batches_of(rows)
 
 
-def build_ours(method: str, length: str, steps: int, folder: str) -> Any:
+def build_ours(method: str, length: str, steps: int, folder: str, seed: int = 0) -> Any:
     """Build the course's trainer, as `labs_lib.training.train` does."""
     from labs_lib import hardware
     from labs_lib.training.engine.building import build_trainer
 
     recipe = recipe_of(method, steps)
-    rows = rows_of(length, "train", steps * BATCH_SIZE)
+    rows = rows_of(length, "train", steps * BATCH_SIZE, seed)
     model, tokenizer, trainer = build_trainer(
         recipe, rows, (), hardware.detect(), hardware.detect().precision, Path(folder)
     )
     trainer.measure_no_step()
-    same_factors(model)
+    same_factors(model, seed)
     return model, with_clock(trainer), batches_of(encoded(rows, tokenizer))
 
 
 BUILD = {"trl": build_trl, "plain": build_plain, "loop": build_loop, "ours": build_ours}
 
 
-def wrapped(method: str, length: str, steps: int) -> Any:
+def wrapped(method: str, length: str, steps: int, seed: int) -> Any:
     """Return model, tokenizer, encoded rows and recipe for the two ways without TRL."""
     from peft import get_peft_model, prepare_model_for_kbit_training
 
@@ -185,6 +185,6 @@ def wrapped(method: str, length: str, steps: int) -> Any:
         model = prepare_model_for_kbit_training(model)
     if method != "full":
         model = get_peft_model(model, adapter_config(model, recipe))
-        same_factors(model)
-    rows = encoded(rows_of(length, "train", steps * BATCH_SIZE), tokenizer)
+        same_factors(model, seed)
+    rows = encoded(rows_of(length, "train", steps * BATCH_SIZE, seed), tokenizer)
     return model, tokenizer, rows, recipe
