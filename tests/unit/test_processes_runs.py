@@ -45,7 +45,14 @@ def recipes(model: Path) -> dict[str, Recipe]:
     }
 
 
-WAYS = [("lora", "ddp"), ("lora", "fsdp2"), ("full", "fsdp2"), ("qlora", "fsdp2")]
+WAYS = [
+    ("lora", "ddp"),
+    ("full", "ddp"),
+    ("qlora", "ddp"),
+    ("lora", "fsdp2"),
+    ("full", "fsdp2"),
+    ("qlora", "fsdp2"),
+]
 
 
 class _Stops(Silent):

@@ -12,6 +12,7 @@ from tools.tables.gpu import gpu
 from tools.tables.growth import growth
 from tools.tables.hand_ins import hand_ins
 from tools.tables.lessons import lessons
+from tools.tables.losses import losses
 from tools.tables.profile import profile
 from tools.tables.recipes import recipes
 from tools.tables.training import training
@@ -27,6 +28,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "programs": programs,
     "training": training,
     "profile": profile,
+    "losses": losses,
     "waiting": waiting,
     "growth": growth,
     "families": families,

@@ -35,11 +35,18 @@ def waiting_in_short() -> str:
     """Return the few figures that a person asks for first."""
     kinds = records("waiting")
     rows = [
-        (text, *(_figure(values, what, seconds_text) for values in kinds.values()))
+        (text, *(_in_short(values, what) for values in kinds.values()))
         for what, text in IN_SHORT.items()
     ]
     made = "; ".join(provenance(values) for values in kinds.values())
     return "\n\n".join([paragraph(f"Measured: {made}."), _table(kinds, rows)])
+
+
+def _in_short(values: dict[str, Any], what: str) -> str:
+    """Return a figure; of all lessons with how many there were, for the course grew in between."""
+    figure = _figure(values, what, seconds_text)
+    lessons = sum(name.startswith("lesson ") and "_" in name for name in values["figures"])
+    return f"{figure} ({lessons} lessons)" if what == "all lessons" and lessons else figure
 
 
 def _table(kinds: Mapping[str, object], rows: Iterable[Sequence[str]]) -> str:
