@@ -81,7 +81,8 @@ def reaches(secret_file: str, own_file: str, port: int, secret: str) -> tuple[Re
         # The course may lie there, too, and what it is installed with is no secret.
         Reach("any zip", "import glob, pathlib, labs_lib\n"
               "top = str(pathlib.Path(labs_lib.__file__).parents[1])\n"
-              "out = [z for z in glob.glob('/tmp/**/*.zip', recursive=True) if top not in z]\n"
+              "found = glob.glob('/tmp/**/*.zip', recursive=True)\n"
+              "out = [each for each in found if not each.startswith(top)]\n"
               f"if not out:\n    {_GONE}", "mounts"),
         Reach("solution file", "import pathlib, labs_lib\n"
               "top = pathlib.Path(labs_lib.__file__).parents[1]\n"
