@@ -49,8 +49,9 @@ def forecast(model: str | MemoryRequest, **fields: Any) -> Forecast:
 def forecast_laid_out(request: MemoryRequest, laid_out: LaidOut) -> Forecast:
     """Forecast the step as the course's own trainer takes it, with a batch as it lays it out.
 
-    Errors as `forecast`. The formula differs from that of a plain step in three terms: tokens
-    without padding, the gate's activation not kept, logits at the answers alone, some at a time.
+    Errors as `forecast`. The formula differs from that of a plain step in four terms: tokens
+    without padding, the gate's activation not kept, logits at the answers alone, some at a time,
+    and one table of gradients where words and head are one.
     """
     return _forecast(_sizes(request, laid_out))
 
@@ -80,6 +81,7 @@ def _forecast(sizes: Sizes) -> Forecast:
         one = 0
     embedding = sizes.v * sizes.h * sizes.trained_itemsize if sizes.full else 0
     tied = sizes.shapes.tie_word_embeddings
+    words_added = sizes.laid_out is not None and sizes.laid_out.words_added
     parts = {
         "backward of the loss and the output head": (layers + outer, 0, head_temporary),
         "backward of a layer": (layers + one, embedding, layer.backward),
@@ -87,7 +89,7 @@ def _forecast(sizes: Sizes) -> Forecast:
         "backward of the embedding": (
             0,
             gradients,
-            2 * embedding if tied else sizes.c * t * sizes.h,
+            2 * embedding if tied and not words_added else sizes.c * t * sizes.h,
         ),
         "forward of a layer": (layers + one, 0, adapter_temporary),
         "the optimizer's step": (

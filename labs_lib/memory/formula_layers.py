@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE, SCORES_AT_ONCE, Sizes
+from labs_lib.memory.formula_sizes import (
+    KEPT_WEIGHTS_TOKENS,
+    POSITIONS_AT_ONCE,
+    SCORES_AT_ONCE,
+    Sizes,
+)
 from labs_lib.step.adapters import LORA, AdaptedInput, Linear
 from labs_lib.step.families import ends_with
 
@@ -60,6 +65,8 @@ def head_of(sizes: Sizes) -> tuple[int, int]:
     answers = sizes.laid_out.answers
     hidden = c * answers * h
     saved = hidden + (sizes.trained_itemsize * v * h if sizes.full else 0)
+    if sizes.at_once and sizes.w == 4:  # multiplied as it is
+        return saved, hidden + min(answers, POSITIONS_AT_ONCE) * (v + h) * 4
     logit = 4 if sizes.request.compute_itemsize == 4 else 4 + 2
     if sizes.full:  # beside autocast's copy of the head, the product that is added to its gradient
         copied *= 2
@@ -96,7 +103,10 @@ def _gated_layer(sizes: Sizes) -> Layer:
         kept = not (sizes.packed or sizes.written_out)
         saved += _adapter_inputs(sizes, query, "o_proj", already_saved=kept)
         saved += _adapter_inputs(sizes, h, "gate_proj", "up_proj")
-        saved += _adapter_inputs(sizes, inner, "down_proj") + _product_inputs(sizes, h, h, inner)
+        # Gate, up and down as one function make what enters down_proj again.
+        made_again = _fed_at_once(sizes)
+        saved += _adapter_inputs(sizes, inner, "down_proj", already_saved=made_again)
+        saved += _product_inputs(sizes, h, h, inner)
     first = saved if sizes.full else saved - norm_in
     scores = _backward_of_scores(sizes, heads, saved - until_scores)
     return Layer(saved, first, _backward_of_mlp(sizes, inner, "down_proj", 3), scores)
@@ -205,6 +215,12 @@ def _lora_at_once(sizes: Sizes) -> bool:
     return sizes.at_once and sizes.adapter is not None and sizes.adapter.saved is LORA.saved
 
 
+def _fed_at_once(sizes: Sizes) -> bool:
+    """Return whether a layer's gate, up and down, each with its adapter, are one function."""
+    adapted = {each.name for each in sizes.targets}
+    return _lora_at_once(sizes) and adapted >= {"gate_proj", "up_proj", "down_proj"}
+
+
 def _weight_copies(sizes: Sizes, *names: str) -> int:
     """Return the bytes of a layer's weights in 16 bits, or those of `names`, if autocast copies."""
     copied = [each for each in sizes.linears if not names or each.name in names]
@@ -222,8 +238,10 @@ def _attention(sizes: Sizes, heads: int, query: int, key_value: int) -> int:
     t, c, s = sizes.t, sizes.c, sizes.request.seq_len
     if sizes.laid_out and sizes.packed:
         t = sizes.laid_out.rows * sizes.laid_out.longest
-    if sizes.written_out:
-        return c * t * (query + 2 * key_value)
+    if sizes.written_out and sizes.laid_out:
+        longest = sizes.laid_out.longest
+        weights = sizes.laid_out.rows * heads * longest**2 * (longest <= KEPT_WEIGHTS_TOKENS)
+        return c * t * (query + 2 * key_value) + c * weights
     if sizes.packed:
         return c * t * (2 * query + 2 * key_value) + 4 * t * heads
     scores = sizes.request.batch * heads * s * s

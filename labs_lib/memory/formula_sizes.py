@@ -19,6 +19,8 @@ SCORES_AT_ONCE = 2**18
 """How many of attention's scores it makes at once where it writes attention out, 1 MiB in fp32."""
 WRITTEN_OUT_TOKENS = 256
 """The longest rows whose attention it writes out, in bf16 on a CPU."""
+KEPT_WEIGHTS_TOKENS = 96
+"""The longest rows of which it then keeps attention's weights for the backward pass."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class LaidOut:
 
     Attention alone is given `rows` of `longest` tokens, padded. All else is given `tokens`: the
     rows end to end, without padding, behind the beginning that they share. `answers` of them
-    predict a token that is learned; there alone logits are made.
+    predict a token that is learned; there alone logits are made. `words_added` says that a head
+    which is the table of words too has the words' gradients added to its own, in place.
     """
 
     rows: int
     longest: int
     tokens: int
     answers: int
+    words_added: bool = False
 
     @property
     def packed(self) -> bool:

@@ -67,6 +67,28 @@ def test_under_autocast_weights_in_fp32_get_gradients_in_fp32(of_hidden: torch.d
         assert (found - exact).norm() < 0.02 * exact.norm()
 
 
+def test_logits_in_fp32_are_nearer_and_need_no_copy_of_the_weight():
+    hidden, weight, labels = case(40)
+    hidden, weight = hidden.repeat(1, 30).bfloat16(), weight.repeat(1, 30) / 30
+    same = hidden.float().requires_grad_()
+    expected = nn.functional.cross_entropy(
+        same @ weight.bfloat16().float().T, labels, reduction="sum"
+    )
+    (exact,) = torch.autograd.grad(expected, same)
+    off, peaks = [], []
+    for in_fp32 in (False, True):
+        h = hidden.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16), LiveBytes() as counter:
+            loss = summed_loss(h, weight, labels, logits_in_fp32=in_fp32)
+        loss.backward()
+        assert h.grad is not None
+        assert h.grad.dtype == torch.bfloat16
+        off.append(float((h.grad.float() - exact).norm()))
+        peaks.append(counter.peak_bytes)
+    assert off[1] < 0.8 * off[0]
+    assert peaks[0] - peaks[1] > 0.9 * 2 * weight.numel() - hidden.numel() * 4
+
+
 def test_without_gradients_there_is_only_a_value():
     hidden, weight, labels = case(10)
     loss = summed_loss(hidden, weight, labels)

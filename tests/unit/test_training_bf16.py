@@ -13,8 +13,10 @@ from test_training_layout import batch, tiny
 from test_training_session import tiny_recipe
 from torch.nn.functional import scaled_dot_product_attention
 
+from labs_lib.training.engine import adapted_gates, attention
 from labs_lib.training.engine.adapted_maps import multiply_at_once
 from labs_lib.training.engine.attention import SCORES_AT_ONCE, written_out
+from labs_lib.training.engine.gates import recompute_gates
 from labs_lib.training.engine.in_bf16 import compute_at_once, compute_in_steps
 from labs_lib.training.engine.layout import WRITTEN_OUT, attend_by_rows, lay_out
 from labs_lib.training.engine.loss_check import keep_if_near
@@ -34,7 +36,8 @@ def adapted(family: str, **config: Any) -> Any:
         if type(module).__name__.endswith("RMSNorm"):  # ones would hide a norm's weight
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     torch.manual_seed(1)
-    model = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", **config))
+    config = {"target_modules": "all-linear", **config}
+    model = get_peft_model(model, LoraConfig(r=2, **config))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -65,7 +68,15 @@ def off(found: Gradients, exact: Gradients) -> float:
     return (error / sum(float(each.square().sum()) for each in exact.values())) ** 0.5
 
 
-@pytest.mark.parametrize("change", [multiply_at_once, normalize_at_once, compute_at_once])
+def all_at_once(model: Any) -> None:
+    """Change the model as the trainer does."""
+    recompute_gates(model)
+    compute_at_once(model)
+
+
+@pytest.mark.parametrize(
+    "change", [multiply_at_once, normalize_at_once, compute_at_once, all_at_once]
+)
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2"])
 def test_an_adapters_gradients_are_as_near_to_those_in_fp32(family: str, change: Change):
     exact = gradients(adapted(family).float(), autocast=False)
@@ -87,9 +98,10 @@ def test_full_gradients_are_as_near_to_those_in_fp32(family: str):
         assert off(ours, of_part) < 1.2 * off(own, of_part)
 
 
-def test_dropout_falls_on_the_adapters_input_and_is_drawn_anew():
+@pytest.mark.parametrize("change", [multiply_at_once, all_at_once])
+def test_dropout_falls_on_the_adapters_input_and_is_drawn_anew(change: Change):
     model = adapted("llama", lora_dropout=0.5)
-    multiply_at_once(model)
+    change(model)
     model.train()
     first = gradients(model)
     model.zero_grad()
@@ -101,9 +113,35 @@ def test_dropout_falls_on_the_adapters_input_and_is_drawn_anew():
     assert off(gradients(model), whole) < 0.02
 
 
-def test_a_step_keeps_less():
+@pytest.mark.parametrize(
+    ("config", "together"),
+    [
+        ({}, True),
+        ({"target_modules": ["gate_proj", "up_proj", "down_proj"]}, True),
+        ({"target_modules": ["up_proj", "down_proj"]}, False),
+        ({"use_dora": True}, False),
+    ],
+)
+def test_gate_up_and_down_are_one_function_where_each_has_plain_lora(
+    config: dict[str, Any], together: bool, monkeypatch: pytest.MonkeyPatch
+):
+    fed: list[torch.Tensor] = []
+    forward = adapted_gates._Fed.forward
+    monkeypatch.setattr(
+        adapted_gates._Fed, "forward", lambda ctx, x, *rest: fed.append(x) or forward(ctx, x, *rest)
+    )
+    model = adapted("llama", **config)
+    all_at_once(model)
+    exact = gradients(adapted("llama", **config).float(), autocast=False)
+    assert off(gradients(model), exact) < 0.05
+    assert bool(fed) == together
+
+
+def test_a_step_keeps_less(monkeypatch: pytest.MonkeyPatch):
+    # Beside heads four numbers wide the weights of attention are no small thing to keep.
+    monkeypatch.setattr(attention, "KEPT_WEIGHTS_TOKENS", 0)
     kept = []
-    for change in (lambda _model: None, compute_at_once):
+    for change in (recompute_gates, all_at_once):
         model = adapted("llama")
         change(model)
         ids, mask, labels = batch()

@@ -7,6 +7,8 @@ so quick that these copies show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -34,8 +36,83 @@ def multiply_at_once(model: Any) -> None:
 def multiply_apart(model: Any) -> None:
     """Take back what `multiply_at_once` changed."""
     for module in model.modules():
-        if getattr(vars(module).get("forward"), "__func__", None) is _adapted:
+        if multiplies_at_once(module):
             del module.forward
+
+
+def multiplies_at_once(module: Any) -> bool:
+    """Return whether `multiply_at_once` changed this layer."""
+    return getattr(vars(module).get("forward"), "__func__", None) is _adapted
+
+
+@dataclass(frozen=True)
+class AdaptedMap:
+    """The map y = base(x) + scaling · (dropout(x) Aᵀ) Bᵀ, but for its factors A and B.
+
+    `base` is a frozen linear layer, in 4 bits too; `dropped` is the share that dropout leaves out.
+    """
+
+    base: Any
+    scaling: float
+    dropped: float
+
+    def forward(
+        self, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return y, the scaled x Aᵀ, and dropout's mask; x is in bf16, (tokens, d_in)."""
+        y, mask = self.base(x), None
+        if self.dropped:
+            mask = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.dropped)
+            x = x * mask
+        inner = (x @ a.to(BF16).T).mul_(self._scaling)
+        return y.addmm_(inner, b.to(BF16).T), inner, mask
+
+    def backward(
+        self,
+        of_y: torch.Tensor,
+        x: torch.Tensor,
+        kept: Sequence[torch.Tensor],
+        factors: Sequence[torch.Tensor],
+        of_x: torch.Tensor | None = None,
+        x_learns: bool = True,
+    ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
+        """Return the gradients of x, A and B, given that of y; that of x is added to `of_x`.
+
+        `kept` are the last two of what `forward` returned. Without `x_learns` x has no gradient.
+        """
+        (inner, mask), (a, b) = kept, factors
+        of_inner = (of_y @ b.to(BF16)).mul_(self._scaling)
+        of_b = (of_y.T @ inner).to(b.dtype)
+        of_a = (of_inner.T @ (x if mask is None else x * mask)).to(a.dtype)
+        if not x_learns:
+            return None, of_a, of_b
+        weight = _weight(self.base)
+        of_x = of_y @ weight if of_x is None else of_x.addmm_(of_y, weight)
+        if mask is None:
+            of_x.addmm_(of_inner, a.to(BF16))
+        else:
+            of_x += (of_inner @ a.to(BF16)).mul_(mask)
+        return of_x, of_a, of_b
+
+    @property
+    def _scaling(self) -> float:
+        return self.scaling / (1 - self.dropped)
+
+
+def adapted_map(module: Any) -> tuple[AdaptedMap, torch.Tensor, torch.Tensor] | None:
+    """Return the map of a layer that `multiply_at_once` changed, and its factors A and B.
+
+    None where adapters are off or merged, and where the only one is not LoRA as the paper has it.
+    """
+    if module.disable_adapters or module.merged or len(module.active_adapters) != 1:
+        return None
+    (name,) = module.active_adapters
+    if name not in module.lora_A or name in module.lora_variant or module.lora_bias[name]:
+        return None
+    dropout = module.lora_dropout[name]
+    dropped = dropout.p if isinstance(dropout, torch.nn.Dropout) and dropout.training else 0.0
+    found = AdaptedMap(module.get_base_layer(), module.scaling[name], dropped)
+    return found, module.lora_A[name].weight, module.lora_B[name].weight
 
 
 def _kinds() -> tuple[type, ...]:
@@ -46,73 +123,40 @@ def _kinds() -> tuple[type, ...]:
 
 
 def _adapted(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-    name = _plain_adapter(self)
-    if args or kwargs or name is None or not computes_in_bf16(x):
+    parts = None if args or kwargs or not computes_in_bf16(x) else adapted_map(self)
+    if parts is None:
         return type(self).forward(self, x, *args, **kwargs)
-    dropout = self.lora_dropout[name]
-    dropped = dropout.p if isinstance(dropout, torch.nn.Dropout) and dropout.training else 0.0
-    factors = self.lora_A[name].weight, self.lora_B[name].weight
-    result: Any = _Adapted.apply(
-        x.to(BF16), *factors, self.scaling[name], dropped, self.get_base_layer()
-    )
+    result: Any = _Adapted.apply(x.to(BF16), *parts)
     return result
 
 
-def _plain_adapter(module: Any) -> str | None:
-    """Return the name of a layer's only adapter, where it is LoRA as the paper has it."""
-    if module.disable_adapters or module.merged or len(module.active_adapters) != 1:
-        return None
-    (name,) = module.active_adapters
-    if name not in module.lora_A or name in module.lora_variant or module.lora_bias[name]:
-        return None
-    return name
-
-
 class _Adapted(torch.autograd.Function):
-    """y = base(x) + scaling · (dropout(x) Aᵀ) Bᵀ, with x in bf16 (…, d_in), A and B in any dtype.
+    """An adapted map of x in bf16, (…, d_in), with A and B in any dtype.
 
     It keeps x, of which maps with the same input share one, dropout's mask, and x Aᵀ.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: torch.Tensor,
-        a: torch.Tensor,
-        b: torch.Tensor,
-        scaling: float,
-        dropped: float,
-        base: Any,
+        ctx: Any, x: torch.Tensor, adapted: AdaptedMap, a: torch.Tensor, b: torch.Tensor
     ) -> torch.Tensor:
-        y = base(x)
-        flat = x.flatten(0, -2)
-        mask = None
-        if dropped:
-            mask = torch.empty_like(flat, dtype=torch.bool).bernoulli_(1 - dropped)
-            flat = flat * mask
-        inner = (flat @ a.to(BF16).T).mul_(scaling / (1 - dropped))
-        y.view(-1, y.shape[-1]).addmm_(inner, b.to(BF16).T)
-        ctx.save_for_backward(x, mask, inner, a, b)
-        ctx.base, ctx.scaling = base, scaling / (1 - dropped)
-        return y
+        y, *kept = adapted.forward(x.flatten(0, -2), a, b)
+        ctx.save_for_backward(x, a, b, *kept)
+        ctx.adapted = adapted
+        return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outgoing: torch.Tensor) -> Any:
-        x, mask, inner, a, b = ctx.saved_tensors
-        gradient = outgoing[0].flatten(0, -2)
-        flat = x.flatten(0, -2)
-        of_inner = (gradient @ b.to(BF16)).mul_(ctx.scaling)
-        of_b = (gradient.T @ inner).to(b.dtype)
-        of_a = (of_inner.T @ (flat if mask is None else flat * mask)).to(a.dtype)
-        if not ctx.needs_input_grad[0]:
-            return None, of_a, of_b, None, None, None
-        of_x = gradient @ _weight(ctx.base)
-        if mask is None:
-            of_x.addmm_(of_inner, a.to(BF16))
-        else:
-            of_x += (of_inner @ a.to(BF16)).mul_(mask)
-        return of_x.view(x.shape), of_a, of_b, None, None, None
+        x, a, b, *kept = ctx.saved_tensors
+        of_x, of_a, of_b = ctx.adapted.backward(
+            outgoing[0].flatten(0, -2),
+            x.flatten(0, -2),
+            kept,
+            (a, b),
+            x_learns=ctx.needs_input_grad[0],
+        )
+        return None if of_x is None else of_x.view(x.shape), None, of_a, of_b
 
 
 def _weight(base: Any) -> torch.Tensor:

@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from labs_lib.memory.formula_sizes import SCORES_AT_ONCE, WRITTEN_OUT_TOKENS
-from labs_lib.training.engine.precision import BF16, computes_in_bf16
+from labs_lib.memory.formula_sizes import (
+    KEPT_WEIGHTS_TOKENS,
+    SCORES_AT_ONCE,
+    WRITTEN_OUT_TOKENS,
+)
+from labs_lib.training.engine.precision import BF16, computes_in_bf16, rounded_factors
 
 
 def may_write_out(
@@ -45,7 +49,8 @@ def written_out(
     On longer rows the fused kernel is quicker: it leaves out the half of the scores that no token
     sees. `query` is (rows, heads, length, width); `key` and `value` may have fewer heads, each of
     which serves a group of the query's. Scores and their softmax are in fp32, the products of the
-    weights in bf16, as in the fused kernel. The inputs alone are kept for the backward pass.
+    weights in bf16, as in the fused kernel. The inputs are kept for the backward pass, and of rows
+    of up to 96 tokens the weights, a few percent of what a layer keeps.
     """
     return _Attention.apply(query, key, value, scaling)  # pyright: ignore[reportReturnType]
 
@@ -58,10 +63,16 @@ class _Attention(torch.autograd.Function):
         rows, length = len(query), query.shape[2]
         inputs = [_flat(each, key.shape[1]) for each in (query, key, value)]
         result = torch.empty_like(inputs[0])
+        kept = None
+        if length <= KEPT_WEIGHTS_TOKENS and any(ctx.needs_input_grad):
+            kept = inputs[0].new_empty(*inputs[0].shape[:2], length)
         for part in _parts(inputs[0], length):
             q, k, v = (each[part] for each in inputs)
-            torch.bmm(_weights(q, k, scaling).to(BF16), v, out=result[part])
-        ctx.save_for_backward(*inputs)
+            weights = _weights(q, k, scaling).to(BF16)
+            torch.bmm(weights, v, out=result[part])
+            if kept is not None:
+                kept[part] = weights
+        ctx.save_for_backward(*inputs, kept)
         ctx.scaling, ctx.rows = scaling, rows
         ctx.dtypes = query.dtype, key.dtype, value.dtype
         return _by_tokens(result, rows, length)
@@ -69,20 +80,21 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outgoing: torch.Tensor) -> Any:
-        inputs: tuple[torch.Tensor, ...] = ctx.saved_tensors
+        *inputs, kept = ctx.saved_tensors
         shared, length = len(inputs[1]) // ctx.rows, inputs[1].shape[1]
         gradient = _flat(outgoing[0].transpose(1, 2), shared)
         found = [torch.empty_like(each) for each in inputs]
         for part in _parts(gradient, length):
             q, k, v = (each[part] for each in inputs)
             of_q, of_k, of_v = (each[part] for each in found)
-            weights = _weights(q, k, ctx.scaling)
-            torch.bmm(weights.to(BF16).transpose(1, 2), gradient[part], out=of_v)
+            weights = _weights(q, k, ctx.scaling) if kept is None else kept[part].float()
+            rounded = weights.to(BF16) if kept is None else kept[part]
+            torch.bmm(rounded.transpose(1, 2), gradient[part], out=of_v)
             of_weights = (gradient[part] @ v.transpose(1, 2)).float()
             of_scores = torch.ops.aten._softmax_backward_data(
                 of_weights, weights, -1, torch.float32
             )
-            del weights, of_weights
+            del weights, rounded, of_weights
             of_scores = of_scores.mul_(ctx.scaling).to(BF16)
             torch.bmm(of_scores, k, out=of_q)
             torch.bmm(of_scores.transpose(1, 2), q, out=of_k)
@@ -94,9 +106,10 @@ class _Attention(torch.autograd.Function):
 def _weights(query: torch.Tensor, key: torch.Tensor, scaling: float) -> torch.Tensor:
     """Return the softmax of the scores in fp32, (rows · shared heads, group · length, length)."""
     length = key.shape[1]
-    scores = query.float().mul_(scaling) @ key.float().transpose(1, 2)
+    with rounded_factors():  # they come from bf16: fp32 is for the result alone
+        scores = query.float() @ key.float().transpose(1, 2)
     unseen = scores.new_full((length, length), float("-inf")).triu_(1)
-    scores.view(-1, length, length).add_(unseen)
+    scores.mul_(scaling).view(-1, length, length).add_(unseen)
     return scores.softmax(-1)
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import silu
 from transformers.activations import ACT2FN
 
 from labs_lib.step.families import family_of
+from labs_lib.training.engine.adapted_gates import fed_at_once
 
 SILU = (nn.SiLU, type(ACT2FN["silu"]))  # newer versions have a class of their own
 
@@ -38,6 +39,9 @@ def keep_gates(model: Any) -> None:
 
 
 def _feed_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    at_once = fed_at_once(self, x)
+    if at_once is not None:
+        return at_once
     return self.down_proj(_Gated.apply(self.gate_proj(x), self.up_proj(x)))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from labs_lib.memory.formula_sizes import POSITIONS_AT_ONCE
+from labs_lib.training.engine.precision import computes_in_bf16, rounded_factors
 
 # Some families scale or cap their logits after the projection, under these names. The list need
 # not be whole: `loss_check` holds the loss against the model's own. It saves what shows only once
@@ -38,44 +41,63 @@ def plain_head(model: Any) -> tuple[nn.Module, nn.Linear] | None:
     return body, head
 
 
-def summed_loss(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def summed_loss(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    logits_in_fp32: bool = False,
+) -> torch.Tensor:
     """Return the summed cross-entropy of `labels` under the logits `hidden @ weight.T`.
 
     `hidden` is (positions, width), `weight` (vocabulary, width), `labels` (positions,), all of
     them tokens. The gradient, softmax minus one-hot, is taken while the logits are there, so only
     `POSITIONS_AT_ONCE` rows of them ever exist, once. The idea is that of the fused losses of
     Liger Kernel (arXiv 2410.10989).
+
+    With `logits_in_fp32` a weight in fp32 is multiplied as it is, under bf16 autocast on a CPU: its
+    numbers are rounded on the way, their sums are not, and no copy in bf16 is made of it, which
+    would cost more time than the product.
     """
-    return _SummedLoss.apply(hidden, weight, labels)  # pyright: ignore[reportReturnType]
+    return _SummedLoss.apply(hidden, weight, labels, logits_in_fp32)  # pyright: ignore[reportReturnType]
 
 
 class _SummedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        labels: torch.Tensor,
+        logits_in_fp32: bool,
     ) -> torch.Tensor:
         learns, weight_learns = ctx.needs_input_grad[:2]
         loss = hidden.new_zeros((), dtype=torch.float32)
         hidden_grad = torch.zeros_like(hidden) if learns else None
-        weight_grad = torch.zeros_like(weight) if weight_learns else None
-        for start in range(0, len(labels), POSITIONS_AT_ONCE):
-            part = slice(start, start + POSITIONS_AT_ONCE)
-            target = labels[part, None]
-            logits = (hidden[part] @ weight.T).float()
-            logits -= logits.amax(-1, keepdim=True)
-            right = logits.gather(-1, target)
-            total = logits.exp_().sum(-1, keepdim=True)
-            loss += (total.log() - right).sum()
-            if learns or weight_learns:
-                gradient = logits.div_(total)
-                gradient.scatter_add_(-1, target, torch.full_like(right, -1))
-                gradient = gradient.to(hidden.dtype)
-                if hidden_grad is not None:
-                    hidden_grad[part] = gradient @ weight
-                if weight_grad is not None:
-                    _add_product(weight_grad, gradient.T, hidden[part])
-                del gradient
-            del logits  # or the next part's would stand beside them
+        weight_grad = None
+        with _products(hidden, logits_in_fp32 and weight.dtype == torch.float32) as dtype:
+            factor = weight.to(dtype)  # once: autocast would copy it for each product
+            for start in range(0, len(labels), POSITIONS_AT_ONCE):
+                part = slice(start, start + POSITIONS_AT_ONCE)
+                target = labels[part, None]
+                rows = hidden[part].to(dtype)
+                logits = (rows @ factor.T).float()
+                logits -= logits.amax(-1, keepdim=True)
+                right = logits.gather(-1, target)
+                total = logits.exp_().sum(-1, keepdim=True)
+                loss += (total.log() - right).sum()
+                if learns or weight_learns:
+                    gradient = logits.div_(total)
+                    gradient.scatter_add_(-1, target, torch.full_like(right, -1))
+                    gradient = gradient.to(dtype)
+                    if hidden_grad is not None:
+                        hidden_grad[part] = gradient @ factor
+                    if weight_learns:
+                        weight_grad = _with_product(weight_grad, gradient.T, rows, weight.dtype)
+                    del gradient
+                del logits  # or the next part's would stand beside them
+        if weight_learns and weight_grad is None:
+            weight_grad = torch.zeros_like(weight)
         ctx.save_for_backward(hidden_grad, weight_grad)
         return loss
 
@@ -85,12 +107,26 @@ class _SummedLoss(torch.autograd.Function):
             gradient if gradient is None else gradient.mul_(outgoing[0].to(gradient.dtype))
             for gradient in ctx.saved_tensors
         )
-        return hidden_grad, weight_grad, None
+        return hidden_grad, weight_grad, None, None
 
 
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """Add left @ right to `total`, without a second table of its size where that can be."""
-    if torch.is_autocast_enabled(total.device.type):
-        total += left @ right  # in autocast's precision, which `addmm_` knows nothing of
-    else:
-        total.addmm_(left, right)
+@contextmanager
+def _products(hidden: torch.Tensor, in_fp32: bool) -> Iterator[torch.dtype]:
+    """Have products be as autocast has them; yields the precision to give their factors in."""
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    rounds = in_fp32 and computes_in_bf16(hidden)
+    with torch.autocast(kind, enabled=False), rounded_factors() if rounds else nullcontext():
+        yield torch.float32 if rounds else dtype
+
+
+def _with_product(
+    total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return `total`, if any, plus left @ right, as a rule without a second table of its size."""
+    if total is None:
+        return (left @ right).to(dtype)
+    if left.dtype == dtype:
+        return total.addmm_(left, right)
+    total += left @ right
+    return total

@@ -128,12 +128,12 @@ def lay_out(
     return {"input_ids": input_ids[:, :length]}, targets[:, :length]
 
 
-def laid_out(inputs: dict[str, Any], targets: torch.Tensor) -> LaidOut:
-    """Return the sizes of a batch, from what `lay_out` returns."""
+def laid_out(inputs: dict[str, Any], targets: torch.Tensor, words_added: bool) -> LaidOut:
+    """Return the sizes of a batch, from what `lay_out` returns, and how its step adds words up."""
     rows = inputs.get("packed_rows")
     count, longest = (inputs["input_ids"] if rows is None else rows.token_of).shape
     answers = int((targets != NOT_LEARNT).sum())
-    return LaidOut(rows=count, longest=longest, tokens=targets.numel(), answers=answers)
+    return LaidOut(count, longest, targets.numel(), answers, words_added)
 
 
 def next_labels(labels: torch.Tensor) -> torch.Tensor:

@@ -29,4 +29,5 @@ def batch_laid_out(trainer: MeasuringTrainer, rows: Iterable[Any]) -> LaidOut | 
         return None
     batch = trainer.data_collator([dict(row) for row in rows])
     names = ("input_ids", "attention_mask", "labels")
-    return laid_out(*lay_out(parts[0].config, *(batch[name] for name in names)))
+    given = lay_out(parts[0].config, *(batch[name] for name in names))
+    return laid_out(*given, trainer.words_added)

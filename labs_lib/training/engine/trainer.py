@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from labs_lib.training.engine.loss_check import (
     probe_batch,
 )
 from labs_lib.training.engine.measure import LiveBytes, grad_bytes, memory_parts, resident_bytes
+from labs_lib.training.engine.tied_words import added_to_head, has_one_table
 from labs_lib.training.failures import StopWhenDiverged
 from labs_lib.training.learning import without_gradient
 from labs_lib.training.progress import Progress
@@ -128,6 +128,7 @@ class MeasuringTrainer(AdaptingTrainer):
             self.train_dataset, recipe.rows_per_step, _sure_steps(recipe)
         )
         self._laid_out: LaidOut | None = None
+        self._logits_in_fp32 = False
         self.loss_from = self._choose_way()
         self._live_peak_bytes = 0
         self._gradients_bytes = 0
@@ -150,8 +151,15 @@ class MeasuringTrainer(AdaptingTrainer):
     @override
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, with the memory of every weight's gradient kept from step to step."""
-        with memory_kept(self._recipe.trains_all and self.args.device.type == "cpu"):
+        on_cpu = self._recipe.trains_all and self.args.device.type == "cpu"
+        with memory_kept(on_cpu), added_to_head(self.model, self.words_added):
             return super().train(*args, **kwargs)
+
+    @property
+    def words_added(self) -> bool:
+        """Whether the words' gradients are added to the head's, as `LaidOut` says."""
+        alone = self.args.device.type == "cpu" and self.args.world_size == 1
+        return alone and self.loss_from == QUICK and has_one_table(self.model)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Run one micro-batch; the longest step on a CPU runs under the byte counter."""
@@ -206,12 +214,14 @@ class MeasuringTrainer(AdaptingTrainer):
             body, head = parts
             rows, targets = lay_out(body.config, **rows, labels=inputs["labels"])
             if self.state.global_step == self._measured_step and model.training:
-                sizes = (self._laid_out, laid_out(rows, targets))
+                sizes = (self._laid_out, laid_out(rows, targets, self.words_added))
                 self._laid_out = max(filter(None, sizes), key=lambda each: each.tokens)
             answers = targets != NOT_LEARNT
             with self.accelerator.autocast():
                 hidden = body(**rows, use_cache=False).last_hidden_state[answers]
-                return summed_loss(hidden, head.weight, targets[answers])
+                return summed_loss(
+                    hidden, head.weight, targets[answers], logits_in_fp32=self._logits_in_fp32
+                )
         targets = next_labels(inputs["labels"])
         predicting = (targets != NOT_LEARNT).any(dim=0).nonzero().flatten()
         with self.accelerator.autocast():
@@ -234,6 +244,14 @@ class MeasuringTrainer(AdaptingTrainer):
             attend_apart(self.model)
             keep_gates(self.model)
 
+        def round_otherwise() -> None:
+            compute_at_once(model)
+            self._logits_in_fp32 = True
+
+        def round_as_before() -> None:
+            compute_in_steps(model)
+            self._logits_in_fp32 = False
+
         model: Any = self.model
         batch = probe_batch(self.train_dataset, self.data_collator, model)
         batch = {name: value.to(model.device) for name, value in batch.items()}
@@ -241,8 +259,7 @@ class MeasuringTrainer(AdaptingTrainer):
         with self.accelerator.autocast():
             way = choose_way(self.model, batch, self._summed_loss, speed_up, slow_down, dtype)
             if way == QUICK and self.args.bf16 and self.args.device.type == "cpu":
-                in_bf16 = partial(compute_at_once, model), partial(compute_in_steps, model)
-                keep_if_near(model, batch, self._summed_loss, *in_bf16)
+                keep_if_near(model, batch, self._summed_loss, round_otherwise, round_as_before)
         return AT_ANSWERS if way == QUICK and plain_head(self.model) is None else way
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
