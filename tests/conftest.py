@@ -22,6 +22,21 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
 ADDRESS = re.compile(r" at 0x|<function |<bound method | object at\b")
 
 
+LONGEST_ID = 60
+"""Characters of a parameter in a test's id. Some parameters are texts of ten million: every process
+keeps its ids many times over, and each fork of it copies what lists them."""
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name a long text or number by its beginning; pytest numbers what is then named alike."""
+    if type(val) is int and val.bit_length() > 3 * LONGEST_ID:
+        val = hex(val)
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        start = val[:LONGEST_ID]
+        return start if isinstance(start, str) else start.decode("ascii", "backslashreplace")
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a test id with an address in it: it differs between pytest-xdist's workers."""
     for item in items:

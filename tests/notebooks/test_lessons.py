@@ -37,6 +37,7 @@ def nbval(notebook: Path, home: Path) -> None:
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
 
 
+@pytest.mark.seconds
 @pytest.mark.timeout(1800)
 def test_lesson_runs_as_given_and_counts_nothing_as_attempted(
     lesson: Path, runs_lesson: None, student_home: Path

@@ -22,6 +22,7 @@ def runs_lesson() -> None:
     """Marks the tests that execute a lesson: slow where the lesson trains."""
 
 
+@pytest.mark.seconds
 @pytest.mark.timeout(1800)
 def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None, student_home: Path):
     number = lesson_id(lesson.stem)
@@ -43,6 +44,7 @@ def test_solved_lesson_is_all_correct(lesson: Path, runs_lesson: None, student_h
         assert state.percent == 100
 
 
+@pytest.mark.seconds
 def test_answers_alone_make_the_lesson_complete(lesson: Path):
     """Without what is trained in between: the banks and solutions by themselves."""
     notebook = assessment_cells(lesson)

@@ -186,6 +186,7 @@ HOSTILE = [Hanging, Raising, lambda: Unnamed(), lambda: [Hanging()], lambda: {"a
            lambda: Exception(Hanging()), lambda: 2j, lambda: slice(1)]  # fmt: skip
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("make", HOSTILE)
 def test_anything_at_all_can_be_shown_submitted_and_checked(make, capsys, monkeypatch):
     # A student's answer gets 5 s of its own.

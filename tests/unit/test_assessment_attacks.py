@@ -128,6 +128,7 @@ ATTACKS = [  # what the code does, the endings that it may have
 ]
 
 
+@pytest.mark.seconds
 @linux_only
 @pytest.mark.parametrize(("work", "endings"), ATTACKS)
 def test_an_attack_leaves_us_alive_and_nothing_behind(work, endings):

@@ -17,8 +17,21 @@ from labs_lib.errors import LabError
 
 EXERCISES = {exercise.id: exercise for exercise in all_exercises()}
 CASES = all_cases()
-# A worker takes all cases of an exercise, so that what it judged once is known to a later test.
-GROUPED_CASES = [pytest.param(*case, marks=pytest.mark.xdist_group(case[0])) for case in CASES]
+FEW = 8
+"""How many cases of each exercise `course.py test --fast` takes."""
+
+
+def marks(number: int) -> list[pytest.MarkDecorator]:
+    """Return the marks of a case, by its number among all.
+
+    A worker takes all cases of an exercise, so that what it judged once is known to a later test.
+    """
+    name = CASES[number][0]
+    before = sum(case[0] == name for case in CASES[:number])
+    return [pytest.mark.xdist_group(name)] + [pytest.mark.seconds] * (before >= FEW)
+
+
+GROUPED_CASES = [pytest.param(*case, marks=marks(number)) for number, case in enumerate(CASES)]
 GROUPED_EXERCISES = [
     pytest.param(exercise, marks=pytest.mark.xdist_group(name), id=name)
     for name, exercise in EXERCISES.items()
@@ -80,6 +93,7 @@ def test_blank_starter_and_solution(exercise):
     assert outcome.message == exercise.praise
 
 
+@pytest.mark.seconds
 def test_bytes_kept_are_the_answers_in_a_new_python_too(monkeypatch):
     monkeypatch.setenv("LABS_SANDBOX", "spawn")
     exercise = EXERCISES["05.multiply-4bit"]

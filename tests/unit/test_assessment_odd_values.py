@@ -59,6 +59,7 @@ def faults(exercise: Exercise, makers: Iterable[tuple[str, Callable[[], Any]]]) 
     return wrong
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_an_odd_value_gets_an_outcome(exercise):
     assert faults(exercise, ODD_VALUES) == []

@@ -205,6 +205,7 @@ def test_other_threads_do_not_hang_a_fork():
             thread.join()
 
 
+@pytest.mark.seconds
 def test_no_process_or_file_is_left_behind():
     if "fork" not in METHODS:
         return
@@ -218,6 +219,7 @@ def test_no_process_or_file_is_left_behind():
     assert set(psutil.Process().children()) <= children
 
 
+@pytest.mark.seconds
 def test_a_result_too_large_is_named(apart):
     import torch
 
@@ -227,6 +229,7 @@ def test_a_result_too_large_is_named(apart):
     assert apart(lambda: iter(int, 1)).ending == "too large"
 
 
+@pytest.mark.seconds
 def test_imports_ahead_are_not_on_the_codes_time(apart):
     class Work:
         def prepare(self):

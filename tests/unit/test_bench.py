@@ -216,6 +216,7 @@ def test_the_command_says_what_does_not_go_together(capsys: pytest.CaptureFixtur
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.seconds
 def test_the_command_runs_a_bench_of_ones_own(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -34,6 +34,7 @@ def test_no_cell_begins_after_the_time_is_over(bench: dict[str, Any]):
     assert not failed
 
 
+@pytest.mark.seconds
 def test_a_cell_that_does_not_fit_is_left_out_and_a_slip_is_told(bench: dict[str, Any]):
     def raises(error: Exception) -> Any:
         def cell() -> None:

@@ -60,6 +60,7 @@ def outcome_of(graded: Graded, student: str, item: str) -> str:
     return row.outcome
 
 
+@pytest.mark.seconds
 def test_thirty_are_graded_twice_to_the_same_bytes(class_of: tuple[Course, Path], tmp_path: Path):
     """The second time with one bench, in another folder: nothing is carried over."""
     course, kept = class_of
@@ -221,6 +222,7 @@ def test_a_reach_that_gets_through_is_graded_wrong(
     assert judge_source(find_exercise(SIZE), reaching(reach, right, "size = 1")).status != "correct"
 
 
+@pytest.mark.seconds
 def test_mutated_hand_ins_get_no_wrong_grade_and_nothing_out(tmp_path: Path, own_home: None):
     found = check_class(tmp_path, walls(), 48, seed=5)
     assert found.wrong == []

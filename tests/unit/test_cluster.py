@@ -38,6 +38,7 @@ def test_a_recipe_reads_and_names_what_there_is(name: str):
     assert Recipe.from_yaml(f"recipes/cluster/{name}.yaml") == recipe
 
 
+@pytest.mark.seconds
 def test_every_job_fits_the_cards_that_it_asks_for():
     for job in jobs():
         recipe = Recipe.from_yaml(FOLDER / f"{job.recipe}.yaml")
@@ -45,6 +46,7 @@ def test_every_job_fits_the_cards_that_it_asks_for():
         assert answer(commands(job)[0])["fit"]["verdict"] == "fits"
 
 
+@pytest.mark.seconds
 def test_a_job_asks_for_the_memory_in_which_each_process_loads_the_model():
     for job in jobs():
         text = (FOLDER / f"{job.recipe}.sh").read_text(encoding="utf-8")

@@ -48,6 +48,7 @@ def labs(*arguments: str, **environment: str) -> subprocess.CompletedProcess[byt
     )
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_cheap_verb_writes_in_any_encoding(encoding: str) -> None:
     program = (

@@ -42,6 +42,7 @@ def test_last():
 """
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "worker"])
 def test_counting_stops_for_a_slow_test_alone(root: Path, tmp_path: Path, workers: list[str]):
     conftest = CONFTEST.format(path=str(root / "tests" / "unit" / "conftest.py"))

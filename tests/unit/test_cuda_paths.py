@@ -88,6 +88,7 @@ def test_a_measured_step_multiplies_in_16_bits_where_its_tensors_are():
     assert [arithmetic(mixed, kind).device for kind in ("cuda", "cpu")] == ["cuda", "cpu"]
 
 
+@pytest.mark.seconds
 def test_a_run_without_memory_keeps_neither_its_model_nor_its_trainer(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -94,6 +94,7 @@ def agrees(program: LlamaCpp, model: Any, ids: list[int], tolerance: float, coun
     assert program.answer(ids, count) == written
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("type", GGUF_TYPES)
 def test_transformers_reads_the_file(files: dict[str, Path], merged: tuple[Any, Any], type: str):
     assert files[type].name == f"orders-{type}.gguf"

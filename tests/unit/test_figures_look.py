@@ -176,6 +176,7 @@ def titles(figure: Any) -> list[Any]:
     return [each for each in [*found, figure._suptitle] if each is not None and each.get_text()]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", CASES)
 def test_it_fits_the_page_of_a_notebook(drawn, name: str):
     figure, picture = drawn[name]
@@ -186,6 +187,7 @@ def test_it_fits_the_page_of_a_notebook(drawn, name: str):
         assert axes._left_title.get_window_extent().x1 <= right + 1, axes._left_title.get_text()
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", CASES)
 def test_a_title_says_the_finding_and_a_text_replaces_the_picture(drawn, name: str):
     figure, picture = drawn[name]

@@ -61,6 +61,7 @@ def test_the_doctor_states_the_fact(monkeypatch: pytest.MonkeyPatch):
     assert machine.four_bit_kernel().found.startswith("from the kernels package")
 
 
+@pytest.mark.seconds
 def test_peft_alone_calls_by_the_old_names(tmp_path):
     """`get_peft_model` on any model says so, outside of every block that keeps warnings off."""
     code = """

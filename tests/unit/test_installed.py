@@ -126,6 +126,7 @@ CHEAP = [
 ]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(("arguments", "expected"), CHEAP, ids=lambda each: str(each)[:60])
 def test_a_verb_in_another_folder(
     installed: Path, tmp_path: Path, arguments: list[str], expected: str

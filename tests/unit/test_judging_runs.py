@@ -45,6 +45,7 @@ def runs(tiny_model: Path, own_set: Path, tmp_path_factory: pytest.TempPathFacto
     return [train(each, folder / each.name, progress=Silent()) for each in recipes]
 
 
+@pytest.mark.seconds
 def test_two_runs_are_compared_by_the_set_s_metric(runs: list[Run]):
     short, longer, _ = runs
     found = compare_runs(short, longer)
@@ -56,6 +57,7 @@ def test_two_runs_are_compared_by_the_set_s_metric(runs: list[Run]):
     assert compare_runs(short, longer, metric="exact").one.metric == "exact"
 
 
+@pytest.mark.seconds
 def test_runs_that_answered_other_rows_are_refused(runs: list[Run]):
     short, _, fewer = runs
     with pytest.raises(

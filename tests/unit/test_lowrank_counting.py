@@ -62,6 +62,7 @@ SMALLEST = {
 }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", SMALLEST.values())
 def test_counts_equal_pefts_to_the_unit(name):
     """At full depth for one rank, and at every rank for two layers: wrapping 80 layers is slow.

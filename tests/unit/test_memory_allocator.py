@@ -54,6 +54,7 @@ ON_A_T4 = [
 ]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     "row", ON_A_T4, ids=lambda row: f"{row.request.method}-{row.request.attention}"
 )
@@ -63,6 +64,7 @@ def test_what_others_read_on_a_gpu_is_within_8_percent(row):
     assert allocator.peak_allocated_bytes == pytest.approx(row.measured_bytes, rel=0.006)
 
 
+@pytest.mark.seconds
 def test_fp16_makes_no_copies_of_eager_scores():
     (row,) = (
         row

@@ -27,6 +27,7 @@ def write(folder: Path, fields: dict) -> str:
     return str(path)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("kind", TRACED)
 def test_the_traced_peak_is_that_of_a_real_step(kind, tmp_path):
     path = write(tmp_path, {"model_type": kind, **CASES[kind]["config"]})
@@ -90,6 +91,7 @@ DEEP = {
 }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", DEEP)
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_repeated_layers_give_the_whole_model_to_the_byte(name, method, tmp_path):

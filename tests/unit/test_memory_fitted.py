@@ -82,6 +82,7 @@ def held_against_the_trace(model, **fields):
     return found.peak_bytes / traced.peak_bytes - 1
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", SMALL)
 def test_it_is_the_trace_at_any_length_batch_and_rank(name, tmp_path):
     path = write(tmp_path, {**PLAIN, **SMALL[name]})
@@ -92,17 +93,20 @@ def test_it_is_the_trace_at_any_length_batch_and_rank(name, tmp_path):
         assert abs(held_against_the_trace(path, targets="all-linear", **fields)) < 1e-3, fields
 
 
+@pytest.mark.seconds
 def test_a_text_as_long_as_the_window_takes_the_way_of_longer_ones(tmp_path):
     path = write(tmp_path, {**PLAIN, **SMALL["two kinds of layers, and a window"]})
     assert abs(held_against_the_trace(path, seq_len=64)) < 1e-3
 
 
+@pytest.mark.seconds
 def test_full_fine_tuning_of_a_model_with_an_idle_tower(tmp_path):
     path = write(tmp_path, {**PLAIN, **SMALL["text beside a vision tower"]})
     difference = held_against_the_trace(path, method="full", optimizer="adamw", seq_len=24)
     assert abs(difference) < 1e-3
 
 
+@pytest.mark.seconds
 def test_it_is_within_3_percent_of_the_trace_on_a_sample_of_the_catalogue():
     """`benchmarks/memory_families.py` holds every model, method and setting against the trace."""
     drawn = random.Random(19)
@@ -151,6 +155,7 @@ def test_a_changed_configuration_is_another_one(tmp_path):
 # Experts, and what cannot be run -----------------------------------------------------------------
 
 
+@pytest.mark.seconds
 def test_it_is_said_that_the_experts_are_not_quantized(tmp_path):
     path = write(tmp_path, {**PLAIN, **SMALL["experts in every third layer"]})
     plain, quantized = (estimate(path, method=method, seq_len=24) for method in ("lora", "qlora"))

@@ -36,6 +36,7 @@ def tiny(tmp_path):
     return str(path)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("method", "checkpointing", "strategy"),
     [("full", True, "fsdp"), ("qlora", False, "fsdp"), ("lora", True, "ddp")],
@@ -115,6 +116,7 @@ def test_what_does_not_exist_is_refused_in_one_line(tiny):
             shard(tiny, **fields)
 
 
+@pytest.mark.seconds
 def test_published_peaks_of_several_gpus_are_shown_and_the_allocated_ones_are_close():
     table = published_on_several()
     assert len(table.rows) >= 14

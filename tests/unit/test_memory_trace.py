@@ -18,6 +18,7 @@ from labs_lib.memory.tracing import _forecast, snapshot, with_targets
 DEPTH = 6
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("model", "fields"),
     [
@@ -153,6 +154,7 @@ TINY = {
 }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize(
     "fields",
@@ -171,6 +173,7 @@ def test_a_real_step_of_a_small_model_peaks_where_the_trace_says(name, fields, t
     assert found.peak_bytes == pytest.approx(found.forecast.peak_bytes, rel=0.001)
 
 
+@pytest.mark.seconds
 def test_the_allocator_itself_reports_the_same_peak(tmp_path):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(TINY["large-vocabulary"]))

@@ -92,6 +92,7 @@ def with_template(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return give
 
 
+@pytest.mark.seconds
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("template", "parts"), BAD, ids=[each[0][:40] for each in BAD])
 def test_a_template_that_attacks_floods_or_breaks(

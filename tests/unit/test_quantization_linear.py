@@ -107,6 +107,7 @@ def kept_between_passes(layer: nn.Module, x: torch.Tensor) -> tuple[int, int, in
         return counter.live - owned, y.nbytes, counter.peak - owned
 
 
+@pytest.mark.seconds
 def test_no_16_bit_copy_is_kept_for_the_backward_pass():
     torch.manual_seed(0)
     linear = nn.Linear(1024, 1024, bias=False).bfloat16()

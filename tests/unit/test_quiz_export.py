@@ -102,6 +102,7 @@ def test_moodle(tmp_path):
 CP = "{http://www.imsglobal.org/xsd/imsccv1p1/imscp_v1p1}"
 
 
+@pytest.mark.seconds
 def test_qti(tmp_path):
     path = tmp_path / "bank.zip"
     assert export_banks(BANKS, "qti", path, SEED) == len(WITHOUT_CODE)

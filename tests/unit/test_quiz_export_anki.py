@@ -211,6 +211,7 @@ def hostile(tmp_path_factory):
     made.col.close()
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(("number", "name"), list(enumerate(CHANGES, 10)), ids=list(CHANGES))
 def test_hostile_texts_are_shown_as_they_stand(hostile, number, name):
     cards = [hostile.col.get_card(card) for card in hostile.col.find_cards(f"tag:lesson-{number}")]

@@ -194,6 +194,7 @@ def test_a_wrong_order_says_which_item_is_first_out_of_place():
 # Hostile texts
 
 
+@pytest.mark.seconds
 def test_moodle_takes_hostile_texts_as_they_stand(tmp_path):
     export_banks(HOSTILE, "moodle", tmp_path / "a.xml")
     imported = moodle_reader.read(tmp_path / "a.xml")
@@ -207,6 +208,7 @@ def test_moodle_takes_hostile_texts_as_they_stand(tmp_path):
             assert "*" not in each.answers
 
 
+@pytest.mark.seconds
 def test_qti_takes_hostile_texts_as_they_stand(tmp_path):
     assert export_banks(HOSTILE, "qti", tmp_path / "a.zip") == 5 * len(CHANGES)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:

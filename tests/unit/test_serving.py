@@ -223,6 +223,7 @@ def test_labs_serve_refuses_in_one_line():
     assert "nowhere holds no finished run" in str(done.exception)
 
 
+@pytest.mark.seconds
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 def test_labs_serve_ends_at_ctrl_c_in_the_middle_of_an_answer(runs: dict[str, Run]):
     command = [sys.executable, "-m", "labs_lib", "serve", f"first={runs['captain'].folder}"]

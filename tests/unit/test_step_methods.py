@@ -141,6 +141,7 @@ def test_an_adapter_has_the_tensors_that_peft_makes(name, model):
     assert sorted(expected) == found if adapter.on_linears else found and not expected
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", ["dora", "ia3", "lora_fa", "vera", "miss"])
 @pytest.mark.parametrize(
     ("model", "fields"),

@@ -56,6 +56,7 @@ def test_the_command_line_knows_it(new_optimizer):
     assert json.loads(ran.stdout)["request"]["optimizer"] == new_optimizer
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_states_are_those_that_the_trace_counts(name):
     fields = {"method": "full", "optimizer": name, "seq_len": 32}

@@ -29,6 +29,7 @@ def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "load", load)
 
 
+@pytest.mark.seconds
 @pytest.mark.usefixtures("in_fp32")
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_peft_saves_is_loaded_and_merged(name: str, tiny_model: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from labs_lib.training.folder.checkpoints import (
 from labs_lib.training.progress import Silent
 
 # One worker makes what the whole file reads.
-pytestmark = pytest.mark.xdist_group("training_checkpoints")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("training_checkpoints")]
 
 STEPS, STOP = 8, 7
 

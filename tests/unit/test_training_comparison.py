@@ -29,7 +29,7 @@ from labs_lib.training.progress import Silent
 from labs_lib.training.run import Run
 
 # One worker makes what the whole file reads.
-pytestmark = pytest.mark.xdist_group("training_comparison")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("training_comparison")]
 
 
 @pytest.fixture(scope="module")

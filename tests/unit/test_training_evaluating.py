@@ -179,6 +179,7 @@ def test_a_tensor_that_no_gradient_reaches_is_named(tiny_model: Path, tmp_path: 
     assert sorted(without_gradient(model)) == [a, b]
 
 
+@pytest.mark.seconds
 def test_only_a_run_that_learned_passes(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

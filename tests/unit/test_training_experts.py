@@ -22,6 +22,7 @@ EXPERTS = [
 ]
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(("family", "config"), EXPERTS)
 def test_a_full_run_of_experts_resumes_to_the_same_model(
     family: str, config: dict[str, Any], tiny_model: Path, tmp_path: Path
@@ -39,6 +40,7 @@ def test_a_full_run_of_experts_resumes_to_the_same_model(
     assert output_bytes(resumed.folder) == output_bytes(whole.folder)
 
 
+@pytest.mark.seconds
 def test_a_checkpoint_of_a_model_with_other_names_is_not_gone_on_from(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -173,6 +173,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_trained_is_one_line(case: str, tiny_model: Path, tmp_path: Path) -> None:
     config, changes, expected = REFUSED[case]
@@ -216,6 +217,7 @@ MEMORY: dict[str, Callable[[], Exception]] = {
 }
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("case", MEMORY)
 def test_too_little_memory_is_one_line(
     case: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -228,6 +230,7 @@ def test_too_little_memory_is_one_line(
         train(short(tiny_model), tmp_path / "run", progress=Silent())
 
 
+@pytest.mark.seconds
 def test_what_was_done_with_the_data_is_told(tmp_path: Path, tiny_model: Path):
     progress = Telling()
     rows = tmp_path / "rows.jsonl"

@@ -68,6 +68,7 @@ def test_nothing_is_done_where_it_is_not_wanted_or_there_is_no_glibc(monkeypatch
         assert not kept
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(("method", "wanted"), [("full", True), ("lora", False)])
 def test_it_is_kept_while_all_weights_train(
     method: str, wanted: bool, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -52,6 +52,7 @@ def own_loss(folder: Path, rows: int) -> float:
     return sum(losses) / len(losses)
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("family", "names_known"),
     [(family, True) for family in FAMILIES]

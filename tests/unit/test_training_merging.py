@@ -13,7 +13,7 @@ from labs_lib.training.merging import WAYS
 from labs_lib.training.progress import Silent
 
 # One worker makes what the whole file reads.
-pytestmark = pytest.mark.xdist_group("training_merging")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("training_merging")]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from labs_lib.training.progress import Silent
 ROUNDED = 1e-4
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(
     ("changes", "tolerance"),
     [

@@ -21,7 +21,7 @@ from labs_lib.training.progress import Silent
 from labs_lib.training.rates import LONGEST, MOST_ENCODED, Rates, Sample
 
 # One worker makes what the whole file reads.
-pytestmark = pytest.mark.xdist_group("training_planning")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("training_planning")]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from labs_lib.training import Recipe, Run, ValidationCurve, draw_losses, train
 from labs_lib.training.progress import Silent
 
 # One worker makes what the whole file reads.
-pytestmark = pytest.mark.xdist_group("training_stopping")
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("training_stopping")]
 
 
 WORDS = {

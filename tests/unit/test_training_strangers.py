@@ -80,6 +80,7 @@ def change(folder: Path, **fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize(("fields", "parts"), FIELDS, ids=lambda each: str(each)[:50])
 def test_a_field_that_no_adapter_needs(
     fields: dict[str, Any], parts: list[str], folder: Path

@@ -57,6 +57,7 @@ def test_a_storage_of_the_commands_own_goes_when_all_is_done(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt"}
 
 
+@pytest.mark.seconds
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_workers_lose_nothing_and_double_nothing(tmp_path: Path):
     """Kill workers at random moments, as long as there is something to do."""
@@ -252,6 +253,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.terminate()
 
 
+@pytest.mark.seconds
 def test_a_database_and_the_proxy_do_what_a_file_does(tmp_path: Path, proxied: str):
     for address in (f"sqlite:///{tmp_path / 's.db'}", proxied):
         folder = tmp_path / address.partition(":")[0]

@@ -75,6 +75,7 @@ def wait_for(client: BlockingKernelClient, expression: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.seconds
 def test_the_field_and_the_buttons_of_a_card_are_heard_in_one_thread(
     client: BlockingKernelClient,
 ) -> None:

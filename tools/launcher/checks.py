@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 from tools.launcher import places
 from tools.launcher.programs import child_environment
@@ -43,9 +42,9 @@ def bring_walls() -> None:
 def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
     """Return (name, arguments of Python) of each part.
 
-    `fast` leaves out training, the hub and the browser.
+    `fast` leaves out training, whatever takes seconds, the hub and the browser.
     """
-    slow = ["-m", "not slow"] if fast else []
+    slow = ["-m", "not slow and not seconds"] if fast else []
     pytest = ["-m", "pytest", "-q", "--durations=5"]
     # Two at a time: more would ask for more memory than a laptop has.
     pair = ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 else []
@@ -68,9 +67,10 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
 def coverage_options(fast: bool) -> list[str]:
     """Return what has pytest say at its end how much of `labs_lib` the tests ran.
 
-    Python 3.12 counts statements for a few percent of the time. An older one takes a third more:
-    there `fast` goes without, and `tests/unit/conftest.py` stops counting while a slow test runs.
+    `fast` leaves too many out to be judged by it. Python 3.12 counts statements for a few percent
+    of the time; an older one takes a third more, so `tests/unit/conftest.py` has it stop counting
+    while a slow test runs.
     """
-    if fast and sys.version_info < (3, 12):
+    if fast:
         return []
     return ["--cov", "--cov-report=", f"--cov-fail-under={LEAST_COVERED}"]
