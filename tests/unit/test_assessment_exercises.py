@@ -101,6 +101,7 @@ def test_bytes_kept_are_the_answers_in_a_new_python_too(monkeypatch):
     assert outcome.status == "correct", outcome
 
 
+@pytest.mark.seconds
 @pytest.mark.parametrize("exercise", GROUPED_EXERCISES)
 def test_every_misconception_is_reached_by_a_case(exercise):
     found = {
