@@ -38,8 +38,12 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test id with an address in it: it differs between pytest-xdist's workers."""
+    """Refuse a test id with an address in it, which differs between workers, and one of pages."""
     for item in items:
+        if len(item.nodeid) > 10 * LONGEST_ID:
+            raise pytest.UsageError(
+                f"{item.nodeid[:100]}…: {len(item.nodeid)} characters; give ids="
+            )
         if ADDRESS.search(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid}: an object's address in a test id; give ids=")
 

@@ -60,7 +60,7 @@ def test_two_tables_fewer_are_made():
             gradients(model)
         peaks.append(counter.peak_bytes)
     table = 4 * VOCABULARY * 64
-    assert peaks[0] - peaks[1] > 0.9 * table
+    assert peaks[0] - peaks[1] > 1.7 * table  # beside them the logits fall and rise
 
 
 def test_afterwards_the_model_is_as_it_was():
