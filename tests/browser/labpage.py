@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from labs_lib import workbook
 
@@ -144,8 +144,9 @@ class LabPage:
         self.page.wait_for_function(
             """() => {
                 const panel = window.jupyterapp?.shell?.currentWidget;
-                const session = panel?.sessionContext?.session;
-                return Boolean(panel?.content?.widgets) && session?.kernel?.status === 'idle';
+                const kernel = panel?.sessionContext?.session?.kernel;
+                return Boolean(panel?.content?.widgets)
+                    && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
             }""",
             timeout=seconds * 1000,
         )
@@ -160,11 +161,29 @@ class LabPage:
                     error => { window.runAllEnded = String(error); });
             }"""
         )
-        self.page.wait_for_function("() => window.runAllEnded !== null", timeout=seconds * 1000)
+        try:
+            self.page.wait_for_function("() => window.runAllEnded !== null", timeout=seconds * 1000)
+        except TimeoutError as error:
+            raise AssertionError(f"no end within {seconds} s: {self._state()}") from error
         ended = self.page.evaluate("() => window.runAllEnded")
         problems = self.errors() or ([] if ended == "done" else [f"run all: {ended}"])
         if problems:
             raise AssertionError("\n".join(problems))
+
+    def end_kernel(self) -> None:
+        """End the open notebook's kernel, if any: the next page of that name starts its own."""
+        self.page.evaluate("window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()")
+
+    def _state(self) -> str:
+        """Say how the kernel stands, and which code cells have been run."""
+        kernel = self.page.evaluate(
+            """() => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
+                return kernel ? `${kernel.status}, ${kernel.connectionStatus}` : 'none';
+            }"""
+        )
+        counts = [cell.get("execution_count") for cell in self.cells() if "outputs" in cell]
+        return f"kernel {kernel}; cells' counts {counts}"
 
     def cells(self) -> list[dict[str, Any]]:
         """Return the notebook's cells as the browser holds them (nbformat 4)."""
