@@ -66,7 +66,7 @@ def draw_losses(run: Run) -> figures.Picture:
 
 
 def _loss(loss: float | None) -> str:
-    """Return a loss with one decimal, or one digit that counts where that would be 0.0."""
+    """Return a loss with one decimal, below 0.1 with one digit that counts."""
     if loss is None:
         return "unknown"
-    return f"{loss:.1f}" if loss >= 0.05 else f"{loss:.1g}"
+    return f"{loss:.1f}" if loss >= 0.1 else f"{loss:.1g}"

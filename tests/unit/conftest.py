@@ -14,11 +14,34 @@ if TYPE_CHECKING:
     import coverage
 
 
+SEEN = pytest.StashKey[set[str]]()
+"""The tests that take seconds of which a case has run in this process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files: those that fork for each answer, those that train, all others.
+
+    A fork copies the lists of its parent's memory, of which training leaves gigabytes behind; and
+    what takes minutes must not be left to one worker in the end.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.name.startswith("test_assessment"):
+            return 0
+        return 1 if item.path in slow else 2
+
+    items.sort(key=turn)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count no statements while a slow test runs, where counting takes a third of the time."""
+    """Count no statements where counting takes a third of the time: while a slow test runs.
+
+    Of a test that takes seconds, the first case is counted in each process, and the others are not.
+    """
     counting = None
-    if sys.version_info < (3, 12) and item.get_closest_marker("slow") is not None:
+    if sys.version_info < (3, 12) and is_long(item):
         counting = running_coverage(item.config)
     if counting is not None:
         counting.stop()
@@ -27,6 +50,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         if counting is not None:
             counting.start()
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Return whether a test is slow, or a further case of one that takes seconds."""
+    if item.get_closest_marker("slow") is not None:
+        return True
+    if item.get_closest_marker("seconds") is None:
+        return False
+    test = item.nodeid.partition("[")[0]
+    seen = item.config.stash.setdefault(SEEN, set())
+    further = test in seen
+    seen.add(test)
+    return further
 
 
 def running_coverage(config: pytest.Config) -> coverage.Coverage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def test_blank_starter_and_solution(exercise):
     outcome = judge(exercise, solved)
     assert outcome.status == "correct", outcome
     assert outcome.message == exercise.praise
+
+
+def test_counting_bytes_looks_for_no_garbage_in_the_whole_notebook(monkeypatch):
+    """A search of all that a notebook has loaded takes up to a second, for each check."""
+    set_aside = []
+    monkeypatch.setattr(gc, "collect", lambda: set_aside.append(gc.get_freeze_count()))
+    of_lesson("05", "product").ProbeMultiply().prepare()
+    assert len(set_aside) == 2
+    assert min(set_aside) > 10_000
 
 
 @pytest.mark.seconds

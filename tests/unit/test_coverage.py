@@ -1,4 +1,4 @@
-"""What the unit tests run is counted, and on an older Python not while a slow test runs."""
+"""What the unit tests run is counted, and on an older Python not while a long test runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def by_a_slow_test():
 
 def by_the_last_test():
     return 3
+
+def by_a_test_of_seconds(case):
+    if case:
+        return 4
+    return 5
 """
 TESTS = """\
 import pytest, counted
@@ -37,6 +42,11 @@ def test_fast():
 def test_slow():
     counted.by_a_slow_test()
 
+@pytest.mark.seconds
+@pytest.mark.parametrize("case", [True, False])
+def test_seconds(case):
+    counted.by_a_test_of_seconds(case)
+
 def test_last():
     counted.by_the_last_test()
 """
@@ -44,10 +54,10 @@ def test_last():
 
 @pytest.mark.seconds
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "worker"])
-def test_counting_stops_for_a_slow_test_alone(root: Path, tmp_path: Path, workers: list[str]):
+def test_counting_stops_for_long_tests_alone(root: Path, tmp_path: Path, workers: list[str]):
     conftest = CONFTEST.format(path=str(root / "tests" / "unit" / "conftest.py"))
     files = {"conftest.py": conftest, "counted.py": COUNTED, "test_counted.py": TESTS}
-    files["pytest.ini"] = "[pytest]\nmarkers = slow\npythonpath = .\n"
+    files["pytest.ini"] = "[pytest]\nmarkers =\n slow\n seconds\npythonpath = .\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     variables = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
@@ -58,5 +68,6 @@ def test_counting_stops_for_a_slow_test_alone(root: Path, tmp_path: Path, worker
     assert done.returncode == 0, done.stdout
     data = coverage.CoverageData(str(tmp_path / ".coverage"))
     data.read()
-    bodies = {2, 5, 8} if sys.version_info >= (3, 12) else {2, 8}
-    assert set(data.lines(str(tmp_path / "counted.py")) or ()) & {2, 5, 8} == bodies
+    bodies = {2, 5, 8, 12, 13}
+    expected = bodies if sys.version_info >= (3, 12) else {2, 8, 12}
+    assert set(data.lines(str(tmp_path / "counted.py")) or ()) & bodies == expected

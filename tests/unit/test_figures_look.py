@@ -96,6 +96,13 @@ def run() -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("loss", "text"), [(0.14, "0.1"), (0.097, "0.1"), (0.058, "0.06")])
+def test_a_title_tells_a_small_loss_from_one_nearly_twice_as_large(loss: float, text: str):
+    ended = run()
+    ended.after.loss = loss
+    assert draw_losses(ended).alt.endswith(f"the held-out loss from 0.7 to {text}.")
+
+
 def energies() -> Any:
     kinds = {"ΔW": 3.0, "W": 0.6, "random": 0.3}
     each = {kind: 1 - np.exp(-power * np.arange(1, 300) / 30) for kind, power in kinds.items()}

@@ -110,14 +110,29 @@ def test_the_readmes_prose_holds_no_measured_figure():
 
 # In bf16 ours and TRL's round at other places, and nine steps carry that on; the others take fp32.
 MOST_OFF = {"fp32": 0.01, "bf16": 0.04}
+MOST_SPREADS = 2
+
+
+def most_off(kind: str, method: str) -> float:
+    """Return how far a loss may be from TRL's.
+
+    Full fine-tuning in bf16 loses its first updates, some weights' sooner than others'
+    (`benchmarks/rounding.py`): it may differ as `losses.py` recorded that it does between seeds.
+    """
+    if (kind, method) != ("bf16", "full"):
+        return MOST_OFF[kind]
+    (row,) = [row for row in record("losses-bf16")["rows"] if row["method"] == "full"]
+    (pair,) = [pair for pair in row["pairs"] if pair["pair"] == ["ours", "trl"]]
+    return MOST_SPREADS * pair["spread"]
 
 
 @pytest.mark.parametrize("kind", recorded_by_kind())
 def test_what_was_recorded_of_training_holds_the_claims(kind: str):
     rows = recorded_rows(kind)
     ways = {"ours"} if kind == "bf16" else {row["contender"] for row in rows}
-    off = [abs(row["loss_against_trl"]) for row in rows if row["contender"] in ways]
-    assert max(off) < MOST_OFF[kind]
+    for row in rows:
+        if row["contender"] in ways:
+            assert abs(row["loss_against_trl"]) < most_off(kind, row["method"]), row
     peaks = {(row["method"], row["length"], row["contender"]): row["peak_bytes"] for row in rows}
     for (method, length, way), peak in peaks.items():
         assert way != "ours" or peak <= peaks[method, length, "trl"]

@@ -56,7 +56,7 @@ def test_a_freed_block_is_kept_inside_and_handed_back_at_the_end() -> None:
     # Huge pages, where the system gives them, hold 512 pages each.
     assert outside >= BLOCK_BYTES // 2**21
     assert inside < min(100, outside / 2)
-    assert held >= BLOCK_BYTES
+    assert held >= 0.99 * BLOCK_BYTES  # a few pages of something else may have gone
     assert left < BLOCK_BYTES / 4
 
 

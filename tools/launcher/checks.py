@@ -48,11 +48,13 @@ def test_parts(fast: bool) -> list[tuple[str, list[str]]]:
     pytest = ["-m", "pytest", "-q", "--durations=5"]
     # Two at a time: more would ask for more memory than a laptop has.
     pair = ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 else []
+    # As tests/unit/conftest.py sorts them, and not by the number of tests in a group.
+    in_order = ["--no-loadscope-reorder"] if pair else []
     parts = [
         ("lint", ["-m", "ruff", "check", "."]),
         ("format", ["-m", "ruff", "format", "--check", "."]),
         ("types", ["-m", "pyright", "--pythonpath", str(places.venv_python())]),
-        ("unit tests", [*pytest, *pair, "tests/unit", *slow, *coverage_options(fast)]),
+        ("unit tests", [*pytest, *pair, *in_order, "tests/unit", *slow, *coverage_options(fast)]),
         # All of it is skipped where there is no CUDA, and says so.
         ("gpu", [*pytest, "tests/gpu", *slow]),
         ("notebooks", [*pytest, *pair, "tests/notebooks", *slow]),
@@ -69,7 +71,7 @@ def coverage_options(fast: bool) -> list[str]:
 
     `fast` leaves too many out to be judged by it. Python 3.12 counts statements for a few percent
     of the time; an older one takes a third more, so `tests/unit/conftest.py` has it stop counting
-    while a slow test runs.
+    while a long test runs.
     """
     if fast:
         return []
