@@ -48,9 +48,6 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory, labs_home: Path) -> Ite
 
 
 @pytest.fixture
-def lab(page: Page, lab_server: LabServer) -> Iterator[LabPage]:
+def lab(page: Page, lab_server: LabServer) -> LabPage:
     """A fresh page, with no notebook open yet."""
-    lab = LabPage(page, lab_server)
-    yield lab
-    # A kernel that the next test's page took over has once sent it no end of a cell.
-    lab.end_kernel()
+    return LabPage(page, lab_server)

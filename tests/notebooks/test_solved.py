@@ -12,7 +12,6 @@ from labs_lib.assessment.banks import load_banks
 from labs_lib.assessment.cells import exercise_of, questions_asked
 from labs_lib.assessment.exercises import exercises_of
 from labs_lib.assessment.lesson_ids import lesson_id
-from labs_lib.assessment.progress import read_events
 from labs_lib.assessment.solved import solved_source
 from tools import notebooks
 
@@ -56,19 +55,6 @@ def test_answers_alone_make_the_lesson_complete(lesson: Path):
     assert {item.id: item.status for item in state.items if not item.ever_correct} == {}
     assert state.percent == 100
     assert not any(item.wrong for item in state.items)
-
-
-def test_unsolved_lesson_counts_nothing_as_attempted(lesson: Path):
-    notebook = assessment_cells(lesson)
-    with notebooks.scratch_home() as home:
-        run(notebook, home)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("LABS_HOME", str(home))
-            assert read_events()[0] == []
-    checks = [cell for cell in notebook.cells if cell.source.startswith("check(")]
-    for cell in checks:
-        assert "Not attempted" in notebooks.text_of(cell.outputs[0])
-    assert len(checks) == len(exercises_of(lesson_id(lesson.stem)))
 
 
 def test_every_question_and_exercise_of_a_lesson_is_in_its_notebook(lesson: Path):

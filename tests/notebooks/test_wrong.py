@@ -1,13 +1,15 @@
-"""Every lesson taken by a student who gets everything wrong: each mistake is told, none counts."""
+"""Every lesson left blank, and then all wrong: a blank is no attempt, each mistake is told."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from taking import SEED, assessment_cells, outcomes, run
 
 from labs_lib.assessment.banks import find_question
@@ -27,6 +29,9 @@ from labs_lib.assessment.exercises.cases import all_cases, answered
     if (exercise, status) == ("{id}", "incorrect")
 )
 """
+
+
+COUNT = "from labs_lib.assessment.progress import read_events\nread_events()[0]"
 
 
 def first_mistake(exercise_id: str) -> Case:
@@ -69,18 +74,28 @@ def wrong_source(cell_source: str) -> str:
     return QUESTION.sub(answered, cell_source)
 
 
-def test_a_lesson_tells_every_mistake_and_counts_none_as_done(lesson: Path):
+def test_a_lesson_counts_no_blank_tells_every_mistake_and_counts_none_as_done(lesson: Path):
     notebook = assessment_cells(lesson)
-    for cell in notebook.cells:
+    imports, *blank = notebook.cells
+    wrong = copy.deepcopy(blank)
+    for cell in wrong:
         cell.source = wrong_source(cell.source)
+    notebook.cells = [imports, *blank, nbformat.v4.new_code_cell(COUNT), *wrong]
     with notebooks.scratch_home() as home:
         run(notebook, home)
         state = outcomes(home)[lesson_id(lesson.stem)]
+    (counted,) = (cell for cell in notebook.cells if cell.source == COUNT)
+    assert notebooks.text_of(counted.outputs[0]) == "[]"
+    checks = [cell for cell in blank if cell.source.startswith("check(")]
+    assert len(checks) == len(exercises_of(lesson_id(lesson.stem)))
+    for cell in checks:
+        assert "Not attempted" in notebooks.text_of(cell.outputs[0])
     assert {item.id: item.status for item in state.items if item.status != "incorrect"} == {}
     assert state.attempted == state.total
     assert state.percent == 0
-    told = [notebooks.text_of(cell.outputs[0]) for cell in notebook.cells
-            if cell.source.startswith("check(")]  # fmt: skip
+    told = [
+        notebooks.text_of(cell.outputs[0]) for cell in wrong if cell.source.startswith("check(")
+    ]
     words = [first_mistake(exercise.id)[3] for exercise in exercises_of(lesson_id(lesson.stem))]
     for text, mistake in zip(told, words, strict=True):
         assert "Not yet" in text, text
