@@ -15,6 +15,7 @@ from tools.tables.lessons import lessons
 from tools.tables.losses import losses
 from tools.tables.profile import profile
 from tools.tables.recipes import recipes
+from tools.tables.rounding import rounding
 from tools.tables.training import training
 from tools.tables.verbs import verbs
 from tools.tables.waiting import waiting, waiting_in_short
@@ -29,6 +30,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": training,
     "profile": profile,
     "losses": losses,
+    "rounding": rounding,
     "waiting": waiting,
     "growth": growth,
     "families": families,

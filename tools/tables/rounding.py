@@ -10,12 +10,13 @@ def rounding() -> str:
     """Return the held-out losses of each seed, a row for each kind of number that is rounded."""
     values = record("rounding")
     machine = values["machine"]
+    seeds = range(len(values["losses"]["none"]))
     made = (
-        f"`python benchmarks/rounding.py --json benchmarks/results/rounding.json`: "
+        f"`python benchmarks/rounding.py --seeds {len(seeds)} "
+        f"--json benchmarks/results/rounding.json`: "
         f"{values['date']}, {machine['device_name']}, {machine['cores']} cores, computing in fp32; "
         f"full fine-tuning, {values['steps']} steps, {values['length']} rows."
     )
-    seeds = range(len(values["losses"]["none"]))
     header = ("rounded to bf16", *(f"seed {seed}" for seed in seeds))
     rows = [(kind, *(f"{loss:.4f}" for loss in found)) for kind, found in values["losses"].items()]
     return "\n\n".join([paragraph(made), table(header, rows)])
