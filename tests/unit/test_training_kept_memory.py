@@ -29,7 +29,8 @@ from labs_lib.training.engine.kept_memory import memory_kept
 
 def faults_of_a_block():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros({BLOCK_BYTES} // 4).fill_(1.0)
+    # A megabyte more than is asked for: pages of something else may go meanwhile.
+    torch.zeros(({BLOCK_BYTES} + 2**20) // 4).fill_(1.0)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 def resident_bytes():
@@ -56,7 +57,7 @@ def test_a_freed_block_is_kept_inside_and_handed_back_at_the_end() -> None:
     # Huge pages, where the system gives them, hold 512 pages each.
     assert outside >= BLOCK_BYTES // 2**21
     assert inside < min(100, outside / 2)
-    assert held >= 0.99 * BLOCK_BYTES  # a few pages of something else may have gone
+    assert held >= BLOCK_BYTES
     assert left < BLOCK_BYTES / 4
 
 
