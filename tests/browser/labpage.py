@@ -26,15 +26,6 @@ from labs_lib import workbook
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTPUT = ".jp-OutputArea-output"
-KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
-READY = """() => {
-    const panel = window.jupyterapp?.shell?.currentWidget;
-    const kernel = panel?.sessionContext?.session?.kernel;
-    return Boolean(panel?.content?.widgets)
-        && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
-}"""
-LOST_SECONDS = 20.0
-"""After so much time with an idle kernel, what was asked of it is lost."""
 # Cells out of sight are not drawn unless told; a test looks for text anywhere in the notebook.
 SETTINGS = {"notebook-extension/tracker": {"windowingMode": "none", "kernelShutdown": True}}
 PAGE_CONFIG = {
@@ -150,24 +141,26 @@ class LabPage:
         """Open a notebook, named relative to the course's folder, and wait for its kernel."""
         address = f"{self.server.address}/lab/tree/{notebook}?reset&token={self.server.token}"
         self.page.goto(address, wait_until="domcontentloaded", timeout=seconds * 1000)
-        try:
-            self.page.wait_for_function(READY, timeout=LOST_SECONDS * 1000)
-        except TimeoutError:  # a kernel that never answers; see `run_all`
-            context = "window.jupyterapp?.shell?.currentWidget?.sessionContext"
-            self.page.evaluate(f"void {context}?.restartKernel()")
-            self.page.wait_for_function(READY, timeout=seconds * 1000)
+        self.page.wait_for_function(
+            """() => {
+                const panel = window.jupyterapp?.shell?.currentWidget;
+                const kernel = panel?.sessionContext?.session?.kernel;
+                return Boolean(panel?.content?.widgets)
+                    && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+            }""",
+            timeout=seconds * 1000,
+        )
 
     def run_all(self, seconds: float = 300) -> None:
-        """Run all cells and wait for the last; an error in a cell fails the test.
-
-        A few new kernels in a hundred never take up a cell that is run as soon as they are idle,
-        whatever the notebook: `[*]` stays beside it, and further requests do not help. As a student
-        would, restart such a kernel and run all again.
-        """
-        self._start_all()
-        if not self._begins(min(LOST_SECONDS, seconds)):
-            self.page.evaluate(f"{KERNEL}.restart()")
-            self._start_all()
+        """Run all cells and wait for the last; an error in a cell fails the test."""
+        self.page.evaluate(
+            """() => {
+                window.runAllEnded = null;
+                window.jupyterapp.commands.execute('notebook:run-all-cells').then(
+                    () => { window.runAllEnded = 'done'; },
+                    error => { window.runAllEnded = String(error); });
+            }"""
+        )
         try:
             self.page.wait_for_function("() => window.runAllEnded !== null", timeout=seconds * 1000)
         except TimeoutError as error:
@@ -177,40 +170,13 @@ class LabPage:
         if problems:
             raise AssertionError("\n".join(problems))
 
-    def _start_all(self) -> None:
-        """Have all cells run; the page notes the end of the last such request alone."""
-        self.page.evaluate(
-            f"""() => {{
-                window.runAllEnded = null;
-                window.runAllBegan = false;
-                const kernel = {KERNEL};
-                kernel?.iopubMessage.connect((_, message) => {{
-                    window.runAllBegan ||= message.header.msg_type === 'execute_input';
-                }});
-                const run = window.runAllNumber = (window.runAllNumber ?? 0) + 1;
-                const ended = how => {{
-                    if (run === window.runAllNumber) window.runAllEnded = how;
-                }};
-                window.jupyterapp.commands.execute('notebook:run-all-cells').then(
-                    () => ended('done'), error => ended(String(error)));
-            }}"""
-        )
-
-    def _begins(self, seconds: float) -> bool:
-        """Return whether a cell is taken up, or all have ended, within so much time."""
-        begun = "() => window.runAllBegan || window.runAllEnded !== null"
-        with suppress(TimeoutError):
-            self.page.wait_for_function(begun, timeout=seconds * 1000)
-            return True
-        return False
-
     def _state(self) -> str:
         """Say how the kernel stands, and which code cells have been run."""
         kernel = self.page.evaluate(
-            f"""() => {{
-                const kernel = {KERNEL};
-                return kernel ? `${{kernel.status}}, ${{kernel.connectionStatus}}` : 'none';
-            }}"""
+            """() => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
+                return kernel ? `${kernel.status}, ${kernel.connectionStatus}` : 'none';
+            }"""
         )
         counts = [cell.get("execution_count") for cell in self.cells() if "outputs" in cell]
         return f"kernel {kernel}; cells' counts {counts}"
