@@ -1,4 +1,4 @@
-"""A card in a real kernel, spoken to as JupyterLab does it: by messages to a subshell."""
+"""A card in a real kernel, spoken to as JupyterLab does it: where there are subshells, to one."""
 
 from __future__ import annotations
 
@@ -49,8 +49,11 @@ def evaluated(client: BlockingKernelClient, expression: str) -> str:
     return shown["data"]["text/plain"]
 
 
-def new_subshell(client: BlockingKernelClient) -> str:
-    """Return the id of a new subshell."""
+def new_subshell(client: BlockingKernelClient) -> str | None:
+    """Return the id of a new subshell; None where the kernel has none (ipykernel before 7)."""
+    info = client.kernel_info(reply=True, timeout=SECONDS)["content"]
+    if "kernel subshells" not in info.get("supported_features", ()):
+        return None
     request = client.session.msg("create_subshell_request", {})
     client.control_channel.send(request)
     while True:
@@ -59,11 +62,12 @@ def new_subshell(client: BlockingKernelClient) -> str:
             return reply["content"]["subshell_id"]
 
 
-def send(client: BlockingKernelClient, subshell: str, widget: str, data: dict) -> None:
-    """Send a widget's model a message to the subshell."""
+def send(client: BlockingKernelClient, subshell: str | None, widget: str, data: dict) -> None:
+    """Send a widget's model a message, to the subshell where there is one."""
     comm_id = evaluated(client, f"{widget}.comm.comm_id").strip("'")
     message = client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
-    message["header"]["subshell_id"] = subshell
+    if subshell is not None:
+        message["header"]["subshell_id"] = subshell
     client.shell_channel.send(message)
 
 
