@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,20 @@ ROOT = Path(__file__).resolve().parent.parent
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     # Workers that share the cores wait for each other at every barrier; before torch is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+# A search for garbage looks through all that the libraries left, and took a quarter of the time.
+gc.set_threshold(20_000)
+LOADED = pytest.StashKey[int]()
+"""How many modules there were when what they left was last set apart."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Set apart from the search what libraries have left, whenever a hundred modules came."""
+    if len(sys.modules) >= item.config.stash.get(LOADED, 0) + 100:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[LOADED] = len(sys.modules)
 
 
 # A parameter's `repr`, whole or cut: "<list object at 0x7f…>", "<function prepare at 0x…>".

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import dis
+import gc
 import io
 import json
 import os
@@ -29,6 +30,8 @@ def settle(output: int, result: int) -> None:
     import faulthandler
     import signal
 
+    # Else the first search for garbage visits, and thereby copies, all that the parent holds.
+    gc.freeze()
     # A crash is told in the report, not as a dump into the notebook.
     faulthandler.disable()
     signal.set_wakeup_fd(-1)

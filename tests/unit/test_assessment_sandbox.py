@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -325,3 +326,9 @@ print([run_apart(each).ending for each in (floods, pages)], run_apart(talks).pri
     assert "['flooded', 'flooded']" in text
     assert len(text) < 5000
     assert all(part in text for part in ("a log", "a display", "a print"))
+
+
+@linux_only
+def test_a_fork_searches_for_no_garbage_in_what_the_notebook_holds():
+    got = run_apart(gc.get_freeze_count, method="fork")
+    assert got.value > gc.get_freeze_count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from IPython.core.events import EventManager, available_events
 
 from labs_lib import warm_up
 
-SLOW = "import time\ntime.sleep(0.3)\nwhole = True\n"
+SLOW = "import gc, time\nsearched = gc.isenabled()\ntime.sleep(0.3)\nwhole = True\n"
 
 
 @pytest.fixture
@@ -83,3 +84,14 @@ def test_outside_a_notebook_nothing_is_loaded_ahead(
     monkeypatch.setattr(warm_up, "_shell", lambda: None)
     warm_up.load_in_background(["no_such_module_here"])
     assert capsys.readouterr().out == "Ready.\n"
+
+
+def test_what_was_loaded_is_kept_out_of_the_search_for_garbage(
+    shell: Any, slow_module: str, capsys: pytest.CaptureFixture[str]
+):
+    before = gc.get_freeze_count()
+    warm_up.load_in_background([slow_module])
+    shell.events.trigger("pre_run_cell", None)
+    assert not sys.modules[slow_module].searched
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -49,17 +50,22 @@ def evaluated(client: BlockingKernelClient, expression: str) -> str:
     return shown["data"]["text/plain"]
 
 
+def answer_to(channel: Any, request: str) -> dict[str, Any]:
+    """Return the content of the reply to a request that was sent on a channel."""
+    while True:
+        reply = channel.get_msg(timeout=SECONDS)
+        if reply["parent_header"].get("msg_id") == request:
+            return reply["content"]
+
+
 def new_subshell(client: BlockingKernelClient) -> str | None:
     """Return the id of a new subshell; None where the kernel has none (ipykernel before 7)."""
-    info = client.kernel_info(reply=True, timeout=SECONDS)["content"]
+    info = answer_to(client.shell_channel, client.kernel_info())
     if "kernel subshells" not in info.get("supported_features", ()):
         return None
     request = client.session.msg("create_subshell_request", {})
     client.control_channel.send(request)
-    while True:
-        reply = client.control_channel.get_msg(timeout=SECONDS)
-        if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
-            return reply["content"]["subshell_id"]
+    return answer_to(client.control_channel, request["header"]["msg_id"])["subshell_id"]
 
 
 def send(client: BlockingKernelClient, subshell: str | None, widget: str, data: dict) -> None:

@@ -1,4 +1,7 @@
-"""Every lesson left blank, and then all wrong: a blank is no attempt, each mistake is told."""
+"""Every lesson's checks by themselves: left blank, all wrong, and all right, in one kernel.
+
+A blank is no attempt, each mistake is told, and the answers alone make a lesson complete.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from labs_lib.assessment.grading import grade, right_answer
 from labs_lib.assessment.lesson_ids import lesson_id
 from labs_lib.assessment.outcomes import Outcome, Response
 from labs_lib.assessment.questions import Question
+from labs_lib.assessment.solved import solved_source
 from tools import notebooks
 
 WRONG_CASE = """# exercise: {id}
@@ -30,8 +34,9 @@ from labs_lib.assessment.exercises.cases import all_cases, answered
 )
 """
 
-
 COUNT = "from labs_lib.assessment.progress import read_events\nread_events()[0]"
+MOVE = "import os\nos.environ['LABS_HOME'] = {home!r}"
+"""Has what follows be another student's."""
 
 
 def first_mistake(exercise_id: str) -> Case:
@@ -74,29 +79,43 @@ def wrong_source(cell_source: str) -> str:
     return QUESTION.sub(answered, cell_source)
 
 
-def test_a_lesson_counts_no_blank_tells_every_mistake_and_counts_none_as_done(lesson: Path):
+def test_blanks_count_as_nothing_mistakes_are_told_and_right_answers_complete_a_lesson(
+    lesson: Path, tmp_path: Path
+):
     notebook = assessment_cells(lesson)
     imports, *blank = notebook.cells
-    wrong = copy.deepcopy(blank)
+    wrong, right = copy.deepcopy(blank), copy.deepcopy(blank)
     for cell in wrong:
         cell.source = wrong_source(cell.source)
-    notebook.cells = [imports, *blank, nbformat.v4.new_code_cell(COUNT), *wrong]
+    for cell in right:
+        cell.source = solved_source(cell.source, SEED)
+    count, move = map(nbformat.v4.new_code_cell, (COUNT, MOVE.format(home=str(tmp_path))))
+    notebook.cells = [imports, *blank, count, *wrong, move, *right]
+    number = lesson_id(lesson.stem)
     with notebooks.scratch_home() as home:
         run(notebook, home)
-        state = outcomes(home)[lesson_id(lesson.stem)]
+        failed, solved = outcomes(home)[number], outcomes(tmp_path)[number]
     (counted,) = (cell for cell in notebook.cells if cell.source == COUNT)
     assert notebooks.text_of(counted.outputs[0]) == "[]"
     checks = [cell for cell in blank if cell.source.startswith("check(")]
-    assert len(checks) == len(exercises_of(lesson_id(lesson.stem)))
+    assert len(checks) == len(exercises_of(number))
     for cell in checks:
         assert "Not attempted" in notebooks.text_of(cell.outputs[0])
-    assert {item.id: item.status for item in state.items if item.status != "incorrect"} == {}
-    assert state.attempted == state.total
-    assert state.percent == 0
+    assert_mistakes_are_told(number, wrong)
+    assert {item.id: item.status for item in failed.items if item.status != "incorrect"} == {}
+    assert failed.attempted == failed.total
+    assert failed.percent == 0
+    assert {item.id: item.status for item in solved.items if not item.ever_correct} == {}
+    assert solved.percent == 100
+    assert not any(item.wrong for item in solved.items)
+
+
+def assert_mistakes_are_told(number: str, cells: list[Any]) -> None:
+    """Fail unless each check of a lesson's wrong answers says what is wrong with it."""
     told = [
-        notebooks.text_of(cell.outputs[0]) for cell in wrong if cell.source.startswith("check(")
+        notebooks.text_of(cell.outputs[0]) for cell in cells if cell.source.startswith("check(")
     ]
-    words = [first_mistake(exercise.id)[3] for exercise in exercises_of(lesson_id(lesson.stem))]
+    words = [first_mistake(exercise.id)[3] for exercise in exercises_of(number)]
     for text, mistake in zip(told, words, strict=True):
         assert "Not yet" in text, text
         assert mistake in " ".join(text.split()), text
