@@ -40,6 +40,7 @@ def unanswered(client: BlockingKernelClient, rng: random.Random) -> int:
     return len(waiting)
 
 
+@pytest.mark.seconds
 def test_no_cell_is_lost_between_two_replies(client):
     rng = random.Random(0)
     for number in range(ROUNDS):
