@@ -15,11 +15,11 @@ def losses() -> str:
     """Return each pair's difference in held-out loss, for each kind of CPU: mean and spread."""
     parts = []
     for precision, values in records("losses").items():
-        command = f"`python benchmarks/losses.py --json benchmarks/results/losses-{precision}.json`"
         seeds = len(values["rows"][0]["losses"]["ours"])
         made = (
-            f"{command}: {provenance(values)}, {seeds} seeds, {values['steps']} steps, "
-            f"{values['length']} rows."
+            f"`python benchmarks/losses.py --seeds {seeds} "
+            f"--json benchmarks/results/losses-{precision}.json`: {provenance(values)}, "
+            f"{seeds} seeds, {values['steps']} steps, {values['length']} rows."
         )
         header = ("method", "compared", "mean difference", "95 % interval", "from seed to seed")
         rows = [_row(row["method"], pair) for row in values["rows"] for pair in row["pairs"]]
