@@ -65,9 +65,10 @@ def answer(
 
     A prompt is the user's text, or the messages before the answer. Prompts of like length are
     batched together, so that little is spent on padding, at most `most_at_once` and about equally
-    many in each batch: a token for many rows costs a CPU little more than one for a few. An answer
-    ends where the model's window does. Raises `LabError` for a prompt that the chat template or the
-    model's tables have no place for.
+    many in each batch: a token for many rows costs a CPU little more than one for a few. In fp32
+    each answer is the one that the prompt gets alone; in bf16 rounding may choose the other of two
+    words that are nearly as likely. An answer ends where the model's window does. Raises `LabError`
+    for a prompt that the chat template or the model's tables have no place for.
     """
     texts = chat_texts(tokenizer, prompts)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
