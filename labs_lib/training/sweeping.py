@@ -130,19 +130,23 @@ def run_sweep(
         out.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out.parent).close()
 
+    kept: list[SweepResult] = []  # the last is what `out` holds, the time of its end included
+
     def keep(results: Sequence[Mapping[str, Any]]) -> None:
-        write_json(out, _joined(work, earlier, results).as_dict())
+        kept[:] = [_joined(work, earlier, results)]
+        write_json(out, kept[0].as_dict())
 
     if crew is not None:
         from labs_lib.training.workers.distributing import distribute
 
-        return _joined(work, earlier, distribute(work, crew, out, progress, keep))
+        distribute(work, crew, out, progress, keep)
+        return kept[0]
     results: list[dict[str, Any]] = []
     for number, run in enumerate(runs, start=1):
         progress.stage(f"run {number} of {len(runs)}: {work.describe(run)}")
         results.append(work.do(run, progress))
         keep(results)
-    return _joined(work, earlier, results)
+    return kept[0]
 
 
 def _joined(

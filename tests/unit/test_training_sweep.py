@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from labs_lib.training import (
     recorded,
     run_sweep,
     session,
+    sweeping,
 )
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.progress import Silent
@@ -74,6 +77,21 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     fake = FakeTraining()
     monkeypatch.setattr(session, "train", fake)
     return fake
+
+
+def test_the_result_is_what_the_file_holds_whatever_the_clock_says(
+    trained: FakeTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+
+    class EachTimeLater(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 1, 1, tzinfo=tz) + timedelta(seconds=next(seconds))
+
+    monkeypatch.setattr(sweeping, "datetime", EachTimeLater)
+    result = run_sweep(a_sweep(), tmp_path / "out.json", progress=Silent())
+    assert SweepResult.load(tmp_path / "out.json") == result
 
 
 def test_a_sweep_trains_every_point_with_every_seed(trained: FakeTraining, tmp_path: Path) -> None:
