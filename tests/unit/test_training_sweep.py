@@ -1,4 +1,4 @@
-"""Sweeps: what may vary, going on where one stopped, what is recorded, the command."""
+"""Sweeps: what may vary, going on where one stopped, what is kept, the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from labs_lib import training
 from labs_lib.cli import main
 from labs_lib.errors import LabError
 from labs_lib.training import (
@@ -27,7 +26,6 @@ from labs_lib.training import (
 )
 from labs_lib.training.evaluation import Evaluation
 from labs_lib.training.progress import Silent
-from labs_lib.training.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "recipes" / "sweeps"
@@ -358,48 +356,3 @@ def test_the_command_explains_bad_input_in_one_line(
         assert part in line
     assert trained.recipes == []
     assert not Path("x.json").exists()
-
-
-# --- what ships with the course -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", sweeps(FILES))
-def test_a_shipped_sweep_is_legal_and_bears_its_file_name(name: str) -> None:
-    assert Sweep.from_yaml(FILES / f"{name}.yaml").name == name
-
-
-@pytest.mark.parametrize("name", sweeps(FILES))
-def test_a_shipped_sweep_is_recorded_whole(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep, result = Sweep.from_yaml(FILES / f"{name}.yaml"), recorded(name)
-    assert result.sweep == sweep
-    wanted = [(changes, seed) for changes in sweep.combinations() for seed in sweep.seeds]
-    assert [(point.changes, point.seed) for point in result.points] == wanted
-    for point in result.points:
-        assert len(point.answers) == len(result.prompts) == sweep.recipe["eval_rows"]
-        assert point.loss is not None
-        assert 0 < point.loss < 20
-    assert labs(name, "--recorded") == 0
-    assert result.provenance() in capsys.readouterr().out
-
-
-def test_nothing_is_recorded_that_has_no_file() -> None:
-    folder = Path(training.__path__[0]) / "recorded"
-    others = ("compare-", "bench-")  # comparisons, and benches of methods
-    names = {path.stem for path in folder.glob("*.json") if not path.stem.startswith(others)}
-    assert names <= set(sweeps(FILES))
-
-
-@pytest.mark.slow
-def test_a_recorded_point_comes_out_again_within_its_spread(tmp_path: Path) -> None:
-    """The range over seeds, a tenth wider at both ends: threads and processors round otherwise."""
-    known = recorded("rank-alpha")
-    point = {"rank": 8, "alpha": 16}
-    (spread,) = [s for s in known.spread("loss") if s.changes == point]
-    recipe = known.sweep.recipe | {"precision": known.hardware["precision"]}
-    one_seed = known.sweep.model_copy(update={"seeds": [0], "recipe": recipe})
-    result = run_sweep(one_seed, tmp_path / "again.json", [point], Silent())
-    loss = result.points[0].value("loss")
-    assert 0.9 * spread.low <= loss <= 1.1 * spread.high
-    assert known.loss_before == pytest.approx(result.loss_before, rel=0.01)
-    assert known.rates_before == result.rates_before
-    assert result.points[0].rates["in_voice"] > result.rates_before["in_voice"]
